@@ -1,0 +1,1 @@
+//! Instruction sets: RV64GC at user level, as decoded blocks.

@@ -1,0 +1,1 @@
+//! A virtual-memory kernel: frames, address spaces, faults, swap and page-out.

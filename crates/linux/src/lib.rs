@@ -1,0 +1,1 @@
+//! The RISC-V Linux ABI: ELF loading, system calls, files and signals.

@@ -1,0 +1,1 @@
+//! A whole machine: CPU, MMU, kernel, swap device, virtual clock and events.

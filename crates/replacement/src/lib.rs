@@ -1,0 +1,1 @@
+//! Page-replacement policies as pure algorithms over frame numbers.
