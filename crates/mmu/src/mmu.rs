@@ -1,0 +1,288 @@
+//! The memory management unit: TLB, walker and root register put together.
+//!
+//! ```text
+//!   access ──► L1 ──miss──► L2 ──miss──► walk ──► fault
+//!              │            │             │
+//!              │ ◄── copy ──┘ ◄── fill ───┘
+//!              ▼
+//!             allowed by the entry's rights, and dirty if a store?
+//!              │ yes              │ no
+//!              ▼                  ▼
+//!        physical address       drop the entry, walk, fill
+//! ```
+//!
+//! An entry that stands in an access's way is never believed: the access walks, as x86 does before
+//! it raises a page fault (Intel SDM vol. 3A, 4.10.2.4). So software may *widen* an entry of a page
+//! table (more rights, dirty set) without an invalidation; after it has *narrowed* one (fewer
+//! rights, another frame, not present, dirty or accessed cleared), it must invalidate.
+//!
+//! Invariants:
+//! 1. Only successful walks fill the TLB: a fault is never cached.
+//! 2. An entry with a clear dirty bit never serves a store.
+//! 3. Rights are judged at every use, under the format's control bits of that time.
+
+mod counters;
+
+pub use counters::{KindCounts, MmuCounters};
+
+use crate::radix::{Format, Radix, Root, Step, Translation, WalkObserver, walk_observed};
+use crate::tlb::{Globals, Lookup, Side, Slot, Tlb, TlbConfig, TlbEntry};
+use crate::{Access, Asid, Fault, FaultCause, PageSize, PhysAddr, TableMemory, VirtAddr};
+
+/// A memory management unit over page tables of the format `F`.
+#[derive(Clone, Debug)]
+pub struct Mmu<F = Format> {
+    format: F,
+    base_page: PageSize,
+    tlb: Option<Tlb>,
+    root: Root,
+    asid: Asid,
+    counters: MmuCounters,
+}
+
+/// A translated access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The physical address.
+    pub pa: PhysAddr,
+    /// The translation of the whole page.
+    pub entry: TlbEntry,
+    /// Its slot in the first-level TLB of the access's [`Side`]; `None` if there is no TLB, or
+    /// none that holds pages of this size.
+    pub slot: Option<Slot>,
+    /// Who knew.
+    pub source: Source,
+}
+
+/// Where a translation came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The first-level TLB.
+    L1,
+    /// The second-level TLB.
+    L2,
+    /// The page table.
+    Walk,
+}
+
+impl<F: Radix> Mmu<F> {
+    /// An MMU after reset: root at physical address 0, address space 0. Without a TLB every access
+    /// walks.
+    pub fn new(format: F, tlb: Option<TlbConfig>) -> Self {
+        let base_page = format.geometry().base_page();
+        Self {
+            format,
+            base_page,
+            tlb: tlb.map(|config| Tlb::new(config, base_page)),
+            root: Root { table: PhysAddr(0), registers: None },
+            asid: Asid(0),
+            counters: MmuCounters::default(),
+        }
+    }
+
+    /// Translates `va` for `access` at time `now`, which grows with every reference in program
+    /// order.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn translate<M: TableMemory + ?Sized>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+    ) -> Result<Hit, Fault> {
+        let Some(tlb) = &mut self.tlb else {
+            let entry = self.walk(memory, va, access)?;
+            return Ok(self.hit(va, entry, None, Source::Walk));
+        };
+        let vpn = va.vpn(self.base_page);
+        let found = tlb.lookup(Side::of(access.kind), vpn, self.asid, now);
+        if let Lookup::L1 { slot, entry } = found
+            && self.is_usable(&entry, access)
+        {
+            return Ok(self.hit(va, entry, Some(slot), Source::L1));
+        }
+        self.translate_after_l1(memory, va, access, now, found)
+    }
+
+    /// Loads the root register: the walker's tables and the address space from now on. An untagged
+    /// TLB loses all entries that are not global; a tagged one keeps everything, and whoever gives
+    /// an ASID to another address space invalidates it.
+    ///
+    /// # Errors
+    /// The cause, if the format refuses the root; the MMU is unchanged then.
+    pub fn load_root<M: TableMemory + ?Sized>(
+        &mut self,
+        asid: Asid,
+        table: PhysAddr,
+        memory: &M,
+    ) -> Result<(), FaultCause> {
+        self.root = self.format.load_root(memory, table)?;
+        self.asid = asid;
+        self.counters.root_loads += 1;
+        if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().tagged) {
+            self.flush_non_global();
+        }
+        Ok(())
+    }
+
+    /// Invalidates everything.
+    pub fn flush_all(&mut self) {
+        self.counters.flushes_all += 1;
+        self.flush(Tlb::flush_all);
+    }
+
+    /// Invalidates all entries that are not global.
+    pub fn flush_non_global(&mut self) {
+        self.counters.flushes_non_global += 1;
+        self.flush(Tlb::flush_non_global);
+    }
+
+    /// Invalidates an address space, except for global entries.
+    pub fn flush_asid(&mut self, asid: Asid) {
+        self.counters.flushes_asid += 1;
+        self.flush(|tlb| tlb.flush_asid(asid));
+    }
+
+    /// Invalidates the page that holds `va`, of whatever size, in one address space or (`None`) in
+    /// all.
+    pub fn flush_page(&mut self, va: VirtAddr, asid: Option<Asid>, globals: Globals) {
+        let vpn = va.vpn(self.base_page);
+        self.counters.flushes_page += 1;
+        self.flush(|tlb| tlb.flush_page(vpn, asid, globals));
+    }
+
+    /// The root in force.
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The address space in force.
+    pub const fn asid(&self) -> Asid {
+        self.asid
+    }
+
+    /// The format of the page tables.
+    pub const fn format(&self) -> &F {
+        &self.format
+    }
+
+    /// The TLB, if there is one.
+    pub const fn tlb(&self) -> Option<&Tlb> {
+        self.tlb.as_ref()
+    }
+
+    /// The TLB, to write stamps and to take what was dropped.
+    #[inline]
+    pub const fn tlb_mut(&mut self) -> Option<&mut Tlb> {
+        self.tlb.as_mut()
+    }
+
+    /// What was done so far.
+    pub const fn counters(&self) -> &MmuCounters {
+        &self.counters
+    }
+}
+
+impl<F: Radix> Mmu<F> {
+    /// The rest of a translation with a TLB, once the first level alone could not answer.
+    #[inline(never)]
+    fn translate_after_l1<M: TableMemory + ?Sized>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+        found: Lookup,
+    ) -> Result<Hit, Fault> {
+        self.counters.l1_misses.add(access.kind);
+        if let Lookup::L2 { slot, entry } = found
+            && self.is_usable(&entry, access)
+        {
+            self.counters.l2_hits.add(access.kind);
+            return Ok(self.hit(va, entry, slot, Source::L2));
+        }
+        self.count_walk_for(access, found);
+        let side = Side::of(access.kind);
+        if let (Some(tlb), true) = (&mut self.tlb, found != Lookup::Miss) {
+            tlb.drop_found(side, va.vpn(self.base_page), self.asid);
+        }
+        let entry = self.walk(memory, va, access)?;
+        let slot = self.tlb.as_mut().and_then(|tlb| tlb.fill(side, entry, now));
+        Ok(self.hit(va, entry, slot, Source::Walk))
+    }
+
+    fn count_walk_for(&mut self, access: Access, found: Lookup) {
+        if self.tlb.as_ref().is_some_and(|tlb| tlb.config().l2.is_some()) {
+            self.counters.l2_misses.add(access.kind);
+        }
+        if found != Lookup::Miss {
+            self.counters.rewalks += 1;
+        }
+    }
+
+    /// Walks, counts, and makes the entry that a TLB would hold.
+    fn walk<M: TableMemory + ?Sized>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+    ) -> Result<TlbEntry, Fault> {
+        let mut references = References::default();
+        let result = walk_observed(&self.format, memory, &self.root, va, access, &mut references);
+        self.counters.walks.add(access.kind);
+        self.counters.walk_reads += references.reads;
+        self.counters.walk_writes += references.writes;
+        self.counters.faults += u64::from(result.is_err());
+        Ok(self.entry(va, &result?))
+    }
+
+    fn entry(&self, va: VirtAddr, translation: &Translation) -> TlbEntry {
+        TlbEntry {
+            vpn: va.page_base(translation.page).vpn(self.base_page),
+            page: translation.page,
+            asid: self.asid,
+            global: translation.global,
+            pfn: translation.pfn,
+            rights: translation.rights,
+            dirty: translation.dirty,
+        }
+    }
+
+    #[inline]
+    fn is_usable(&self, entry: &TlbEntry, access: Access) -> bool {
+        entry.is_dirty_enough(access) && self.format.permit(entry.rights, access).is_ok()
+    }
+
+    #[inline]
+    fn hit(&self, va: VirtAddr, entry: TlbEntry, slot: Option<Slot>, source: Source) -> Hit {
+        Hit { pa: entry.translate(va, self.base_page), entry, slot, source }
+    }
+
+    fn flush(&mut self, flush: impl FnOnce(&mut Tlb) -> u64) {
+        if let Some(tlb) = &mut self.tlb {
+            self.counters.entries_flushed += flush(tlb);
+        }
+    }
+}
+
+/// Counts a walk's memory references, also where it ends in a fault.
+#[derive(Default)]
+struct References {
+    reads: u64,
+    writes: u64,
+}
+
+impl WalkObserver for References {
+    #[inline]
+    fn step(&mut self, step: &Step) {
+        self.reads += u64::from(step.at.is_some());
+    }
+
+    #[inline]
+    fn update(&mut self, _: PhysAddr, _: u64) {
+        self.writes += 1;
+    }
+}

@@ -1,0 +1,82 @@
+//! What the MMU counts.
+
+use crate::AccessKind;
+
+/// A count for each kind of access.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCounts {
+    /// Instruction fetches (perf: iTLB).
+    pub fetches: u64,
+    /// Data loads (perf: dTLB-load).
+    pub loads: u64,
+    /// Data stores (perf: dTLB-store).
+    pub stores: u64,
+}
+
+impl KindCounts {
+    /// Loads and stores.
+    pub const fn data(&self) -> u64 {
+        self.loads + self.stores
+    }
+
+    /// All accesses.
+    pub const fn total(&self) -> u64 {
+        self.fetches + self.data()
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, kind: AccessKind) {
+        match kind {
+            AccessKind::Execute => self.fetches += 1,
+            AccessKind::Read => self.loads += 1,
+            AccessKind::Write => self.stores += 1,
+        }
+    }
+}
+
+/// What an [`Mmu`](crate::Mmu) has done since it was made.
+///
+/// References are not counted here but by the processor, which performs most first-level hits
+/// without coming here: hits of the first level are references less `l1_misses`. These relations
+/// always hold:
+///
+/// ```text
+///   with an L2      l1_misses = l2_hits + l2_misses     walks = l2_misses
+///   without         l2_hits = l2_misses = 0             walks = l1_misses
+///   without a TLB   l1_misses = 0                       walks = references
+///   faults ≤ walks      rewalks ≤ walks
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MmuCounters {
+    /// Accesses that the first level could not serve; of perf's names, `fetches` are the L1
+    /// iTLB misses, `loads` and `stores` those of the L1 dTLB.
+    pub l1_misses: KindCounts,
+    /// Those of them that the second level served (perf on Intel: `*_misses.stlb_hit`).
+    pub l2_hits: KindCounts,
+    /// Those that it did not.
+    pub l2_misses: KindCounts,
+    /// Walks of the page table (perf: `iTLB-load-misses`, `dTLB-load-misses`,
+    /// `dTLB-store-misses`), with those that ended in a fault.
+    pub walks: KindCounts,
+    /// Table entries that walks read from memory.
+    pub walk_reads: u64,
+    /// Table entries that walks wrote, to set accessed and dirty bits.
+    pub walk_writes: u64,
+    /// Walks although the TLB had an entry, because it did not allow the access or its dirty bit
+    /// was clear and the access a store.
+    pub rewalks: u64,
+    /// Walks that ended in a fault.
+    pub faults: u64,
+    /// Loads of the root register.
+    pub root_loads: u64,
+    /// Invalidations of everything.
+    pub flushes_all: u64,
+    /// Invalidations of all entries that are not global, those by a load of the root included.
+    pub flushes_non_global: u64,
+    /// Invalidations of an address space.
+    pub flushes_asid: u64,
+    /// Invalidations of a page.
+    pub flushes_page: u64,
+    /// Entries, of both levels, that invalidations dropped.
+    pub entries_flushed: u64,
+}
