@@ -21,7 +21,7 @@ pub fn to_i32<F: Float>(a: F::Bits, rm: Round, flags: &mut Flags) -> i32 {
 /// FCVT.WU: to an unsigned 32-bit integer.
 ///
 /// On RV64 the register gets it *sign*-extended all the same: `x as i32 as i64 as u64`. Manual:
-/// "FCVT.WU.S … produce[s] a sign-extended 32-bit result".
+/// "FCVT.W\[U\].S sign-extends the 32-bit result to the destination register width."
 #[inline]
 pub fn to_u32<F: Float>(a: F::Bits, rm: Round, flags: &mut Flags) -> u32 {
     match round_small(F::host(a).to_f64(), rm) {

@@ -215,9 +215,17 @@ impl Float for f64 {
         self.sqrt()
     }
 
+    /// `f64::mul_add` is one instruction where the target has one, and else a call of the C
+    /// library, which is asked only where it is known to be right and quick: glibc rounds
+    /// correctly, and picks the instruction at run time on processors that have it.
     #[inline]
     fn host_mul_add(self, b: f64, c: f64) -> Option<f64> {
-        if !cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+        const QUICK: bool = cfg!(any(
+            target_feature = "fma",
+            target_arch = "aarch64",
+            all(target_os = "linux", target_env = "gnu"),
+        ));
+        if !QUICK {
             return None;
         }
         Some(self.mul_add(b, c)).filter(|result| result.is_settled())

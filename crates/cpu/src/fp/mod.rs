@@ -6,7 +6,7 @@
 //!
 //! - a NaN result is always the canonical NaN ("NaN Generation and Propagation");
 //! - tininess is detected after rounding, so underflow needs a result that is tiny *and* inexact
-//!   ("Floating-Point Control and Status Register");
+//!   ("Subnormal Arithmetic");
 //! - a conversion to an integer that cannot hold the value saturates and raises only NV
 //!   ("Single-Precision Floating-Point Conversion and Move Instructions");
 //! - FMIN and FMAX are IEEE 754-2019's minimumNumber and maximumNumber, with -0 below +0.

@@ -17,8 +17,13 @@ use std::fmt::Debug;
 use pagewalk_cpu::fp::{self, Flags, Float, Round};
 use softfloat_wrapper_riscv::{ExceptionFlags, F32, F64, Float as Soft, RoundingMode};
 
+#[path = "../../fp/cases.rs"]
+mod cases;
+
+use cases::{Random, integers, table, triples};
+
 /// Random operand triples per format; `PAGEWALK_FP_CASES` asks for more.
-const CASES: u64 = 200_000;
+const CASES: usize = 200_000;
 
 fn mode(rm: Round) -> RoundingMode {
     match rm {
@@ -62,155 +67,23 @@ fn check<T: PartialEq + Debug>(
 /// A format of ours with SoftFloat's type for it.
 trait Format: Float {
     type Soft: Soft<Payload = Self::Bits>;
-
-    fn values() -> Vec<f64>;
 }
 
 impl Format for f32 {
     type Soft = F32;
-
-    fn values() -> Vec<f64> {
-        interesting().into_iter().map(|x| f64::from(x as f32)).collect()
-    }
 }
 
 impl Format for f64 {
     type Soft = F64;
-
-    fn values() -> Vec<f64> {
-        interesting()
-    }
-}
-
-/// Magnitudes where conversions turn, in either format.
-fn interesting() -> Vec<f64> {
-    let mut values = vec![0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 10.0, 1.0 / 3.0];
-    for limit in [31, 32, 63, 64].map(|bits| 2f64.powi(bits)) {
-        values.extend([limit - 1.0, limit - 0.5, limit, limit + 0.5, limit + 1.0, limit + 1.5]);
-        values.extend([limit.next_down(), f64::from((limit as f32).next_down())]);
-    }
-    values.extend([24, 53].map(|bits| 2f64.powi(bits) + 1.0));
-    values.extend([f64::from(f32::MAX), f64::from(f32::MIN_POSITIVE), f64::from(f32::EPSILON)]);
-    // Halfway to what binary32 cannot hold, at both ends.
-    values.extend([2f64.powi(128) - 2f64.powi(103), 2f64.powi(-150), 2f64.powi(-126).next_down()]);
-    values.push(2f64.powi(-126) - 2f64.powi(-151));
-    values
 }
 
 fn soft_of<F: Format>(wide: u64) -> F::Soft {
     F::Soft::from_bits(F::from_wide(wide))
 }
 
-/// Both signs of every value that has ever broken a floating-point unit.
-fn table<F: Format>() -> Vec<u64> {
-    let one = (F::MAX_EXPONENT as u64) << F::FRACTION_BITS;
-    let max = F::INFINITY - 1;
-    let mut bits = vec![
-        0,
-        1,
-        2,
-        3,
-        F::MIN_NORMAL / 2,
-        F::MIN_NORMAL - 2,
-        F::MIN_NORMAL - 1,
-        F::MIN_NORMAL,
-        F::MIN_NORMAL + 1,
-        F::MIN_NORMAL * 2 - 1,
-        F::MIN_NORMAL * 2,
-        one - 2,
-        one - 1,
-        one + 1,
-        one + 2,
-        max - 1,
-        max,
-        F::INFINITY - F::MIN_NORMAL,
-        F::INFINITY,
-        F::INFINITY | 1,
-        F::INFINITY | (F::QUIET - 1),
-        F::NAN,
-        F::NAN | 1,
-        F::INFINITY | F::FRACTION,
-        // Near the square roots of the ends of the range, and the precision's reach from them.
-        one - (((F::MAX_EXPONENT as u64) / 2) << F::FRACTION_BITS),
-        one + (((F::MAX_EXPONENT as u64) / 2) << F::FRACTION_BITS) + 1,
-        (u64::from(F::PRECISION) << F::FRACTION_BITS) + 1,
-        (u64::from(F::PRECISION) << F::FRACTION_BITS) | F::FRACTION,
-        F::INFINITY - (u64::from(F::PRECISION) << F::FRACTION_BITS) - 1,
-        one - (u64::from(F::PRECISION) << F::FRACTION_BITS),
-        one - (u64::from(F::PRECISION) << F::FRACTION_BITS) + 1,
-        one - (u64::from(F::PRECISION + 1) << F::FRACTION_BITS),
-    ];
-    bits.extend(F::values().into_iter().map(|x| narrow_to_wide::<F>(x)));
-    let negative = bits.clone().into_iter().map(|x| x | F::SIGN);
-    bits.extend(negative);
-    bits
-}
-
-/// The bits of a value that the format holds exactly.
-fn narrow_to_wide<F: Format>(x: f64) -> u64 {
-    if F::WIDTH == 64 { x.to_bits() } else { u64::from((x as f32).to_bits()) }
-}
-
-/// Marsaglia's xorshift, 64 bits, with Vigna's multiplier.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 32) % limit
-    }
-
-    /// Dense, sparse, all ones with holes, or short: what makes ties and carries.
-    fn fraction<F: Format>(&mut self) -> u64 {
-        let random = self.next();
-        let bit = 1 << self.below(F::FRACTION_BITS.into());
-        F::FRACTION
-            & match self.below(5) {
-                0 => random,
-                1 => bit | (1 << self.below(F::FRACTION_BITS.into())),
-                2 => !(bit | (1 << self.below(F::FRACTION_BITS.into()))),
-                3 => !(bit - 1),
-                _ => random << self.below(F::FRACTION_BITS.into()),
-            }
-    }
-
-    /// Three operands whose sums, products and quotients land where it matters.
-    fn operands<F: Format>(&mut self) -> [u64; 3] {
-        let top = 2 * F::MAX_EXPONENT + 1;
-        let bias = F::MAX_EXPONENT;
-        let precision = F::PRECISION as i32;
-        let spread = [2, 5, precision + 3, 2 * precision + 3][self.below(4) as usize];
-        let mut near = |x: i32| x + self.below(2 * spread as u64 + 1) as i32 - spread;
-        let base = [near(0), near(top), near(bias), near(bias + 31), near(bias + 63)];
-        let any = self.below(top as u64) as i32;
-        let base = [any, base[0], base[1], base[2], base[3], base[4]][self.below(6) as usize];
-        let mut near = |x: i32| x + self.below(2 * spread as u64 + 1) as i32 - spread;
-        // The second: close to the first, or such that the product or the quotient is at an end.
-        let second =
-            [near(base), near(2 * bias - base), near(bias - base), near(base - bias), near(bias)];
-        let second = second[self.below(5) as usize];
-        let mut near = |x: i32| x + self.below(2 * spread as u64 + 1) as i32 - spread;
-        let third = [near(base + second - bias), near(base)][self.below(2) as usize];
-        [base, second, third].map(|exponent| {
-            let exponent = exponent.clamp(0, top) as u64;
-            let sign = if self.below(2) == 0 { F::SIGN } else { 0 };
-            sign | (exponent << F::FRACTION_BITS) | self.fraction::<F>()
-        })
-    }
-}
-
-fn random_cases<F: Format>(seed: u64, mut check: impl FnMut([u64; 3])) {
+fn random_cases<F: Format>(check: impl FnMut([u64; 3])) {
     let cases = std::env::var("PAGEWALK_FP_CASES").ok().and_then(|n| n.parse().ok());
-    let mut random = Random(seed);
-    for _ in 0..cases.unwrap_or(CASES) {
-        check(random.operands::<F>());
-    }
+    triples::<F>().take(cases.unwrap_or(CASES)).for_each(check);
 }
 
 fn check_binary<F: Format>(rm: Round, a: u64, b: u64) {
@@ -372,7 +245,7 @@ fn compare_all<F: Format>() {
             check_compare::<F>(a, b);
         }
     }
-    random_cases::<F>(1, |[a, b, c]| {
+    random_cases::<F>(|[a, b, c]| {
         check_classify::<F>(a);
         check_compare::<F>(a, b);
         check_compare::<F>(a, c);
@@ -385,7 +258,7 @@ fn unary_all<F: Format>() {
             check_unary::<F>(rm, a);
         }
     }
-    random_cases::<F>(2, |[a, ..]| {
+    random_cases::<F>(|[a, ..]| {
         for rm in Round::ALL {
             check_unary::<F>(rm, a);
         }
@@ -393,15 +266,7 @@ fn unary_all<F: Format>() {
 }
 
 fn from_integer_all<F: Format>() {
-    let mut values = vec![0, 1, 2, 3, 1 << 62, u64::MAX / 3];
-    for bits in [24, 25, 31, 32, 33, 53, 54, 63] {
-        values.extend((0..5).map(|i| (1u64 << bits) - 2 + i));
-        values.extend((0..5).map(|i| u64::MAX << (bits - 24) | i));
-    }
-    let negative: Vec<u64> = values.iter().map(|x: &u64| x.wrapping_neg()).collect();
-    let mut random = Random(3);
-    let random = (0..CASES / 4).map(|_| random.next() >> random.below(64) << random.below(40));
-    for value in values.into_iter().chain(negative).chain(random) {
+    for value in integers(CASES / 4) {
         for rm in Round::ALL {
             check_from_integer::<F>(rm, value);
         }
@@ -416,14 +281,14 @@ fn add_sub_mul_div_on_all_pairs_of_nasty_values() {
 
 #[test]
 fn add_sub_mul_div_on_random_values_f32() {
-    random_cases::<f32>(4, |[a, b, _]| {
+    random_cases::<f32>(|[a, b, _]| {
         Round::ALL.into_iter().for_each(|rm| check_binary::<f32>(rm, a, b));
     });
 }
 
 #[test]
 fn add_sub_mul_div_on_random_values_f64() {
-    random_cases::<f64>(5, |[a, b, _]| {
+    random_cases::<f64>(|[a, b, _]| {
         Round::ALL.into_iter().for_each(|rm| check_binary::<f64>(rm, a, b));
     });
 }
@@ -436,10 +301,10 @@ fn mul_add_on_triples_of_nasty_values() {
 
 #[test]
 fn mul_add_on_random_values() {
-    random_cases::<f32>(6, |abc| {
+    random_cases::<f32>(|abc| {
         Round::ALL.into_iter().for_each(|rm| check_mul_add::<f32>(rm, abc));
     });
-    random_cases::<f64>(7, |abc| {
+    random_cases::<f64>(|abc| {
         Round::ALL.into_iter().for_each(|rm| check_mul_add::<f64>(rm, abc));
     });
 }
@@ -463,8 +328,8 @@ fn conversions_between_the_formats() {
     };
     table::<f64>().into_iter().for_each(check_narrow);
     table::<f32>().into_iter().for_each(check_widen);
-    random_cases::<f32>(8, |abc| abc.into_iter().for_each(check_widen));
-    random_cases::<f64>(9, |[a, ..]| check_narrow(a));
+    random_cases::<f32>(|abc| abc.into_iter().for_each(check_widen));
+    random_cases::<f64>(|[a, ..]| check_narrow(a));
     // The narrow format's whole range, and a little beyond both ends, in the wide one.
     let mut random = Random(10);
     for _ in 0..CASES {
@@ -479,35 +344,4 @@ fn conversions_between_the_formats() {
 fn comparison_minimum_maximum_class_and_sign() {
     compare_all::<f32>();
     compare_all::<f64>();
-}
-
-#[test]
-fn nan_boxing() {
-    assert_eq!(fp::boxed(0x3f80_0000), 0xffff_ffff_3f80_0000);
-    assert_eq!(fp::unbox(0xffff_ffff_3f80_0000), 0x3f80_0000);
-    assert_eq!(fp::unbox(0xffff_ffff_0000_0000), 0);
-    assert_eq!(fp::unbox(0xffff_fffe_3f80_0000), f32::CANONICAL_NAN);
-    assert_eq!(fp::unbox(0x7fff_ffff_3f80_0000), f32::CANONICAL_NAN);
-    assert_eq!(fp::unbox(0), f32::CANONICAL_NAN);
-    for bits in [u64::from(f32::CANONICAL_NAN), <f32 as Float>::NAN] {
-        assert_eq!(bits, 0x7fc0_0000);
-    }
-    for bits in [f64::CANONICAL_NAN, <f64 as Float>::NAN] {
-        assert_eq!(bits, 0x7ff8_0000_0000_0000);
-    }
-}
-
-#[test]
-fn rounding_modes_and_flags_are_encoded_as_in_fcsr() {
-    for (encoding, rm) in Round::ALL.into_iter().enumerate() {
-        assert_eq!(Round::from_bits(encoding as u8), Some(rm));
-        assert_eq!(rm as usize, encoding);
-    }
-    assert!((5..=255).all(|reserved| Round::from_bits(reserved).is_none()));
-
-    let mut flags = Flags(Flags::UF);
-    flags |= Flags(Flags::NX);
-    flags.raise(Flags::NV);
-    assert_eq!(flags, Flags(0b10011));
-    assert!(flags.has(Flags::NV | Flags::UF) && !flags.has(Flags::NV | Flags::OF));
 }
