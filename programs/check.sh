@@ -1,6 +1,7 @@
 #!/bin/sh
-# Proves that the committed programs are what their sources say: rebuilds all in a temporary directory and
-# compares byte by byte. Exit 0: identical. Exit 1: the names that differ are on stderr.
+# Proves that the committed programs are what their sources say: rebuilds all in a temporary
+# directory and compares byte by byte. Exit 0: identical. Exit 1: the names that differ are on
+# stderr.
 set -eu
 
 cc=${RISCV_CC:-riscv64-linux-gnu-gcc}

@@ -1,15 +1,19 @@
-// extsort IN OUT [RUN_KIB]: sorts a file of little-endian 64-bit records that may be far larger than RAM.
+// extsort IN OUT [RUN_KIB]: sorts a file of little-endian 64-bit records that may be far larger
+// than RAM.
 //
-// Quicksort over such a file would fault on nearly every page of it, again and again. This is the classical
-// way out, in two phases that both touch memory in order:
+// Quicksort over such a file would fault on nearly every page of it, again and again. This is the
+// classical way out, in two phases that both touch memory in order:
 //
-//   1. IN is cut into runs of RUN_KIB (default 128). Each is copied from the mapped file into an anonymous
-//      area and sorted there, with nothing but the run and a scratch buffer of the same size in use.
-//   2. All runs are merged at once: a heap holds each run's smallest record not yet written. In use are the
-//      heap and one page of each run; every page of a run is visited once, then never again.
+//   1. IN is cut into runs of RUN_KIB (default 128). Each is copied from the mapped file into an
+//      anonymous area and sorted there, with nothing but the run and a scratch buffer of the same
+//      size in use.
+//   2. All runs are merged at once: a heap holds each run's smallest record not yet written. In use
+//      are the heap and one page of each run; every page of a run is visited once, then never
+//      again.
 //
-// The area is as large as the file, so with little RAM it lives in swap. Finally OUT is read back: it must be
-// in order, and its records must have the same sum and exclusive or as those of IN. The sum is printed.
+// The area is as large as the file, so with little RAM it lives in swap. Finally OUT is read back:
+// it must be in order, and its records must have the same sum and exclusive or as those of IN. The
+// sum is printed.
 
 #include "rt/rt.h"
 
@@ -49,8 +53,8 @@ static void merge_halves(const u64 *from, size_t middle, size_t count, u64 *to)
     }
 }
 
-// Bottom-up merge sort: sorted pieces of 16, 32, 64 ... records, back and forth between the run and the
-// scratch buffer.
+// Bottom-up merge sort: sorted pieces of 16, 32, 64 ... records, back and forth between the run and
+// the scratch buffer.
 static void sort_run(u64 *run, u64 *scratch, size_t count)
 {
     for (size_t start = 0; start < count; start += SHORT)
@@ -89,8 +93,8 @@ static struct digest sort_runs(const u64 *input, u64 *area, size_t count, size_t
 
 // ---- Phase 2: the merge -------------------------------------------------------------------------
 
-// What is left of a run. The smallest record is kept here as well, so that comparing runs touches only the
-// heap, and a run's page only when a record is taken from it.
+// What is left of a run. The smallest record is kept here as well, so that comparing runs touches
+// only the heap, and a run's page only when a record is taken from it.
 struct cursor {
     u64 smallest;
     const u64 *next, *end;
@@ -167,7 +171,8 @@ static struct digest verify(int fd, const char *path, size_t count)
     return digest;
 }
 
-// Opens OUT for writing and reading back, empty. It is truncated only when it is known not to be IN.
+// Opens OUT for writing and reading back, empty. It is truncated only when it is known not to be
+// IN.
 static int open_output(const char *path, const struct mapped_file *input)
 {
     long fd = sys_openat(path, O_RDWR | O_CREAT, 0644);
@@ -187,7 +192,8 @@ static int open_output(const char *path, const struct mapped_file *input)
 int main(int argc, char **argv)
 {
     expect_arguments(argc, 2, 3, "IN OUT [RUN_KIB]");
-    size_t run_length = number_argument(argc, argv, 3, "RUN_KIB", 128, 1, 1048576) * 1024 / sizeof(u64);
+    u64 run_kib = number_argument(argc, argv, 3, "RUN_KIB", 128, 1, 1048576);
+    size_t run_length = run_kib * 1024 / sizeof(u64);
 
     struct mapped_file input = map_file(argv[1]);
     if (input.size % sizeof(u64) != 0)

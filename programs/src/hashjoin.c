@@ -1,8 +1,8 @@
-// hashjoin [ROWS]: joins two relations of ROWS rows each on a key, as a database would: hash the one, probe
-// with the other.
+// hashjoin [ROWS]: joins two relations of ROWS rows each on a key, as a database would: hash the
+// one, probe with the other.
 //
-// Everything lives on the brk() heap. Scanning a relation is sequential; the hash table's buckets and chain
-// nodes are visited at random: the two faces of memory locality in one program.
+// Everything lives on the brk() heap. Scanning a relation is sequential; the hash table's buckets
+// and chain nodes are visited at random: the two faces of memory locality in one program.
 
 #include "rt/rt.h"
 
@@ -60,12 +60,14 @@ static struct hash_table build(const struct row *relation, u64 rows)
 static struct join probe(const struct hash_table *table, const struct row *relation, u64 rows)
 {
     struct join join = {0, 0};
-    for (u64 i = 0; i < rows; i++)
-        for (struct node *node = *bucket_of(table, relation[i].key); node != NULL; node = node->next)
+    for (u64 i = 0; i < rows; i++) {
+        const struct node *node = *bucket_of(table, relation[i].key);
+        for (; node != NULL; node = node->next)
             if (node->row->key == relation[i].key) {
                 join.matches++;
                 join.checksum += node->row->payload * relation[i].payload;
             }
+    }
     return join;
 }
 

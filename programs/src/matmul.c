@@ -1,11 +1,13 @@
 // matmul [N]: multiplies two N x N matrices of doubles, in blocks that fit a few pages.
-// matmul-naive [N]: the same product by the schoolbook's three loops (built with NAIVE, see matmul-naive.c).
+// matmul-naive [N]: the same product by the schoolbook's three loops (built with NAIVE, see
+// matmul-naive.c).
 //
-// Both print the same line. What differs is the order of the memory references: the naive inner loop walks
-// down a column of B, N * 8 bytes at each step, which for N >= 512 is another page every time. The number
-// of TLB misses tells the two apart, the result does not.
+// Both print the same line. What differs is the order of the memory references: the naive inner
+// loop walks down a column of B, N * 8 bytes at each step, which for N >= 512 is another page every
+// time. The number of TLB misses tells the two apart, the result does not.
 //
-// The elements are small whole numbers, so every sum is exact and independent of the order of additions.
+// The elements are small whole numbers, so every sum is exact and independent of the order of
+// additions.
 
 #include "rt/rt.h"
 
@@ -27,7 +29,8 @@ static void multiply(u64 n, const double *a, const double *b, double *c)
 enum { BLOCK = 32 }; // three blocks of 32 x 32 doubles are 24 KiB
 
 // C's block at (i0, j0) += A's block at (i0, k0) * B's block at (k0, j0), rows innermost.
-static void multiply_block(u64 n, const double *a, const double *b, double *c, u64 i0, u64 j0, u64 k0)
+static void multiply_block(u64 n, const double *a, const double *b, double *c, u64 i0, u64 j0,
+                           u64 k0)
 {
     u64 i1 = smaller(i0 + BLOCK, n), j1 = smaller(j0 + BLOCK, n), k1 = smaller(k0 + BLOCK, n);
     for (u64 i = i0; i < i1; i++)

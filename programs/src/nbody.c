@@ -1,9 +1,11 @@
-// nbody [STEPS]: the sun and the four large planets, STEPS steps (default 10000) of 0.01 days by the leapfrog
-// method, with the data of the Computer Language Benchmarks Game's program of that name.
+// nbody [STEPS]: the sun and the four large planets, STEPS steps (default 10000) of 0.01 days by
+// the leapfrog method, with the data of the Computer Language Benchmarks Game's program of that
+// name.
 //
-// Floating point in a page or two of memory. Only + - * / and the square root are used, which IEEE 754
-// defines to the last bit, and build.sh forbids fusing them: the result is the same on every machine. The
-// total energy, which nature would conserve, is printed in units of 1e-9, before and after.
+// Floating point in a page or two of memory. Only + - * / and the square root are used, which IEEE
+// 754 defines to the last bit, and build.sh forbids fusing them: the result is the same on every
+// machine. The total energy, which nature would conserve, is printed in units of 1e-9, before and
+// after.
 
 #include "rt/rt.h"
 

@@ -1,5 +1,5 @@
-// nullderef: loads from address 0 and dies of it. Nothing is mapped there, on purpose: leaving page 0
-// empty is how an MMU turns the most common bug of all into a clean fault.
+// nullderef: loads from address 0 and dies of it. Nothing is mapped there, on purpose: leaving page
+// 0 empty is how an MMU turns the most common bug of all into a clean fault.
 
 #include "rt/rt.h"
 

@@ -1,7 +1,9 @@
-// protect: a tour of mmap, munmap and mprotect: what each call returns, and what the memory holds after it.
+// protect: a tour of mmap, munmap and mprotect: what each call returns, and what the memory holds
+// after it.
 //
-// To try an access without dying of it, the program lets the kernel do it: a system call that is given a bad
-// buffer returns EFAULT, where the program's own load or store would raise SIGSEGV. Addresses are not shown.
+// To try an access without dying of it, the program lets the kernel do it: a system call that is
+// given a bad buffer returns EFAULT, where the program's own load or store would raise SIGSEGV.
+// Addresses are not shown.
 
 #include "rt/rt.h"
 
@@ -78,9 +80,17 @@ static void tour_mapping(u8 *area, size_t page)
     show_bytes(area, 4);
     show("mmap 0 bytes", map_at(NULL, 0, read_write, MAP_PRIVATE));
     show("mmap neither private nor shared", map_at(NULL, page, read_write, 0));
-    show("mmap at a fixed odd address", map_at(area + 1, page, read_write, MAP_PRIVATE | MAP_FIXED));
+    show("mmap at a fixed odd address",
+         map_at(area + 1, page, read_write, MAP_PRIVATE | MAP_FIXED));
     show("mmap of a file that is not open", sys_mmap(NULL, page, PROT_READ, MAP_PRIVATE, 99, 0));
-    show("mmap more than any address space", map_at(NULL, (size_t)1 << 62, read_write, MAP_PRIVATE));
+    show("mmap more than any address space",
+         map_at(NULL, (size_t)1 << 62, read_write, MAP_PRIVATE));
+}
+
+// brk() answers with the break that holds now; where that is not the wanted one, memory ran out.
+static void show_brk(const char *what, u64 wanted)
+{
+    show(what, (u64)sys_brk(wanted) == wanted ? 0 : -ENOMEM);
 }
 
 static void tour_heap(size_t page)
@@ -88,12 +98,12 @@ static void tour_heap(size_t page)
     print("-- brk\n");
     u64 start = (u64)sys_brk(0);
     u64 first_page = (start + page - 1) / page * page;
-    show("brk up by 3 pages", (u64)sys_brk(first_page + 3 * page) == first_page + 3 * page ? 0 : -ENOMEM);
+    show_brk("brk up by 3 pages", first_page + 3 * page);
     *(u8 *)first_page = 7;
     try_kernel_store("  kernel stores into the new page 2", (u8 *)first_page + 2 * page);
-    show("brk down again", (u64)sys_brk(start) == start ? 0 : -EINVAL);
+    show_brk("brk down again", start);
     // What comes back is a new page, not the old one with its contents.
-    show("brk up once more", (u64)sys_brk(first_page + page) == first_page + page ? 0 : -ENOMEM);
+    show_brk("brk up once more", first_page + page);
     print("    first byte: %u\n", *(volatile u8 *)first_page);
 }
 

@@ -1,5 +1,6 @@
-// randaccess [MIB] [COUNT]: updates COUNT random words of a table of MIB mebibytes on the heap, as the
-// RandomAccess ("GUPS") benchmark does: the worst case for every TLB and every replacement policy.
+// randaccess [MIB] [COUNT]: updates COUNT random words of a table of MIB mebibytes on the heap, as
+// the RandomAccess ("GUPS") benchmark does: the worst case for every TLB and every replacement
+// policy.
 //
 // Three phases: the table is filled in order, updated at random, then added up in order.
 
@@ -15,7 +16,8 @@ static void update(u64 *table, u64 words, u64 count)
 {
     u64 state = 1;
     for (u64 i = 0; i < count; i++) {
-        // A 32-bit fraction times the size: an even choice for any number of words, without dividing.
+        // A 32-bit fraction times the size: an even choice for any number of words, without
+        // dividing.
         u64 place = next_random(&state) * words >> 32;
         table[place] ^= state;
     }

@@ -1,15 +1,17 @@
-// recurse [DEPTH]: recurses DEPTH deep with frames of 128 bytes, so the stack grows down page by page.
+// recurse [DEPTH]: recurses DEPTH deep with frames of 128 bytes, so the stack grows down page by
+// page.
 //
-// Each frame fills a few words on the way down and adds them up on the way back, when the page may have
-// been swapped out in between: a lost or mixed-up stack page changes the result. A DEPTH beyond the stack
-// limit (65 000 or so for 8 MiB) runs into the guard below the stack and dies by SIGSEGV.
+// Each frame fills a few words on the way down and adds them up on the way back, when the page may
+// have been swapped out in between: a lost or mixed-up stack page changes the result. A DEPTH
+// beyond the stack limit (65 000 or so for 8 MiB) runs into the guard below the stack and dies by
+// SIGSEGV.
 
 #include "rt/rt.h"
 
 enum { WORDS = 12 };
 
-// noipa: the compiler may neither inline the call into itself nor specialise it, or the frames would not be
-// what they seem.
+// noipa: the compiler may neither inline the call into itself nor specialise it, or the frames
+// would not be what they seem.
 __attribute__((noipa)) static u64 descend(u64 depth)
 {
     u64 words[WORDS];

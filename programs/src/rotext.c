@@ -1,6 +1,6 @@
 // rotext: stores into its own code and dies of it. The page is present and readable, so this is a
-// protection fault (SEGV_ACCERR), not a missing page. It is what lets all processes that run a program
-// share one copy of its code.
+// protection fault (SEGV_ACCERR), not a missing page. It is what lets all processes that run a
+// program share one copy of its code.
 
 #include "rt/rt.h"
 

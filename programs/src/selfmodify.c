@@ -1,9 +1,9 @@
-// selfmodify: writes a function into memory, runs it, changes it, and runs it again, as a just-in-time
-// compiler does.
+// selfmodify: writes a function into memory, runs it, changes it, and runs it again, as a
+// just-in-time compiler does.
 //
-// Stores go through the data path and fetches through the instruction path, and RISC-V promises nothing about
-// when the one sees the other: `fence.i` is the promise. An emulator that keeps decoded instructions must
-// forget them there.
+// Stores go through the data path and fetches through the instruction path, and RISC-V promises
+// nothing about when the one sees the other: `fence.i` is the promise. An emulator that keeps
+// decoded instructions must forget them there.
 
 #include "rt/rt.h"
 
@@ -27,7 +27,8 @@ static u64 write_and_run(volatile u32 *code, u32 value)
 
 static long map_writable_code(size_t bytes)
 {
-    return sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int everything = PROT_READ | PROT_WRITE | PROT_EXEC;
+    return sys_mmap(NULL, bytes, everything, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 int main(int argc, char **argv)

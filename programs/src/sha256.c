@@ -1,6 +1,8 @@
-// sha256 FILE|-: the SHA-256 digest (FIPS 180-4) of a file, or of stdin for "-", in sha256sum's format.
+// sha256 FILE|-: the SHA-256 digest (FIPS 180-4) of a file, or of stdin for "-", in sha256sum's
+// format.
 //
-// Nearly all integer computation: a few pages of memory, used over and over. The opposite of randaccess.
+// Nearly all integer computation: a few pages of memory, used over and over. The opposite of
+// randaccess.
 
 #include "rt/rt.h"
 

@@ -1,7 +1,7 @@
 // sieve [N]: counts the primes up to N with the sieve of Eratosthenes, one byte for each number.
 //
-// Its strides grow from 2 bytes to the square root of N: the small primes sweep every page in order, the
-// large ones touch a few bytes in each.
+// Its strides grow from 2 bytes to the square root of N: the small primes sweep every page in
+// order, the large ones touch a few bytes in each.
 
 #include "rt/rt.h"
 

@@ -1,10 +1,12 @@
 // sigsegv: handles its own page faults, as garbage collectors, debuggers and virtual machines do.
 //
-// Part 1 stores a number into each of four read-only pages. Every store faults; the handler looks at the
-// cause, allows writing, and returns; the processor then executes the same store again, with every register
-// as it was. Had one store been lost, run twice or gone astray, the sums printed would be wrong.
+// Part 1 stores a number into each of four read-only pages. Every store faults; the handler looks
+// at the cause, allows writing, and returns; the processor then executes the same store again, with
+// every register as it was. Had one store been lost, run twice or gone astray, the sums printed
+// would be wrong.
 //
-// Part 2 loads from a page that is gone. There is nothing to repair, so the handler ends the program.
+// Part 2 loads from a page that is gone. There is nothing to repair, so the handler ends the
+// program.
 
 #include "rt/rt.h"
 
@@ -18,8 +20,8 @@ static const char *cause(int code)
     return code == SEGV_MAPERR ? "SEGV_MAPERR" : code == SEGV_ACCERR ? "SEGV_ACCERR" : "another";
 }
 
-// Runs only when main() faults at an access of its own, never in the middle of print(), which it may
-// therefore use.
+// Runs only when main() faults at an access of its own, never in the middle of print(), which it
+// may therefore use.
 static void handle_fault(int signal, struct signal_info *info, void *context)
 {
     (void)context;

@@ -1,10 +1,11 @@
 // wordfreq FILE [K]: counts the words of a text and prints the K (default 20) most frequent.
 //
-// A word is a run of ASCII letters and of bytes from 128 up, so that words in UTF-8 stay whole; ASCII upper
-// case counts as lower case. Equal counts are ordered by the bytes of the word.
+// A word is a run of ASCII letters and of bytes from 128 up, so that words in UTF-8 stay whole;
+// ASCII upper case counts as lower case. Equal counts are ordered by the bytes of the word.
 //
-// The file is mapped and never copied: the table remembers where a word first stood in it. So the text is
-// read in order, the table at random, and now and then an old page of the text comes back to be compared.
+// The file is mapped and never copied: the table remembers where a word first stood in it. So the
+// text is read in order, the table at random, and now and then an old page of the text comes back
+// to be compared.
 
 #include "rt/rt.h"
 
@@ -59,8 +60,8 @@ static struct table new_table(u64 slot_count)
     return (struct table){map_anonymous(slot_count * sizeof(struct entry)), slot_count, 0};
 }
 
-// The slot that holds the word, or the free one where it belongs. Comparing hashes first keeps the pages of
-// the text out of it, except for the word itself.
+// The slot that holds the word, or the free one where it belongs. Comparing hashes first keeps the
+// pages of the text out of it, except for the word itself.
 static struct entry *find(const struct table *table, const struct entry *wanted)
 {
     for (u64 i = wanted->hash;; i++) {

@@ -6,8 +6,8 @@
 
 // ---- System calls -------------------------------------------------------------------------------
 
-// The number goes in a7, the arguments in a0 to a5, the result comes back in a0; all other registers
-// survive. Calls with fewer arguments leave junk in the rest, which the kernel ignores.
+// The number goes in a7, the arguments in a0 to a5, the result comes back in a0; all other
+// registers survive. Calls with fewer arguments leave junk in the rest, which the kernel ignores.
 static long syscall6(long number, u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5)
 {
     register u64 a0 __asm__("a0") = x0;
@@ -97,7 +97,8 @@ long sys_fstat(int fd, struct file_status *status)
 
 long sys_mmap(void *address, size_t bytes, int protection, int flags, int fd, i64 offset)
 {
-    return syscall6(SYS_MMAP, (u64)address, bytes, (u64)protection, (u64)flags, (u64)fd, (u64)offset);
+    return syscall6(SYS_MMAP, (u64)address, bytes, (u64)protection, (u64)flags, (u64)fd,
+                    (u64)offset);
 }
 
 long sys_munmap(void *address, size_t bytes)
@@ -243,7 +244,8 @@ void writer_flush(struct writer *writer)
 {
     size_t done = 0;
     size_t used = writer->used;
-    // Emptied first: die() below comes back here with stdout, and must not find the same bytes again.
+    // Emptied first: die() below comes back here with stdout, and must not find the same bytes
+    // again.
     writer->used = 0;
     while (done < used) {
         long result = sys_write(writer->fd, writer->buffer + done, used - done);
@@ -326,7 +328,8 @@ static void put_formatted(struct writer *writer, const char *format, va_list arg
             put_signed(writer, is_long ? va_arg(arguments, i64) : va_arg(arguments, int), style);
         } else if (*format == 'u' || *format == 'x') {
             style.base = *format == 'x' ? 16 : 10;
-            put_number(writer, is_long ? va_arg(arguments, u64) : va_arg(arguments, u32), false, style);
+            u64 value = is_long ? va_arg(arguments, u64) : va_arg(arguments, u32);
+            put_number(writer, value, false, style);
         } else if (*format == '%') {
             writer_put(writer, "%", 1);
         } else {

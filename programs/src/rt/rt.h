@@ -1,8 +1,8 @@
 // The runtime that stands in for a C library: what a small program needs of Linux, and no more.
 //
-// Naming: `sys_*` is the bare system call, which returns -errno when it fails. Everything else either
-// succeeds or ends the program with a message on stderr and exit status 1, so that the programs can be
-// read without error handling in the way.
+// Naming: `sys_*` is the bare system call, which returns -errno when it fails. Everything else
+// either succeeds or ends the program with a message on stderr and exit status 1, so that the
+// programs can be read without error handling in the way.
 
 #ifndef RT_H
 #define RT_H
@@ -37,17 +37,12 @@ int main(int argc, char **argv);
 #define MAP_FIXED 0x10
 #define MAP_ANONYMOUS 0x20
 
-#define EBADF 9
 #define ENOMEM 12
-#define EFAULT 14
-#define EINVAL 22
 
 #define SIGSEGV 11
 #define SEGV_MAPERR 1 // no mapping at the address
 #define SEGV_ACCERR 2 // there is one, but it does not allow this access
 #define SA_SIGINFO 4
-
-#define CLOCK_MONOTONIC 1
 
 // `struct stat` as the RISC-V kernel writes it (asm-generic/stat.h).
 struct file_status {
@@ -72,8 +67,8 @@ struct signal_info {
     void *address;
 };
 
-// `struct sigaction` as the kernel takes it. RISC-V has no sa_restorer field: the kernel itself provides
-// the code that a handler returns to.
+// `struct sigaction` as the kernel takes it. RISC-V has no sa_restorer field: the kernel itself
+// provides the code that a handler returns to.
 struct signal_action {
     void (*handler)(int signal, struct signal_info *info, void *context);
     u64 flags;
@@ -120,8 +115,9 @@ struct writer {
 void writer_put(struct writer *writer, const void *bytes, size_t count);
 void writer_flush(struct writer *writer);
 
-// Buffered output to stdout. A small printf: %s %c %d %u %ld %lu %x %lx %%, with a width and a leading 0
-// (`%016lx`). The buffer is flushed at exit; call flush() before a fault that is expected to kill.
+// Buffered output to stdout. A small printf: %s %c %d %u %ld %lu %x %lx %%, with a width and a
+// leading 0 (`%016lx`). The buffer is flushed at exit; call flush() before a fault that is expected
+// to kill.
 __attribute__((format(printf, 1, 2))) void print(const char *format, ...);
 void flush(void);
 
@@ -136,7 +132,8 @@ _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...
 // Dies with `usage: PROGRAM SYNOPSIS` unless the number of arguments after argv[0] is in range.
 void expect_arguments(int argc, int at_least, int at_most, const char *synopsis);
 
-// Argument `index` as a decimal number within [at_least, at_most], or `fallback` where it is not given.
+// Argument `index` as a decimal number within [at_least, at_most], or `fallback` where it is not
+// given.
 u64 number_argument(int argc, char **argv, int index, const char *name, u64 fallback, u64 at_least,
                     u64 at_most);
 
@@ -163,8 +160,8 @@ void *heap_allocate(size_t bytes);
 
 // ---- Numbers ------------------------------------------------------------------------------------
 
-// Knuth's MMIX generator; only the upper half of the state is returned because the lower bits of such a
-// generator have short periods. The same seed gives the same numbers everywhere.
+// Knuth's MMIX generator; only the upper half of the state is returned because the lower bits of
+// such a generator have short periods. The same seed gives the same numbers everywhere.
 static inline u32 next_random(u64 *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -176,8 +173,8 @@ static inline size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-// Hides from the compiler where a pointer comes from, so that it cannot reason about (and optimise away)
-// an access that is wrong on purpose.
+// Hides from the compiler where a pointer comes from, so that it cannot reason about (and optimise
+// away) an access that is wrong on purpose.
 #define LAUNDER(pointer) __asm__("" : "+r"(pointer))
 
 #endif

@@ -1,6 +1,7 @@
 # The first instructions of every program.
 #
-# The kernel starts a program with nothing but a stack pointer, and the stack holds, upwards from sp:
+# The kernel starts a program with nothing but a stack pointer, and the stack holds, upwards from
+# sp:
 #
 #     sp --> argc
 #            argv[0] ... argv[argc-1], 0
@@ -13,14 +14,15 @@
         .globl  _start
         .type   _start, @function
 _start:
-        # gp must point into the small-data area before any C code runs. Relaxation would turn this very
-        # instruction into `mv gp, gp`, hence the option.
+        # gp must point into the small-data area before any C code runs. Relaxation would turn this
+        # very instruction into `mv gp, gp`, hence the option.
         .option push
         .option norelax
         la      gp, __global_pointer$
         .option pop
 
-        # A zero return address and frame pointer mark the outermost frame for whoever unwinds the stack.
+        # A zero return address and frame pointer mark the outermost frame for whoever unwinds the
+        # stack.
         li      ra, 0
         li      s0, 0
 
