@@ -18,6 +18,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::bus::Bus;
 use crate::compressed::expand;
+use crate::csr::reads_counter;
 use crate::decode::decode;
 use crate::hart::SINK;
 use crate::op::{Op, OpCode};
@@ -203,8 +204,12 @@ impl Blocks {
         // One place is kept for a final `Next`.
         while usize::from(block.instructions) < OPS_MAX - 1 {
             let Some((op, bytes)) = decode_at(bus, pa, u32::from(block.bytes), room) else { break };
+            let alone = reads_counter(op);
+            if alone && block.instructions > 0 {
+                break;
+            }
             self.append(&mut block, op, bytes);
-            if op.code.ends_block() {
+            if alone || op.code.ends_block() {
                 break;
             }
         }

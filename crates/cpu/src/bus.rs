@@ -149,8 +149,9 @@ pub trait Bus {
     /// same, with [`RefTime::own_fetch`], before it decides anything that depends on recency.
     fn touch_code(&mut self, now: RefTime);
 
-    /// Reads a counter, `retired` instructions having been retired.
-    fn counter(&mut self, which: Counter, retired: u64) -> u64;
+    /// Reads a counter, `retired` instructions having been retired and `references` begun by them
+    /// and by those that faulted.
+    fn counter(&mut self, which: Counter, retired: u64, references: u64) -> u64;
 }
 
 /// A value that is loaded or stored.

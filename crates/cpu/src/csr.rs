@@ -13,12 +13,12 @@ enum Change {
     Clear(u64),
 }
 
-/// Executes a CSR instruction that follows `retired` others; `None` if the register does not exist
-/// or cannot be written.
-pub(crate) fn execute<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op, retired: u64) -> Option<()> {
+/// Executes a CSR instruction; `None` if the register does not exist or cannot be written. One that
+/// [`reads_counter`] must be alone in its block, so that the hart's counts are up to date.
+pub(crate) fn execute<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<()> {
     let number = op.imm as u16;
     let change = change(hart, op);
-    let old = read(hart, bus, number, retired)?;
+    let old = read(hart, bus, number)?;
     let new = match change {
         Change::Write(value) => Some(value),
         // With x0 (or immediate 0) as the source nothing is written: Zicsr, table 9.1.
@@ -46,14 +46,23 @@ fn change(hart: &Hart, op: Op) -> Change {
     }
 }
 
-fn read<B: Bus>(hart: &Hart, bus: &mut B, number: u16, retired: u64) -> Option<u64> {
+/// Whether the instruction reads a counter.
+pub(crate) fn reads_counter(op: Op) -> bool {
+    use OpCode::{Csrrc, Csrrci, Csrrs, Csrrsi, Csrrw, Csrrwi};
+    matches!(op.code, Csrrw | Csrrs | Csrrc | Csrrwi | Csrrsi | Csrrci)
+        && (0xc00..=0xc02).contains(&op.imm)
+}
+
+fn read<B: Bus>(hart: &Hart, bus: &mut B, number: u16) -> Option<u64> {
+    let mut counter =
+        |which| bus.counter(which, hart.retired, hart.fetches + hart.loads + hart.stores);
     Some(match number {
         0x001 => u64::from(hart.fflags.0),
         0x002 => u64::from(hart.frm),
         0x003 => u64::from(hart.fcsr()),
-        0xc00 => bus.counter(Counter::Cycle, retired),
-        0xc01 => bus.counter(Counter::Time, retired),
-        0xc02 => bus.counter(Counter::Instret, retired),
+        0xc00 => counter(Counter::Cycle),
+        0xc01 => counter(Counter::Time),
+        0xc02 => counter(Counter::Instret),
         _ => return None,
     })
 }

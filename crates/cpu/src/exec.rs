@@ -184,7 +184,21 @@ fn link<B: Bus>(
 /// Fetches, decodes and executes one instruction.
 fn step<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(), Stop> {
     let pc = hart.pc;
-    let (op, bytes) = fetch(hart, bus)?;
+    let mut fetches = 0;
+    let fetched = fetch(hart, bus, &mut fetches);
+    let result = fetched.and_then(|(op, bytes)| step_op(hart, bus, pc, op, bytes));
+    hart.fetches += fetches;
+    result
+}
+
+/// Executes one instruction, counting all but its fetches.
+fn step_op<B: Bus>(
+    hart: &mut Hart,
+    bus: &mut B,
+    pc: u64,
+    op: Op,
+    bytes: u16,
+) -> Result<(), Stop> {
     let block = Block::single(op, bytes);
     match run_ops(hart, bus, &[op], pc, bytes) {
         Outcome::Taken(target) | Outcome::Indirect(target) => finish_step(hart, &block, target),
@@ -204,16 +218,17 @@ fn step<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Counts the instruction of [`step`], whose fetches are counted already.
+/// Counts the instruction of [`step`] but for its fetches.
 fn finish_step(hart: &mut Hart, block: &Block, pc: u64) {
     let fetches = hart.fetches;
     complete(hart, block, pc);
     hart.fetches = fetches;
 }
 
-fn fetch<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(Op, u16), Stop> {
+/// Fetches the instruction at the pc, counting the references begun.
+fn fetch<B: Bus>(hart: &Hart, bus: &mut B, fetches: &mut u64) -> Result<(Op, u16), Stop> {
     let now = RefTime::fetch(hart.retired);
-    hart.fetches += 1;
+    *fetches += 1;
     if hart.pc & 1 != 0 {
         let fault = MemFault { va: hart.pc, kind: AccessKind::Fetch };
         return Err(Stop::Misaligned(fault));
@@ -228,7 +243,7 @@ fn fetch<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(Op, u16), Stop> {
         bus.enter_code(code.slot);
         return Ok((decode_parcels(low, bus.code_parcel(code.pa + 2)), 4));
     }
-    hart.fetches += 1;
+    *fetches += 1;
     let second = bus.fetch(hart.pc.wrapping_add(2), now.second_page()).map_err(Stop::Fault)?;
     bus.enter_code(second.slot);
     Ok((decode_parcels(low, bus.code_parcel(second.pa)), 4))
@@ -414,7 +429,7 @@ fn execute_rare<B: Bus>(
         Group::Load | Group::Store => atomic(hart, bus, op, RefTime::data(retired)),
         Group::System => {
             if code != OpCode::Fence {
-                csr::execute(hart, bus, op, retired).ok_or(Stop::Illegal)?;
+                csr::execute(hart, bus, op).ok_or(Stop::Illegal)?;
             }
             Ok(Effect::None)
         }
