@@ -85,17 +85,21 @@ fn run_chain<B: Bus>(
     loop {
         let block = blocks.get(id);
         if hart.retired + u64::from(block.instructions) > limit {
-            return step(hart, bus);
+            if hart.retired < limit {
+                return step(hart, bus);
+            }
+            bus.touch_code(RefTime::fetch(hart.retired - 1));
+            return Ok(());
         }
         let pc = hart.pc;
-        let next = match run_ops(hart, bus, blocks.ops(block), pc, block.bytes) {
+        let (next, taken) = match run_ops(hart, bus, blocks.ops(block), pc, block.bytes) {
             Outcome::Taken(target) => {
                 complete(hart, block, target);
-                block.taken
+                (block.taken, true)
             }
             Outcome::Follow => {
                 complete(hart, block, pc.wrapping_add(u64::from(block.bytes)));
-                block.follow
+                (block.follow, false)
             }
             Outcome::Indirect(target) => {
                 complete(hart, block, target);
@@ -121,7 +125,7 @@ fn run_chain<B: Bus>(
         id = if next != BlockId::NONE {
             next
         } else {
-            match link(hart.pc, pc, bus, blocks, id) {
+            match link(hart.pc, pc, bus, blocks, id, taken) {
                 Some(next) => next,
                 None => {
                     bus.touch_code(RefTime::fetch(hart.retired - 1));
@@ -152,7 +156,7 @@ fn leave(hart: &mut Hart, block: &Block, ops: &[Op], retired: usize, begun: usiz
     hart.stores += ops[..begun].iter().filter(|op| op.code.is_store()).count() as u64;
 }
 
-/// Links a block to the one at `target`, if that lies in the same page.
+/// Links a block, the way it was left by, to the one at `target`, if that lies in the same page.
 #[cold]
 fn link<B: Bus>(
     target: u64,
@@ -160,23 +164,19 @@ fn link<B: Bus>(
     bus: &mut B,
     blocks: &mut Blocks,
     from: BlockId,
+    taken: bool,
 ) -> Option<BlockId> {
     let frame = 1u64 << bus.code_frame_shift();
     if (target ^ pc) >= frame || target & 1 != 0 {
         return None;
     }
     let block = blocks.get(from);
-    let taken = target != pc.wrapping_add(u64::from(block.bytes));
     let offset = target & (frame - 1);
     let pa = block.pa & !(frame - 1) | offset;
     let generation = blocks.generation;
     let to = blocks.at(bus, pa, (frame - offset) as u32)?;
     if blocks.generation == generation {
-        // A branch whose two ways meet goes either way by `taken`: link both.
         blocks.link(from, taken, to);
-        if !taken {
-            blocks.link(from, true, to);
-        }
     }
     Some(to)
 }
