@@ -1,0 +1,193 @@
+//! Any radix format, chosen at run time.
+
+use super::{
+    Entry, Geometry, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, Scheme, Touch,
+    Translation, WalkObserver, X86_64, X86Controls, walk_observed,
+};
+use crate::{Access, ArchFault, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, VirtAddr};
+
+/// A radix format.
+///
+/// Its [`Radix`] methods choose the format on every call. [`Format::walk`] chooses once, and then
+/// runs the walker that was compiled for that format: use it where walks are many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// IA-32: 10/10/12.
+    Ia32(Ia32),
+    /// PAE: 2/9/9/12.
+    Pae(Pae),
+    /// 64-bit mode: (9/)9/9/9/9/12.
+    X86_64(X86_64),
+    /// Sv32, Sv39, Sv48 or Sv57.
+    RiscV(RiscV),
+}
+
+/// Runs `$body` with `$format` bound to the concrete format.
+macro_rules! each {
+    ($self:expr, $format:ident => $body:expr) => {
+        match $self {
+            Format::Ia32($format) => $body,
+            Format::Pae($format) => $body,
+            Format::X86_64($format) => $body,
+            Format::RiscV($format) => $body,
+        }
+    };
+}
+
+impl Format {
+    /// The names of all formats.
+    pub const NAMES: &'static [&'static str] =
+        &["ia32", "pae", "x86-64", "x86-64-la57", "sv32", "sv39", "sv48", "sv57"];
+
+    /// The format called `name`, one of [`Format::NAMES`], under its default controls.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let riscv = |scheme| Self::RiscV(RiscV::new(scheme, RiscVControls::default()));
+        Some(match name {
+            "ia32" => Self::Ia32(Ia32::default()),
+            "pae" => Self::Pae(Pae::default()),
+            "x86-64" => Self::X86_64(X86_64::new(4, X86Controls::default())),
+            "x86-64-la57" => Self::X86_64(X86_64::new(5, X86Controls::default())),
+            "sv32" => riscv(Scheme::Sv32),
+            "sv39" => riscv(Scheme::Sv39),
+            "sv48" => riscv(Scheme::Sv48),
+            "sv57" => riscv(Scheme::Sv57),
+            _ => return None,
+        })
+    }
+
+    /// The format's name, one of [`Format::NAMES`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ia32(_) => "ia32",
+            Self::Pae(_) => "pae",
+            Self::X86_64(format) if format.geometry().levels.len() == 4 => "x86-64",
+            Self::X86_64(_) => "x86-64-la57",
+            Self::RiscV(format) => match format.scheme {
+                Scheme::Sv32 => "sv32",
+                Scheme::Sv39 => "sv39",
+                Scheme::Sv48 => "sv48",
+                Scheme::Sv57 => "sv57",
+            },
+        }
+    }
+
+    /// [`super::walk()`], with the format chosen once for the whole walk.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn walk<M: TableMemory + ?Sized>(
+        &self,
+        memory: &mut M,
+        root: &Root,
+        va: VirtAddr,
+        access: Access,
+    ) -> Result<Translation, Fault> {
+        self.walk_observed(memory, root, va, access, &mut ())
+    }
+
+    /// [`super::walk_observed`], with the format chosen once for the whole walk.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn walk_observed<M: TableMemory + ?Sized, O: WalkObserver>(
+        &self,
+        memory: &mut M,
+        root: &Root,
+        va: VirtAddr,
+        access: Access,
+        observer: &mut O,
+    ) -> Result<Translation, Fault> {
+        each!(self, format => walk_observed(format, memory, root, va, access, observer))
+    }
+}
+
+impl Radix for Format {
+    #[inline]
+    fn geometry(&self) -> &Geometry {
+        each!(self, format => format.geometry())
+    }
+
+    #[inline]
+    fn load_root<M: TableMemory + ?Sized>(
+        &self,
+        memory: &M,
+        table: PhysAddr,
+    ) -> Result<Root, FaultCause> {
+        each!(self, format => format.load_root(memory, table))
+    }
+
+    #[inline]
+    fn check_address(&self, va: VirtAddr) -> Result<(), FaultCause> {
+        each!(self, format => format.check_address(va))
+    }
+
+    #[inline]
+    fn decode(&self, level: Level, raw: u64) -> Entry {
+        each!(self, format => format.decode(level, raw))
+    }
+
+    #[inline]
+    fn table_global(&self, raw: u64) -> bool {
+        each!(self, format => format.table_global(raw))
+    }
+
+    #[inline]
+    fn permit(&self, rights: Rights, access: Access) -> Result<(), FaultCause> {
+        each!(self, format => format.permit(rights, access))
+    }
+
+    #[inline]
+    fn has_accessed_bit(&self, level: Level, is_leaf: bool) -> bool {
+        each!(self, format => format.has_accessed_bit(level, is_leaf))
+    }
+
+    #[inline]
+    fn touch(&self, raw: u64, is_leaf: bool, access: Access) -> Touch {
+        each!(self, format => format.touch(raw, is_leaf, access))
+    }
+
+    #[inline]
+    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
+        each!(self, format => format.arch_fault(cause, access))
+    }
+
+    #[inline]
+    fn encode_table(&self, level: Level, next: PhysAddr) -> u64 {
+        each!(self, format => format.encode_table(level, next))
+    }
+
+    #[inline]
+    fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
+        each!(self, format => format.encode_leaf(level, leaf))
+    }
+
+    #[inline]
+    fn absent_bits(&self) -> u8 {
+        each!(self, format => format.absent_bits())
+    }
+
+    #[inline]
+    fn encode_absent(&self, payload: u64) -> u64 {
+        each!(self, format => format.encode_absent(payload))
+    }
+
+    #[inline]
+    fn decode_absent(&self, raw: u64) -> u64 {
+        each!(self, format => format.decode_absent(raw))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_formats_agree() {
+        for name in Format::NAMES {
+            assert_eq!(Format::by_name(name).expect("a name in NAMES").name(), *name);
+        }
+        assert_eq!(Format::by_name("sv64"), None);
+    }
+}

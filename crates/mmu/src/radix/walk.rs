@@ -1,0 +1,215 @@
+//! The page-table walker, one for all formats.
+
+use super::{Entry, Radix, Root, Touch};
+use crate::{
+    Access, AccessKind, Fault, FaultCause, Level, PageSize, Pfn, PhysAddr, Rights, TableMemory,
+    VirtAddr,
+};
+
+/// The most levels that any format has.
+const LEVELS_MAX: usize = 5;
+
+/// A successful walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// The physical address.
+    pub pa: PhysAddr,
+    /// The page that the leaf maps.
+    pub page: PageSize,
+    /// The first base frame of that page.
+    pub pfn: Pfn,
+    /// What all levels together allow.
+    pub rights: Rights,
+    /// Valid in every address space.
+    pub global: bool,
+    /// The leaf's dirty bit is set (after this walk's update).
+    pub dirty: bool,
+    /// Table entries read from memory.
+    pub reads: u8,
+    /// Table entries written (accessed and dirty bits).
+    pub writes: u8,
+}
+
+/// One step of a walk: one entry read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The level of the table.
+    pub level: Level,
+    /// Where the entry lies; `None` if it came from a register.
+    pub at: Option<PhysAddr>,
+    /// The index into the table.
+    pub index: u64,
+    /// The bits read.
+    pub raw: u64,
+    /// Their meaning.
+    pub entry: Entry,
+}
+
+/// Sees every step of a walk.
+pub trait WalkObserver {
+    /// An entry was read and decoded.
+    fn step(&mut self, step: &Step);
+    /// An entry was written, to set accessed or dirty bits.
+    fn update(&mut self, at: PhysAddr, raw: u64);
+}
+
+/// No observer: compiles to nothing.
+impl WalkObserver for () {
+    #[inline]
+    fn step(&mut self, _: &Step) {}
+    #[inline]
+    fn update(&mut self, _: PhysAddr, _: u64) {}
+}
+
+/// Translates `va` for `access`, setting accessed and dirty bits as the hardware does.
+///
+/// # Errors
+/// The fault that the processor raises.
+#[inline]
+pub fn walk<F: Radix, M: TableMemory + ?Sized>(
+    format: &F,
+    memory: &mut M,
+    root: &Root,
+    va: VirtAddr,
+    access: Access,
+) -> Result<Translation, Fault> {
+    walk_observed(format, memory, root, va, access, &mut ())
+}
+
+/// [`walk`], with every step shown to `observer`.
+///
+/// # Errors
+/// The fault that the processor raises.
+pub fn walk_observed<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
+    format: &F,
+    memory: &mut M,
+    root: &Root,
+    va: VirtAddr,
+    access: Access,
+    observer: &mut O,
+) -> Result<Translation, Fault> {
+    let fault =
+        |level, cause| Fault { va, access, level, cause, arch: format.arch_fault(cause, access) };
+    format.check_address(va).map_err(|cause| fault(None, cause))?;
+
+    let mut tables = Path::default();
+    let mut rights = Rights::all();
+    let mut global = false;
+    let mut reads = 0;
+    let mut table = root.table;
+    let mut level = format.geometry().top();
+    let (leaf_step, leaf) = loop {
+        let step = read_step(format, memory, root, table, level, va)
+            .map_err(|cause| fault(Some(level), cause))?;
+        observer.step(&step);
+        reads += u8::from(step.at.is_some());
+        match step.entry {
+            Entry::Table { next, rights: allowed } => {
+                // Decoding never yields a table at level 0.
+                debug_assert!(level.0 > 0);
+                if format.has_accessed_bit(level, false) {
+                    tables.push(&step);
+                }
+                rights &= allowed;
+                global |= format.table_global(step.raw);
+                table = next;
+                level = Level(level.0 - 1);
+            }
+            Entry::Leaf(leaf) => break (step, leaf),
+            Entry::NotPresent => return Err(fault(Some(level), FaultCause::NotPresent)),
+            Entry::Invalid(cause) => return Err(fault(Some(level), cause)),
+        }
+    };
+    rights &= leaf.rights;
+    format.permit(rights, access).map_err(|cause| fault(Some(level), cause))?;
+    let writes = touch_path(format, memory, &tables, &leaf_step, access, observer)
+        .map_err(|cause| fault(Some(level), cause))?;
+
+    let geometry = format.geometry();
+    let page = geometry.level(level).page();
+    Ok(Translation {
+        pa: PhysAddr(leaf.pfn.base(geometry.base_page()).0 | va.offset(page)),
+        page,
+        pfn: leaf.pfn,
+        rights,
+        global: global | leaf.global,
+        dirty: leaf.dirty || access.kind == AccessKind::Write,
+        reads,
+        writes,
+    })
+}
+
+/// The table entries read so far whose accessed bit counts.
+#[derive(Default)]
+struct Path {
+    entries: [(PhysAddr, u64); LEVELS_MAX - 1],
+    len: usize,
+}
+
+impl Path {
+    #[inline]
+    fn push(&mut self, step: &Step) {
+        if let Some(at) = step.at {
+            self.entries[self.len] = (at, step.raw);
+            self.len += 1;
+        }
+    }
+}
+
+#[inline]
+fn read_step<F: Radix, M: TableMemory + ?Sized>(
+    format: &F,
+    memory: &M,
+    root: &Root,
+    table: PhysAddr,
+    level: Level,
+    va: VirtAddr,
+) -> Result<Step, FaultCause> {
+    let geometry = format.geometry();
+    let index = geometry.level(level).index(va);
+    let (at, raw) = match root.registers {
+        // Four registers: the index is below 4 in the one format that has them.
+        Some(registers) if level == geometry.top() => (None, registers[index as usize & 3]),
+        _ => {
+            let at = PhysAddr(table.0.wrapping_add(index * geometry.entry.bytes()));
+            let raw = memory.read_entry(at, geometry.entry).map_err(|_| FaultCause::NoMemory)?;
+            (Some(at), raw)
+        }
+    };
+    Ok(Step { level, at, index, raw, entry: format.decode(level, raw) })
+}
+
+/// Sets accessed and dirty bits, top down; returns how many entries were written. Software updates
+/// are refused before the first write, so that a fault leaves memory as it was.
+#[inline]
+fn touch_path<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
+    format: &F,
+    memory: &mut M,
+    tables: &Path,
+    leaf: &Step,
+    access: Access,
+    observer: &mut O,
+) -> Result<u8, FaultCause> {
+    let leaf_touch = match leaf.at {
+        Some(at) if format.has_accessed_bit(leaf.level, true) => {
+            Some((at, format.touch(leaf.raw, true, access)))
+        }
+        _ => None,
+    };
+    if let Some((_, Touch::Fault(cause))) = leaf_touch {
+        return Err(cause);
+    }
+    let tables = tables.entries[..tables.len].iter();
+    let mut writes = 0;
+    for (at, touch) in
+        tables.map(|&(at, raw)| (at, format.touch(raw, false, access))).chain(leaf_touch)
+    {
+        if let Touch::Write(raw) = touch {
+            let width = format.geometry().entry;
+            memory.write_entry(at, width, raw).map_err(|_| FaultCause::NoMemory)?;
+            observer.update(at, raw);
+            writes += 1;
+        }
+    }
+    Ok(writes)
+}
