@@ -20,8 +20,7 @@ use crate::bus::Bus;
 use crate::compressed::expand;
 use crate::csr::reads_counter;
 use crate::decode::decode;
-use crate::hart::SINK;
-use crate::op::{Op, OpCode};
+use crate::op::Op;
 
 /// The most instructions in a block: one bit each in [`Block::short`].
 pub(crate) const OPS_MAX: usize = 64;
@@ -215,7 +214,7 @@ impl Blocks {
         }
         let last = self.ops[first..].last()?;
         if !last.code.ends_block() {
-            self.ops.push(Op { code: OpCode::Next, rd: SINK, rs1: 0, rs2: 0, imm: 0 });
+            self.ops.push(Op::NEXT);
         }
         block.len = (self.ops.len() - first) as u16;
         self.blocks.push(block);

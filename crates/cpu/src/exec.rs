@@ -200,7 +200,7 @@ fn step_op<B: Bus>(
     bytes: u16,
 ) -> Result<(), Stop> {
     let block = Block::single(op, bytes);
-    match run_ops(hart, bus, &[op], pc, bytes) {
+    match run_ops(hart, bus, &[op, Op::NEXT], pc, bytes) {
         Outcome::Taken(target) | Outcome::Indirect(target) => finish_step(hart, &block, target),
         Outcome::Follow | Outcome::Left { .. } => {
             finish_step(hart, &block, pc.wrapping_add(u64::from(bytes)));

@@ -1,12 +1,14 @@
 //! Decoded instructions.
 
+use crate::hart::SINK;
+
 /// One decoded instruction: what to do, and with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Op {
     /// What to do.
     pub code: OpCode,
-    /// Destination register; [`crate::hart::SINK`] for `x0`.
+    /// Destination register; the sink for `x0`.
     pub rd: u8,
     /// First source register.
     pub rs1: u8,
@@ -16,6 +18,11 @@ pub struct Op {
     /// offset from the block's first instruction. Floating point: rounding mode in the low byte,
     /// third source register in the next.
     pub imm: i32,
+}
+
+impl Op {
+    /// No instruction: the end of a run of ops that goes on behind it.
+    pub(crate) const NEXT: Self = Self { code: OpCode::Next, rd: SINK, rs1: 0, rs2: 0, imm: 0 };
 }
 
 macro_rules! opcodes {
