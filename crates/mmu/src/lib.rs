@@ -29,10 +29,13 @@ mod access;
 mod addr;
 mod fault;
 mod memory;
+mod mmu;
 
 pub mod radix;
+pub mod tlb;
 
 pub use access::{Access, AccessKind, Privilege, Rights};
 pub use addr::{Asid, Level, PageSize, Pfn, PhysAddr, VirtAddr, Vpn};
 pub use fault::{ArchFault, Fault, FaultCause};
 pub use memory::{EntryWidth, OutOfMemory, TableMemory};
+pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source};

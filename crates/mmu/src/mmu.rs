@@ -12,9 +12,11 @@
 //! ```
 //!
 //! An entry that stands in an access's way is never believed: the access walks, as x86 does before
-//! it raises a page fault (Intel SDM vol. 3A, 4.10.2.4). So software may *widen* an entry of a page
+//! it raises a page fault (Intel SDM vol. 3A, 4.10.4.1). So software may *widen* an entry of a page
 //! table (more rights, dirty set) without an invalidation; after it has *narrowed* one (fewer
-//! rights, another frame, not present, dirty or accessed cleared), it must invalidate.
+//! rights, another frame, not present, dirty or accessed cleared), it must invalidate. The user
+//! bit narrows whichever way it changes: it gives to user mode what SMEP, SMAP or a clear SUM
+//! then take from the supervisor.
 //!
 //! Invariants:
 //! 1. Only successful walks fill the TLB: a fault is never cached.
@@ -25,14 +27,14 @@ mod counters;
 
 pub use counters::{KindCounts, MmuCounters};
 
-use crate::radix::{Format, Radix, Root, Step, Translation, WalkObserver, walk_observed};
+use crate::radix::{Format, Radix, Root, Step, Translation, WalkObserver};
 use crate::tlb::{Globals, Lookup, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{Access, Asid, Fault, FaultCause, PageSize, PhysAddr, TableMemory, VirtAddr};
 
-/// A memory management unit over page tables of the format `F`.
+/// A memory management unit over radix page tables.
 #[derive(Clone, Debug)]
-pub struct Mmu<F = Format> {
-    format: F,
+pub struct Mmu {
+    format: Format,
     base_page: PageSize,
     tlb: Option<Tlb>,
     root: Root,
@@ -65,10 +67,10 @@ pub enum Source {
     Walk,
 }
 
-impl<F: Radix> Mmu<F> {
+impl Mmu {
     /// An MMU after reset: root at physical address 0, address space 0. Without a TLB every access
     /// walks.
-    pub fn new(format: F, tlb: Option<TlbConfig>) -> Self {
+    pub fn new(format: Format, tlb: Option<TlbConfig>) -> Self {
         let base_page = format.geometry().base_page();
         Self {
             format,
@@ -165,7 +167,7 @@ impl<F: Radix> Mmu<F> {
     }
 
     /// The format of the page tables.
-    pub const fn format(&self) -> &F {
+    pub const fn format(&self) -> &Format {
         &self.format
     }
 
@@ -186,7 +188,7 @@ impl<F: Radix> Mmu<F> {
     }
 }
 
-impl<F: Radix> Mmu<F> {
+impl Mmu {
     /// The rest of a translation with a TLB, once the first level alone could not answer.
     #[inline(never)]
     fn translate_after_l1<M: TableMemory + ?Sized>(
@@ -231,7 +233,7 @@ impl<F: Radix> Mmu<F> {
         access: Access,
     ) -> Result<TlbEntry, Fault> {
         let mut references = References::default();
-        let result = walk_observed(&self.format, memory, &self.root, va, access, &mut references);
+        let result = self.format.walk_observed(memory, &self.root, va, access, &mut references);
         self.counters.walks.add(access.kind);
         self.counters.walk_reads += references.reads;
         self.counters.walk_writes += references.writes;
