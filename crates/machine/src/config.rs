@@ -1,0 +1,80 @@
+//! What a machine is made of.
+
+use std::path::PathBuf;
+
+use pagewalk_mmu::radix::Format;
+use pagewalk_mmu::tlb::TlbConfig;
+use pagewalk_replacement::PolicyKind;
+
+use crate::cost::CostModel;
+
+/// The smallest RAM that can be asked for; whether a program starts in it is another matter.
+pub const RAM_BYTES_MIN: u64 = 64 << 10;
+
+/// The largest RAM that can be asked for: one TiB.
+pub const RAM_BYTES_MAX: u64 = 1 << 40;
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The page-table format and its control bits.
+    pub format: Format,
+    /// The TLB; `None` for a machine that walks at every reference.
+    pub tlb: Option<TlbConfig>,
+    /// RAM in bytes; rounded down to whole frames.
+    pub ram_bytes: u64,
+    /// The swap device.
+    pub swap: SwapConfig,
+    /// Page replacement.
+    pub policy: PolicyKind,
+    /// What everything takes.
+    pub cost: CostModel,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// Run the plain path: no decoded blocks, no host pointers. The report is the same.
+    pub slow: bool,
+    /// Stop after so many instructions.
+    pub instructions_max: Option<u64>,
+}
+
+/// The swap device's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwapConfig {
+    /// No swap.
+    None,
+    /// An unnamed temporary file of this many bytes, grown as it is used.
+    Temporary {
+        /// Its size in bytes; rounded down to whole pages.
+        bytes: u64,
+    },
+    /// A file of the user's: made if absent, overwritten if it is there.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Its size in bytes; rounded down to whole pages.
+        bytes: u64,
+    },
+}
+
+impl SwapConfig {
+    /// The size in bytes.
+    pub const fn bytes(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Temporary { bytes } | Self::File { bytes, .. } => *bytes,
+        }
+    }
+}
+
+/// A program to run.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The executable on the host.
+    pub path: PathBuf,
+    /// Its arguments, the program's name first.
+    pub args: Vec<String>,
+    /// Its environment, as `NAME=value`.
+    pub env: Vec<String>,
+    /// The host directory that is the guest's root; without one the guest has no files.
+    pub root: Option<PathBuf>,
+}

@@ -1,0 +1,139 @@
+//! The cost model: what everything takes, in processor cycles.
+//!
+//! The defaults are round numbers of a processor of 1 GHz with an NVMe-like swap device. They are
+//! a model's, not a measurement's: change them with `--cost FILE`, a TOML file that sets some of
+//! the keys below.
+//!
+//! ```text
+//!   cycles = compute  (instructions × instruction)
+//!          + tlb      (L2 hits × tlb_l2_hit)
+//!          + walks    (entries read × walk_read + entries written × walk_write)
+//!          + faults   (traps × trap + faults × fault + frames × zero_frame, copy_frame …)
+//!          + syscalls (system calls × syscall + bytes copied × copy_byte)
+//!          + reclaim  (pages scanned × scan_page + flushes × flush)
+//!          + disk     (transfers × latency + bytes × per byte)
+//!          + idle     (time slept)
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+/// Costs in cycles, unless the name says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CostModel {
+    /// The processor's clock: cycles in a microsecond.
+    pub clock_mhz: u64,
+    /// One instruction that hits everywhere.
+    pub instruction: u64,
+    /// A first-level TLB miss that the second level serves.
+    pub tlb_l2_hit: u64,
+    /// One page-table entry read by a walk.
+    pub walk_read: u64,
+    /// One page-table entry written by a walk (accessed and dirty bits).
+    pub walk_write: u64,
+    /// Entering and leaving the kernel for an exception.
+    pub trap: u64,
+    /// The page-fault handler itself.
+    pub fault: u64,
+    /// Zeroing a frame.
+    pub zero_frame: u64,
+    /// Copying a frame.
+    pub copy_frame: u64,
+    /// One system call, entry and exit included.
+    pub syscall: u64,
+    /// A thousand bytes copied between the kernel and the program.
+    pub copy_kilobyte: u64,
+    /// A page looked at by reclaim.
+    pub scan_page: u64,
+    /// An invalidation of TLB entries.
+    pub flush: u64,
+    /// Latency of a swap transfer in nanoseconds.
+    pub swap_latency_ns: u64,
+    /// A thousand bytes of a swap transfer, in nanoseconds.
+    pub swap_kilobyte_ns: u64,
+    /// Latency of a file transfer in nanoseconds.
+    pub file_latency_ns: u64,
+    /// A thousand bytes of a file transfer, in nanoseconds.
+    pub file_kilobyte_ns: u64,
+}
+
+impl Default for CostModel {
+    fn default() -> Self {
+        Self {
+            clock_mhz: 1000,
+            instruction: 1,
+            tlb_l2_hit: 7,
+            walk_read: 20,
+            walk_write: 30,
+            trap: 200,
+            fault: 500,
+            zero_frame: 250,
+            copy_frame: 500,
+            syscall: 150,
+            copy_kilobyte: 100,
+            scan_page: 50,
+            flush: 100,
+            swap_latency_ns: 80_000,
+            swap_kilobyte_ns: 400,
+            file_latency_ns: 80_000,
+            file_kilobyte_ns: 400,
+        }
+    }
+}
+
+/// The largest value of any cost: high enough for a tape robot, low enough that products with
+/// 64-bit counts saturate nowhere in practice.
+const COST_MAX: u64 = 1_000_000_000_000;
+
+impl CostModel {
+    /// Reads a model from TOML; keys that are absent keep their defaults.
+    ///
+    /// # Errors
+    /// What is wrong, with line and column where the syntax is.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        let model: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        model.check()?;
+        Ok(model)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.clock_mhz == 0 || self.clock_mhz > 1_000_000 {
+            return Err(format!("clock_mhz is {}: give 1 to 1000000", self.clock_mhz));
+        }
+        let value = serde_json::to_value(self).map_err(|e| e.to_string())?;
+        for (key, value) in value.as_object().into_iter().flatten() {
+            if value.as_u64().is_none_or(|cost| cost > COST_MAX) {
+                return Err(format!("{key} is {value}: give at most {COST_MAX}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Cycles in a span of nanoseconds.
+    pub const fn cycles(&self, ns: u64) -> u64 {
+        (ns as u128 * self.clock_mhz as u128 / 1000) as u64
+    }
+
+    /// Nanoseconds in a span of cycles.
+    pub const fn nanoseconds(&self, cycles: u64) -> u64 {
+        (cycles as u128 * 1000 / self.clock_mhz as u128) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CostModel;
+
+    #[test]
+    fn absent_keys_keep_their_defaults() {
+        let model = CostModel::from_toml("walk_read = 100\n").unwrap();
+        assert_eq!(model, CostModel { walk_read: 100, ..CostModel::default() });
+    }
+
+    #[test]
+    fn errors_name_the_key() {
+        assert!(CostModel::from_toml("walk_reed = 1").unwrap_err().contains("walk_reed"));
+        assert!(CostModel::from_toml("clock_mhz = 0").unwrap_err().contains("clock_mhz"));
+        assert!(CostModel::from_toml("trap = 2000000000000").unwrap_err().contains("trap"));
+    }
+}

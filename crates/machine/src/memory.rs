@@ -1,0 +1,424 @@
+//! The memory system as the hart sees it: RAM behind the MMU, with a fast path.
+//!
+//! ```text
+//!   load, store, fetch ──► host pages ──found──► RAM          the fast path
+//!                              │ not found
+//!                              ▼
+//!                          Mmu::translate ──► RAM             the slow path
+//!                              │      └─────► host pages, if nothing forbids
+//!                              ▼
+//!                            fault
+//! ```
+//!
+//! Invariants:
+//! 1. The fast path changes exactly what the slow path would change: the bytes and one stamp.
+//! 2. A host page follows its TLB entry: dropped with it, and never made for a store to a frame
+//!    whose decoded code is kept.
+//! 3. With `plain` set no host page is ever made; all counters come out the same.
+
+use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
+use pagewalk_mmu::radix::{Format, Radix};
+use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
+use pagewalk_mmu::{
+    Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, VirtAddr,
+};
+
+use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
+use crate::ram::Ram;
+use crate::time::Time;
+
+/// RAM, MMU and the fast path over both.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// Physical memory.
+    pub ram: Ram,
+    mmu: Mmu,
+    page: PageSize,
+    plain: bool,
+    readable: HostPages,
+    writable: HostPages,
+    executable: HostPages,
+    /// Moves when a translation of code goes; [`Ram::epoch`] adds the changes of code.
+    epoch: u64,
+    /// The slot that code is fetched through.
+    code_slot: u32,
+    /// What virtual time it is, but for what the hart and the MMU count.
+    pub time: Time,
+    /// References beyond the one that every access makes: into a second page.
+    pub extra: Extra,
+    /// References that went through [`Mmu::translate`].
+    translated: u64,
+    /// Why the last access failed.
+    last_fault: Option<Fault>,
+}
+
+/// References that accesses made into a second page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// By loads.
+    pub loads: u64,
+    /// By stores.
+    pub stores: u64,
+}
+
+impl Memory {
+    /// A memory system over RAM that is all zero.
+    pub fn new(ram: Ram, format: Format, tlb: Option<TlbConfig>, plain: bool, time: Time) -> Self {
+        Self {
+            page: ram.page(),
+            // A granule must not reach beyond a page.
+            plain: plain || ram.page().shift() < GRANULE_SHIFT,
+            ram,
+            mmu: Mmu::new(format, tlb),
+            readable: HostPages::new(),
+            writable: HostPages::new(),
+            executable: HostPages::new(),
+            epoch: 0,
+            code_slot: 0,
+            time,
+            extra: Extra::default(),
+            translated: 0,
+            last_fault: None,
+        }
+    }
+
+    /// The MMU, to look at.
+    pub const fn mmu(&self) -> &Mmu {
+        &self.mmu
+    }
+
+    /// Why the last access failed, as the MMU told it.
+    pub const fn last_fault(&self) -> Option<&Fault> {
+        self.last_fault.as_ref()
+    }
+
+    /// Loads the root register.
+    ///
+    /// # Errors
+    /// If the format refuses the root.
+    pub fn load_root(&mut self, asid: Asid, table: PhysAddr) -> Result<(), FaultCause> {
+        self.mmu.load_root(asid, table, &self.ram)?;
+        self.drop_everything();
+        Ok(())
+    }
+
+    /// Invalidates the translation of one page in one address space.
+    pub fn flush_page(&mut self, asid: Asid, va: VirtAddr) {
+        self.mmu.flush_page(va, Some(asid), Globals::Drop);
+        if self.mmu.tlb().is_none() {
+            self.drop_pages(va.page_base(self.page).0, self.page.bytes());
+        }
+        self.follow_dropped();
+    }
+
+    /// Invalidates all translations of one address space.
+    pub fn flush_asid(&mut self, asid: Asid) {
+        self.mmu.flush_asid(asid);
+        self.drop_everything();
+    }
+
+    /// Invalidates all translations.
+    pub fn flush_all(&mut self) {
+        self.mmu.flush_all();
+        self.drop_everything();
+    }
+
+    /// References that the fast path served in place of walks, on a machine without a TLB; each
+    /// would have walked all levels. `references` is the number of all.
+    pub fn unseen_walks(&self, references: u64) -> u64 {
+        match self.mmu.tlb() {
+            Some(_) => 0,
+            None => references - self.translated,
+        }
+    }
+
+    /// Table entries that a walk to a base page reads.
+    pub fn reads_per_walk(&self) -> u64 {
+        let levels = self.mmu.format().geometry().levels.len() as u64;
+        levels - u64::from(self.mmu.root().registers.is_some())
+    }
+
+    fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
+        self.translated += 1;
+        let access = Access::user(mmu_kind(kind));
+        match self.mmu.translate(&mut self.ram, VirtAddr(va), access, now.0) {
+            Ok(hit) => {
+                self.follow_dropped();
+                Ok(hit)
+            }
+            Err(fault) => {
+                self.follow_dropped();
+                self.last_fault = Some(fault);
+                Err(MemFault { va, kind })
+            }
+        }
+    }
+
+    /// The physical addresses of an access: of its first byte, and of its first byte in a second
+    /// page if it reaches into one.
+    fn places(
+        &mut self,
+        va: u64,
+        bytes: u64,
+        kind: AccessKind,
+        now: RefTime,
+    ) -> Result<(Hit, Option<Hit>), MemFault> {
+        self.touch_code(now.own_fetch());
+        let first = self.translate(va, kind, now)?;
+        let room = self.page.bytes() - VirtAddr(va).offset(self.page);
+        if room >= bytes {
+            return Ok((first, None));
+        }
+        match kind {
+            AccessKind::Store => self.extra.stores += 1,
+            _ => self.extra.loads += 1,
+        }
+        let second = self.translate(va.wrapping_add(room), kind, now.second_page())?;
+        Ok((first, Some(second)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_slow<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
+        let epoch = self.epoch();
+        let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Load, now)?;
+        let value = self.gather::<T>(&first, second.as_ref());
+        if second.is_none() {
+            self.install(va, AccessKind::Load, &first);
+        }
+        Ok((value, self.effect_since(epoch)))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn store_slow<T: Value>(
+        &mut self,
+        va: u64,
+        now: RefTime,
+        new: impl FnOnce(T) -> T,
+    ) -> Result<(T, Effect), MemFault> {
+        let epoch = self.epoch();
+        let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Store, now)?;
+        let old = self.gather::<T>(&first, second.as_ref());
+        self.scatter(&first, second.as_ref(), new(old));
+        if second.is_none() {
+            self.install(va, AccessKind::Store, &first);
+        }
+        Ok((old, self.effect_since(epoch)))
+    }
+
+    fn gather<T: Value>(&self, first: &Hit, second: Option<&Hit>) -> T {
+        let mut bytes = [0; 8];
+        let head = self.head::<T>(first, second);
+        self.ram.read(first.pa, &mut bytes[..head]);
+        if let Some(second) = second {
+            self.ram.read(second.pa, &mut bytes[head..T::BYTES]);
+        }
+        T::from_le(&bytes[..T::BYTES])
+    }
+
+    fn scatter<T: Value>(&mut self, first: &Hit, second: Option<&Hit>, value: T) {
+        let mut bytes = [0; 8];
+        value.to_le(&mut bytes[..T::BYTES]);
+        let head = self.head::<T>(first, second);
+        self.ram.write(first.pa, &bytes[..head]);
+        if let Some(second) = second {
+            self.ram.write(second.pa, &bytes[head..T::BYTES]);
+        }
+    }
+
+    /// The bytes of an access that lie in its first page.
+    fn head<T: Value>(&self, first: &Hit, second: Option<&Hit>) -> usize {
+        match second {
+            None => T::BYTES,
+            Some(_) => (self.page.bytes() - (first.pa.0 & (self.page.bytes() - 1))) as usize,
+        }
+    }
+
+    /// Makes a host page of a translation, where that keeps the counters exact.
+    fn install(&mut self, va: u64, kind: AccessKind, hit: &Hit) {
+        let slot = match (self.mmu.tlb(), hit.slot) {
+            (Some(_), Some(slot)) => slot.0,
+            // Without a TLB a walk is counted by the number of levels, so only full walks count.
+            (None, _) if hit.entry.page == self.page => 0,
+            _ => return,
+        };
+        let offset = hit.pa.0 & !(GRANULE - 1);
+        if self.plain || kind == AccessKind::Store && self.ram.is_watched(hit.pa.pfn(self.page)) {
+            return;
+        }
+        match kind {
+            AccessKind::Load => _ = self.readable.insert(va, offset, slot),
+            AccessKind::Store => _ = self.writable.insert(va, offset, slot),
+            // The page pushed out would not be missed when its translation goes: whoever relies
+            // on it must look it up again.
+            AccessKind::Fetch => self.epoch += u64::from(self.executable.insert(va, offset, slot)),
+        }
+    }
+
+    #[inline(always)]
+    fn stamp(&mut self, side: Side, slot: u32, now: RefTime) {
+        if let Some(tlb) = self.mmu.tlb_mut() {
+            tlb.stamps_mut(side)[slot as usize] = now.0;
+        }
+    }
+
+    fn effect_since(&self, epoch: u64) -> Effect {
+        if self.epoch() == epoch { Effect::None } else { Effect::CodeChanged }
+    }
+
+    /// Drops the host pages of what has left the first-level TLB.
+    fn follow_dropped(&mut self) {
+        let Some(tlb) = self.mmu.tlb_mut() else { return };
+        for dropped in tlb.take_dropped() {
+            match dropped {
+                Dropped::Everything => {
+                    self.readable.clear();
+                    self.writable.clear();
+                    self.executable.clear();
+                    self.epoch += 1;
+                }
+                Dropped::Entry { side, entry, .. } => {
+                    // Upper bits that the page number lost come back by sign extension, as the
+                    // canonical addresses of both halves have it.
+                    let va = entry.vpn.base(self.page).0;
+                    let bytes = entry.page.bytes();
+                    if side != Some(Side::Instruction) {
+                        self.readable.remove(va, bytes);
+                        self.writable.remove(va, bytes);
+                    }
+                    if side != Some(Side::Data) && self.executable.remove(va, bytes) {
+                        self.epoch += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn drop_pages(&mut self, va: u64, bytes: u64) {
+        self.readable.remove(va, bytes);
+        self.writable.remove(va, bytes);
+        if self.executable.remove(va, bytes) {
+            self.epoch += 1;
+        }
+    }
+
+    fn drop_everything(&mut self) {
+        if let Some(tlb) = self.mmu.tlb_mut() {
+            tlb.take_dropped().for_each(drop);
+        }
+        self.readable.clear();
+        self.writable.clear();
+        self.executable.clear();
+        self.epoch += 1;
+    }
+}
+
+const fn mmu_kind(kind: AccessKind) -> MmuKind {
+    match kind {
+        AccessKind::Fetch => MmuKind::Execute,
+        AccessKind::Load => MmuKind::Read,
+        AccessKind::Store => MmuKind::Write,
+    }
+}
+
+impl Bus for Memory {
+    #[inline(always)]
+    fn load<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
+        let page = *self.readable.at(va);
+        // Offset bits below the value's size stay: a misaligned address equals no tag.
+        if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
+            return self.load_slow(va, now);
+        }
+        self.stamp(Side::Data, page.slot, now);
+        Ok((self.ram.get(page.offset + va % GRANULE), Effect::None))
+    }
+
+    #[inline(always)]
+    fn store<T: Value>(&mut self, va: u64, value: T, now: RefTime) -> Result<Effect, MemFault> {
+        let page = *self.writable.at(va);
+        if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
+            return self.store_slow(va, now, |_| value).map(|(_, effect)| effect);
+        }
+        self.stamp(Side::Data, page.slot, now);
+        self.ram.put(page.offset + va % GRANULE, value);
+        Ok(Effect::None)
+    }
+
+    fn update<T: Value>(
+        &mut self,
+        va: u64,
+        now: RefTime,
+        new: impl FnOnce(T) -> T,
+    ) -> Result<(T, Effect), MemFault> {
+        let page = *self.writable.at(va);
+        if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
+            return self.store_slow(va, now, new);
+        }
+        self.stamp(Side::Data, page.slot, now);
+        let at = page.offset + va % GRANULE;
+        let old = self.ram.get(at);
+        self.ram.put(at, new(old));
+        Ok((old, Effect::None))
+    }
+
+    fn fetch(&mut self, pc: u64, now: RefTime) -> Result<Code, MemFault> {
+        let room = (GRANULE - pc % GRANULE) as u32;
+        if let Some(&page) = self.executable.find(pc) {
+            self.stamp(Side::Instruction, page.slot, now);
+            return Ok(Code { pa: page.offset + pc % GRANULE, room, slot: page.slot });
+        }
+        let hit = self.translate(pc, AccessKind::Fetch, now)?;
+        self.install(pc, AccessKind::Fetch, &hit);
+        let slot = hit.slot.map_or(0, |slot| slot.0);
+        Ok(Code { pa: hit.pa.0, room, slot })
+    }
+
+    fn code_parcel(&self, pa: u64) -> u16 {
+        self.ram.get(pa)
+    }
+
+    fn watch_code(&mut self, pa: u64) {
+        let pfn = PhysAddr(pa).pfn(self.page);
+        if !self.ram.is_watched(pfn) {
+            self.ram.watch(pfn);
+            self.writable.remove_offset(pa & !(GRANULE - 1));
+        }
+    }
+
+    fn take_changed_code(&mut self) -> Option<u64> {
+        self.ram.take_changed().map(|pfn| pfn.base(self.page).0)
+    }
+
+    fn code_frame_shift(&self) -> u8 {
+        GRANULE_SHIFT
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch + self.ram.epoch()
+    }
+
+    fn enter_code(&mut self, slot: u32) {
+        self.code_slot = slot;
+    }
+
+    fn touch_code(&mut self, now: RefTime) {
+        let slot = self.code_slot as usize;
+        if let Some(tlb) = self.mmu.tlb_mut() {
+            let stamp = &mut tlb.stamps_mut(Side::Instruction)[slot];
+            *stamp = now.0.max(*stamp);
+        }
+    }
+
+    fn counter(&mut self, which: Counter, retired: u64, references: u64) -> u64 {
+        if which == Counter::Instret {
+            return retired;
+        }
+        let references = references + self.extra.loads + self.extra.stores;
+        let cycles = self.time.cycles(retired, references, self);
+        match which {
+            Counter::Cycle => cycles,
+            _ => self.time.cost.nanoseconds(cycles),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What a run was and did: the data behind every report, text or JSON.
+//!
+//! Counters carry the names that users know: those of `/proc/vmstat` and of perf. Each figure is
+//! defined once, here.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The version of the JSON schema; raised when a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A complete report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// The machine that it ran on.
+    pub machine: MachineReport,
+    /// How it ended.
+    pub exit: ExitReport,
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Cycles of the virtual clock; the sum of `cycle_parts`.
+    pub cycles: u64,
+    /// Virtual time in nanoseconds.
+    pub time_ns: u64,
+    /// Where the cycles went.
+    pub cycle_parts: CycleParts,
+    /// Memory references that the program made, by the hart's count.
+    pub references: References,
+    /// The TLB, level by level.
+    pub tlb: TlbReport,
+    /// Page-table walks.
+    pub walks: WalkReport,
+    /// Page faults.
+    pub faults: FaultReport,
+    /// Memory.
+    pub memory: MemoryReport,
+    /// Swap.
+    pub swap: SwapReport,
+    /// Files.
+    pub files: FileReport,
+    /// System calls made, by name.
+    pub syscalls: BTreeMap<String, u64>,
+    /// Counters by the names of `/proc/vmstat` and perf.
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MachineReport {
+    /// The page-table format.
+    pub mmu: String,
+    /// Base page size in bytes.
+    pub page_bytes: u64,
+    /// Levels of the page table.
+    pub levels: u8,
+    /// RAM in bytes.
+    pub ram_bytes: u64,
+    /// Swap space in bytes.
+    pub swap_bytes: u64,
+    /// The TLB's geometry, as `--tlb` takes it.
+    pub tlb: String,
+    /// The replacement policy.
+    pub policy: String,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// Whether the plain path ran (`--slow`).
+    pub slow: bool,
+}
+
+/// How the program ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExitReport {
+    /// The exit status as a shell shows it: 128 + signal if killed by one.
+    pub code: i32,
+    /// The signal that killed it.
+    pub signal: Option<String>,
+    /// Why, in a sentence, if it did not exit by itself.
+    pub reason: Option<String>,
+}
+
+/// Cycles by where they went; each part is a sum of counts times costs of the cost model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CycleParts {
+    /// Instructions.
+    pub compute: u64,
+    /// First-level TLB misses that the second level served.
+    pub tlb: u64,
+    /// Page-table entries that walks read and wrote.
+    pub walks: u64,
+    /// Page faults: traps, the handler, zeroing and copying of frames.
+    pub faults: u64,
+    /// System calls and the bytes that they copied.
+    pub syscalls: u64,
+    /// Reclaim: scans and TLB invalidations.
+    pub reclaim: u64,
+    /// Waiting for swap and file transfers.
+    pub disk: u64,
+    /// Time slept by request.
+    pub idle: u64,
+}
+
+impl CycleParts {
+    /// The sum of all parts.
+    pub const fn total(&self) -> u64 {
+        self.compute
+            + self.tlb
+            + self.walks
+            + self.faults
+            + self.syscalls
+            + self.reclaim
+            + self.disk
+            + self.idle
+    }
+}
+
+/// References by kind. An access that crosses into a second page makes two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct References {
+    /// Instruction fetches.
+    pub fetches: u64,
+    /// Loads.
+    pub loads: u64,
+    /// Stores and read-modify-writes.
+    pub stores: u64,
+}
+
+/// The TLB. Levels that the machine has not are absent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TlbReport {
+    /// First level, instruction side.
+    pub l1i: Option<TlbLevel>,
+    /// First level, data side.
+    pub l1d: Option<TlbLevel>,
+    /// First level, if both sides share it.
+    pub l1: Option<TlbLevel>,
+    /// Second level.
+    pub l2: Option<TlbLevel>,
+    /// Invalidations, of whatever extent.
+    pub flushes: u64,
+    /// Entries that they dropped.
+    pub entries_flushed: u64,
+    /// Page-table references per program reference, plus the reference itself: what text books call
+    /// the average number of memory references per access.
+    pub references_per_access: f64,
+}
+
+/// One level.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct TlbLevel {
+    /// Look-ups.
+    pub lookups: u64,
+    /// Look-ups that found a usable entry.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
+    /// Misses divided by look-ups; 0 without look-ups.
+    pub miss_ratio: f64,
+}
+
+/// Page-table walks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WalkReport {
+    /// Walks, with those that ended in a fault.
+    pub walks: u64,
+    /// Entries read from memory.
+    pub reads: u64,
+    /// Entries written, to set accessed and dirty bits.
+    pub writes: u64,
+    /// Walks although the TLB had an entry: it did not allow the access, or was not dirty.
+    pub rewalks: u64,
+}
+
+/// Page faults by how they were resolved.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultReport {
+    /// Without waiting for a device.
+    pub minor: u64,
+    /// With a read from swap or from a file.
+    pub major: u64,
+    /// By cause: `zero-fill`, `file`, `swap-in`, `copy-on-write` …
+    pub by_cause: BTreeMap<String, u64>,
+}
+
+/// Memory, in frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// Frames of RAM.
+    pub frames: u64,
+    /// The most that were in use at once.
+    pub peak_used: u64,
+    /// The most that the program had mapped at once.
+    pub peak_resident: u64,
+    /// Mapped by the program at the end: anonymous.
+    pub anon: u64,
+    /// Mapped by the program at the end: pages of files.
+    pub file: u64,
+    /// Pages of files held in the page cache at the end, mapped or not.
+    pub page_cache: u64,
+    /// Frames of page tables at the end.
+    pub page_tables: u64,
+    /// The most frames of page tables at once.
+    pub peak_page_tables: u64,
+    /// Free at the end.
+    pub free: u64,
+}
+
+/// Swap traffic, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SwapReport {
+    /// Slots on the device.
+    pub slots: u64,
+    /// Slots in use at the end.
+    pub used: u64,
+    /// The most slots in use at once.
+    pub peak_used: u64,
+    /// Pages read.
+    pub pages_in: u64,
+    /// Pages written.
+    pub pages_out: u64,
+    /// Transfers that failed.
+    pub errors: u64,
+}
+
+/// File traffic by page faults and write-back, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    /// Pages read into the page cache.
+    pub pages_in: u64,
+    /// Pages written back.
+    pub pages_out: u64,
+    /// Transfers that failed.
+    pub errors: u64,
+}
