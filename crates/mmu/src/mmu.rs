@@ -28,7 +28,7 @@ mod counters;
 pub use counters::{KindCounts, MmuCounters};
 
 use crate::radix::{Format, Radix, Root, Step, Translation, WalkObserver};
-use crate::tlb::{Globals, Lookup, Side, Slot, Tlb, TlbConfig, TlbEntry};
+use crate::tlb::{Globals, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{Access, Asid, Fault, FaultCause, PageSize, PhysAddr, TableMemory, VirtAddr};
 
 /// A memory management unit over radix page tables.
@@ -95,18 +95,19 @@ impl Mmu {
         access: Access,
         now: u64,
     ) -> Result<Hit, Fault> {
+        let vpn = va.vpn(self.base_page);
         let Some(tlb) = &mut self.tlb else {
             let entry = self.walk(memory, va, access)?;
             return Ok(self.hit(va, entry, None, Source::Walk));
         };
-        let vpn = va.vpn(self.base_page);
-        let found = tlb.lookup(Side::of(access.kind), vpn, self.asid, now);
-        if let Lookup::L1 { slot, entry } = found
-            && self.is_usable(&entry, access)
-        {
-            return Ok(self.hit(va, entry, Some(slot), Source::L1));
-        }
-        self.translate_after_l1(memory, va, access, now, found)
+        let found = tlb.reference_l1(Side::of(access.kind), vpn, self.asid, now);
+        let is_refused = match found {
+            Some((slot, &entry)) if is_usable(&self.format, &entry, access) => {
+                return Ok(self.hit(va, entry, Some(slot), Source::L1));
+            }
+            found => found.is_some(),
+        };
+        self.translate_after_l1(memory, va, access, now, is_refused)
     }
 
     /// Loads the root register: the walker's tables and the address space from now on. An untagged
@@ -189,7 +190,8 @@ impl Mmu {
 }
 
 impl Mmu {
-    /// The rest of a translation with a TLB, once the first level alone could not answer.
+    /// The rest of a translation with a TLB whose first level has no entry, or one that
+    /// `is_refused` for this access.
     #[inline(never)]
     fn translate_after_l1<M: TableMemory + ?Sized>(
         &mut self,
@@ -197,31 +199,42 @@ impl Mmu {
         va: VirtAddr,
         access: Access,
         now: u64,
-        found: Lookup,
+        is_refused: bool,
     ) -> Result<Hit, Fault> {
         self.counters.l1_misses.add(access.kind);
-        if let Lookup::L2 { slot, entry } = found
-            && self.is_usable(&entry, access)
-        {
+        let answer = match is_refused {
+            true => Answer::Refused,
+            false => self.ask_l2(va, access, now),
+        };
+        if let Answer::Usable(slot, entry) = answer {
             self.counters.l2_hits.add(access.kind);
             return Ok(self.hit(va, entry, slot, Source::L2));
         }
-        self.count_walk_for(access, found);
         let side = Side::of(access.kind);
-        if let (Some(tlb), true) = (&mut self.tlb, found != Lookup::Miss) {
-            tlb.drop_found(side, va.vpn(self.base_page), self.asid);
+        if let Some(tlb) = &mut self.tlb {
+            if tlb.config().l2.is_some() {
+                self.counters.l2_misses.add(access.kind);
+            }
+            if let Answer::Refused = answer {
+                self.counters.rewalks += 1;
+                tlb.drop_found(side, va.vpn(self.base_page), self.asid);
+            }
         }
         let entry = self.walk(memory, va, access)?;
         let slot = self.tlb.as_mut().and_then(|tlb| tlb.fill(side, entry, now));
         Ok(self.hit(va, entry, slot, Source::Walk))
     }
 
-    fn count_walk_for(&mut self, access: Access, found: Lookup) {
-        if self.tlb.as_ref().is_some_and(|tlb| tlb.config().l2.is_some()) {
-            self.counters.l2_misses.add(access.kind);
-        }
-        if found != Lookup::Miss {
-            self.counters.rewalks += 1;
+    /// Asks the second level; an entry that the access may use is copied into the first.
+    fn ask_l2(&mut self, va: VirtAddr, access: Access, now: u64) -> Answer {
+        let vpn = va.vpn(self.base_page);
+        let Some(tlb) = &mut self.tlb else { return Answer::Absent };
+        match tlb.reference_l2(vpn, self.asid, now) {
+            Some(entry) if is_usable(&self.format, &entry, access) => {
+                Answer::Usable(tlb.fill_l1(Side::of(access.kind), entry, now), entry)
+            }
+            Some(_) => Answer::Refused,
+            None => Answer::Absent,
         }
     }
 
@@ -254,11 +267,6 @@ impl Mmu {
     }
 
     #[inline]
-    fn is_usable(&self, entry: &TlbEntry, access: Access) -> bool {
-        entry.is_dirty_enough(access) && self.format.permit(entry.rights, access).is_ok()
-    }
-
-    #[inline]
     fn hit(&self, va: VirtAddr, entry: TlbEntry, slot: Option<Slot>, source: Source) -> Hit {
         Hit { pa: entry.translate(va, self.base_page), entry, slot, source }
     }
@@ -268,6 +276,21 @@ impl Mmu {
             self.counters.entries_flushed += flush(tlb);
         }
     }
+}
+
+/// What the second level says.
+enum Answer {
+    /// The first-level slot that now has the entry, if any, and the entry.
+    Usable(Option<Slot>, TlbEntry),
+    /// There is an entry, but the access may not use it.
+    Refused,
+    Absent,
+}
+
+/// Whether `access` may go by the entry, or must walk.
+#[inline]
+fn is_usable(format: &Format, entry: &TlbEntry, access: Access) -> bool {
+    entry.is_dirty_enough(access) && format.permit(entry.rights, access).is_ok()
 }
 
 /// Counts a walk's memory references, also where it ends in a fault.

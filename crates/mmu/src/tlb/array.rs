@@ -59,38 +59,18 @@ impl Array {
         }
     }
 
-    /// The slot whose entry translates the base page `vpn` for `asid`; smaller pages go first.
+    /// Finds the entry that translates the base page `vpn` for `asid`, and sets its stamp.
     #[inline]
-    pub fn find(&self, vpn: Vpn, asid: Asid) -> Option<(Slot, &TlbEntry)> {
-        let mut sizes = self.held.sizes;
-        while sizes != 0 {
-            let order = sizes.trailing_zeros();
-            sizes &= sizes - 1;
-            let (key, first) = self.probe(vpn, order);
-            let keys = &self.keys[first..first + self.ways];
-            for (way, _) in keys.iter().enumerate().filter(|&(_, &k)| k == key) {
-                let slot = first + way;
-                match &self.entries[slot] {
-                    Some(entry) if self.order(entry) == order && self.serves(entry, asid) => {
-                        return Some((Slot(slot as u32), entry));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        None
+    pub fn reference(&mut self, vpn: Vpn, asid: Asid, now: u64) -> Option<(Slot, &TlbEntry)> {
+        let slot = self.find(vpn, asid)?;
+        self.stamps[slot] = now;
+        Some((Slot(slot as u32), self.entries[slot].as_ref()?))
     }
 
     /// The entry in `slot`.
     #[inline]
     pub fn entry(&self, slot: Slot) -> Option<&TlbEntry> {
         self.entries.get(slot.0 as usize)?.as_ref()
-    }
-
-    /// Records a reference through `slot`.
-    #[inline]
-    pub fn touch(&mut self, slot: Slot, now: u64) {
-        self.stamps[slot.0 as usize] = now;
     }
 
     /// The time of the last reference through each slot.
@@ -186,6 +166,30 @@ impl Array {
     /// The entries held, by slot.
     pub fn entries(&self) -> impl Iterator<Item = &TlbEntry> {
         self.entries.iter().flatten()
+    }
+
+    /// The slot whose entry translates the base page `vpn` for `asid`; smaller pages go first.
+    #[inline]
+    fn find(&self, vpn: Vpn, asid: Asid) -> Option<usize> {
+        let mut sizes = self.held.sizes;
+        while sizes != 0 {
+            let order = sizes.trailing_zeros();
+            if let Some(found) = self.find_sized(vpn, order, asid) {
+                return Some(found);
+            }
+            sizes &= sizes - 1;
+        }
+        None
+    }
+
+    #[inline]
+    fn find_sized(&self, vpn: Vpn, order: u32, asid: Asid) -> Option<usize> {
+        let (key, first) = self.probe(vpn, order);
+        let keys = self.keys.get(first..first + self.ways)?;
+        (first..).zip(keys).filter(|&(_, &held)| held == key).map(|(slot, _)| slot).find(|&slot| {
+            let entry = &self.entries[slot];
+            entry.as_ref().is_some_and(|e| self.order(e) == order && self.serves(e, asid))
+        })
     }
 
     fn remove(&mut self, slot: usize, dropped: &mut impl FnMut(Slot, TlbEntry)) {

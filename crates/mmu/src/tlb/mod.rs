@@ -100,12 +100,13 @@ impl Tlb {
     /// set; an entry of the second level is copied into the first.
     #[inline]
     pub fn lookup(&mut self, side: Side, vpn: Vpn, asid: Asid, now: u64) -> Lookup {
-        let l1 = self.l1_mut(side);
-        if let Some((slot, &entry)) = l1.find(vpn, asid) {
-            l1.touch(slot, now);
+        if let Some((slot, &entry)) = self.reference_l1(side, vpn, asid, now) {
             return Lookup::L1 { slot, entry };
         }
-        self.lookup_l2(side, vpn, asid, now)
+        match self.reference_l2(vpn, asid, now) {
+            Some(entry) => Lookup::L2 { slot: self.fill_l1(side, entry, now), entry },
+            None => Lookup::Miss,
+        }
     }
 
     /// Puts a translation into the second level and the first of `side`. Returns its slot in the
@@ -211,15 +212,26 @@ impl Tlb {
 }
 
 impl Tlb {
-    #[inline(never)]
-    fn lookup_l2(&mut self, side: Side, vpn: Vpn, asid: Asid, now: u64) -> Lookup {
-        let Some(l2) = &mut self.l2 else { return Lookup::Miss };
-        let Some((slot, &entry)) = l2.find(vpn, asid) else { return Lookup::Miss };
-        l2.touch(slot, now);
-        Lookup::L2 { slot: self.fill_l1(side, entry, now), entry }
+    /// The first half of [`Tlb::lookup`].
+    #[inline]
+    pub(crate) fn reference_l1(
+        &mut self,
+        side: Side,
+        vpn: Vpn,
+        asid: Asid,
+        now: u64,
+    ) -> Option<(Slot, &TlbEntry)> {
+        self.l1_mut(side).reference(vpn, asid, now)
     }
 
-    fn fill_l1(&mut self, side: Side, entry: TlbEntry, now: u64) -> Option<Slot> {
+    /// The second half of [`Tlb::lookup`], without the copy into the first level.
+    pub(crate) fn reference_l2(&mut self, vpn: Vpn, asid: Asid, now: u64) -> Option<TlbEntry> {
+        let (_, &entry) = self.l2.as_mut()?.reference(vpn, asid, now)?;
+        Some(entry)
+    }
+
+    /// Puts a translation into the first level of `side` alone.
+    pub(crate) fn fill_l1(&mut self, side: Side, entry: TlbEntry, now: u64) -> Option<Slot> {
         let label = self.label(side);
         let (l1, dropped) = self.l1_and_dropped(side);
         l1.insert(entry, now, |slot, entry| dropped.push(label, slot, entry))
