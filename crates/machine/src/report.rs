@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The version of the JSON schema; raised when a field changes its meaning or goes.
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// A complete report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -50,7 +51,7 @@ pub struct Report {
 }
 
 /// The machine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MachineReport {
     /// The page-table format.
     pub mmu: String,
@@ -73,7 +74,7 @@ pub struct MachineReport {
 }
 
 /// How the program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ExitReport {
     /// The exit status as a shell shows it: 128 + signal if killed by one.
     pub code: i32,
@@ -84,7 +85,7 @@ pub struct ExitReport {
 }
 
 /// Cycles by where they went; each part is a sum of counts times costs of the cost model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CycleParts {
     /// Instructions.
     pub compute: u64,
@@ -119,7 +120,7 @@ impl CycleParts {
 }
 
 /// References by kind. An access that crosses into a second page makes two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct References {
     /// Instruction fetches.
     pub fetches: u64,
@@ -130,7 +131,7 @@ pub struct References {
 }
 
 /// The TLB. Levels that the machine has not are absent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct TlbReport {
     /// First level, instruction side.
     pub l1i: Option<TlbLevel>,
@@ -150,7 +151,7 @@ pub struct TlbReport {
 }
 
 /// One level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct TlbLevel {
     /// Look-ups.
     pub lookups: u64,
@@ -163,7 +164,7 @@ pub struct TlbLevel {
 }
 
 /// Page-table walks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct WalkReport {
     /// Walks, with those that ended in a fault.
     pub walks: u64,
@@ -176,7 +177,7 @@ pub struct WalkReport {
 }
 
 /// Page faults by how they were resolved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FaultReport {
     /// Without waiting for a device.
     pub minor: u64,
@@ -187,7 +188,7 @@ pub struct FaultReport {
 }
 
 /// Memory, in frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MemoryReport {
     /// Frames of RAM.
     pub frames: u64,
@@ -210,7 +211,7 @@ pub struct MemoryReport {
 }
 
 /// Swap traffic, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SwapReport {
     /// Slots on the device.
     pub slots: u64,
@@ -227,7 +228,7 @@ pub struct SwapReport {
 }
 
 /// File traffic by page faults and write-back, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FileReport {
     /// Pages read into the page cache.
     pub pages_in: u64,

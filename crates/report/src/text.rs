@@ -1,0 +1,251 @@
+//! The report as text, in the manner of `perf stat` and `time -v`.
+//!
+//! One function per section, in the order of the page. What each figure means is said once, in
+//! [`pagewalk_machine::report`] and, for readers, in docs/report.md.
+
+use std::collections::BTreeMap;
+
+use pagewalk_machine::report::{
+    CycleParts, ExitReport, FaultReport, MachineReport, MemoryReport, Report, TlbLevel,
+};
+
+use crate::number::{duration, grouped, percent, quotient, size};
+use crate::page::Page;
+
+/// System calls that are listed by name; the others are added up.
+const SYSCALLS_LISTED: usize = 8;
+
+/// The report as text with a final newline, at most [`crate::COLUMNS`] columns wide.
+pub fn text(report: &Report) -> String {
+    let mut page = Page::default();
+    run(&mut page, report);
+    cycles(&mut page, report);
+    references(&mut page, report);
+    tlb(&mut page, report);
+    walks(&mut page, report);
+    faults(&mut page, &report.faults);
+    memory(&mut page, &report.memory, report.machine.page_bytes);
+    devices(&mut page, report);
+    syscalls(&mut page, &report.syscalls);
+    page.render()
+}
+
+fn run(page: &mut Page, report: &Report) {
+    page.fact("Program", command_line(&report.command));
+    page.fact("Machine", machine(&report.machine));
+    page.fact("Policy", policy(&report.machine));
+    page.fact("TLB", report.machine.tlb.clone());
+    page.fact("Ended", ended(&report.exit));
+}
+
+/// The arguments, each quoted if it is not plain; nothing in it can control a terminal.
+fn command_line(args: &[String]) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |arg: &String| {
+        if !arg.is_empty() && arg.chars().all(is_plain) { arg.clone() } else { format!("{arg:?}") }
+    };
+    args.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+fn machine(machine: &MachineReport) -> String {
+    let swap = match machine.swap_bytes {
+        0 => "no swap".into(),
+        bytes => format!("{} of swap", size(bytes)),
+    };
+    format!(
+        "{}, {} levels, pages of {}, {} of RAM, {swap}",
+        machine.mmu,
+        machine.levels,
+        size(machine.page_bytes),
+        size(machine.ram_bytes),
+    )
+}
+
+fn policy(machine: &MachineReport) -> String {
+    let path = if machine.slow { ", plain path" } else { "" };
+    format!("{} replacement, seed {}{path}", machine.policy, machine.seed)
+}
+
+fn ended(exit: &ExitReport) -> String {
+    let how = match &exit.signal {
+        Some(signal) => format!("killed by {signal}, exit code {}", exit.code),
+        None => format!("exit code {}", exit.code),
+    };
+    match &exit.reason {
+        Some(reason) => format!("{how}: {}", reason.escape_debug()),
+        None => how,
+    }
+}
+
+fn cycles(page: &mut Page, report: &Report) {
+    let parts = &report.cycle_parts;
+    let per_instruction = quotient(report.cycles, report.instructions, 2);
+    page.blank();
+    page.figure("Instructions", grouped(report.instructions), String::new());
+    page.figure("Cycles", grouped(report.cycles), format!("{per_instruction} per instruction"));
+    for (label, part) in named_parts(parts) {
+        page.detail(label, grouped(part), format!("{} of cycles", percent(part, parts.total())));
+    }
+    page.detail("sum of the parts", grouped(parts.total()), String::new());
+    page.figure(
+        "Virtual time",
+        grouped(report.time_ns),
+        format!("ns; {}", duration(report.time_ns)),
+    );
+}
+
+fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 8] {
+    // Taken apart by name, so that a part that is added cannot be forgotten here.
+    let CycleParts { compute, tlb, walks, faults, syscalls, reclaim, disk, idle } = *parts;
+    [
+        ("compute", compute),
+        ("TLB", tlb),
+        ("walks", walks),
+        ("faults", faults),
+        ("system calls", syscalls),
+        ("reclaim", reclaim),
+        ("disk", disk),
+        ("idle", idle),
+    ]
+}
+
+fn references(page: &mut Page, report: &Report) {
+    let references = &report.references;
+    let total = references.fetches + references.loads + references.stores;
+    let share = |part| format!("{} of references", percent(part, total));
+    page.blank();
+    page.figure("References", grouped(total), String::new());
+    page.detail("instruction fetches", grouped(references.fetches), share(references.fetches));
+    page.detail("loads", grouped(references.loads), share(references.loads));
+    page.detail("stores", grouped(references.stores), share(references.stores));
+}
+
+fn tlb(page: &mut Page, report: &Report) {
+    let tlb = &report.tlb;
+    let levels =
+        [("L1", &tlb.l1), ("L1 instruction", &tlb.l1i), ("L1 data", &tlb.l1d), ("L2", &tlb.l2)];
+    let rows: Vec<_> = levels
+        .into_iter()
+        .filter_map(|(label, level)| level.as_ref().map(|level| tlb_row(label, level)))
+        .collect();
+    page.blank();
+    if rows.is_empty() {
+        page.figure("TLB", "none".into(), String::new());
+    } else {
+        let heading = ["TLB", "lookups", "hits", "misses", "misses/lookups"];
+        page.table([vec![heading.map(String::from).to_vec()], rows].concat());
+        page.detail("flushes", grouped(tlb.flushes), String::new());
+        page.detail("entries flushed", grouped(tlb.entries_flushed), String::new());
+    }
+    let per_access = format!("{:.4}", tlb.references_per_access);
+    page.detail("memory references", per_access, "per reference of the program".into());
+}
+
+fn tlb_row(label: &str, level: &TlbLevel) -> Vec<String> {
+    vec![
+        format!("  {label}"),
+        grouped(level.lookups),
+        grouped(level.hits),
+        grouped(level.misses),
+        percent(level.misses, level.lookups),
+    ]
+}
+
+fn walks(page: &mut Page, report: &Report) {
+    let walks = &report.walks;
+    let per_walk = |count| format!("{} per walk", quotient(count, walks.walks, 2));
+    let share = format!("{} of walks", percent(walks.rewalks, walks.walks));
+    page.blank();
+    page.figure("Page-table walks", grouped(walks.walks), String::new());
+    page.detail("entries read", grouped(walks.reads), per_walk(walks.reads));
+    page.detail("entries written", grouped(walks.writes), per_walk(walks.writes));
+    page.detail("walks despite a hit", grouped(walks.rewalks), share);
+}
+
+fn faults(page: &mut Page, faults: &FaultReport) {
+    let total = faults.minor + faults.major;
+    let share = |part| format!("{} of faults", percent(part, total));
+    page.blank();
+    page.figure("Page faults", grouped(total), String::new());
+    page.detail("minor", grouped(faults.minor), share(faults.minor));
+    page.detail("major", grouped(faults.major), share(faults.major));
+    if !faults.by_cause.is_empty() {
+        page.heading("  by cause");
+    }
+    for (cause, &count) in &faults.by_cause {
+        page.detail(&format!("  {cause}"), grouped(count), share(count));
+    }
+}
+
+fn memory(page: &mut Page, memory: &MemoryReport, page_bytes: u64) {
+    let of_ram = |frames: u64| {
+        let bytes = size(frames.saturating_mul(page_bytes));
+        format!("{bytes}, {} of RAM", percent(frames, memory.frames))
+    };
+    let mut section = |heading, rows: &[(&str, u64)]| {
+        page.blank();
+        page.heading(heading);
+        for &(label, frames) in rows {
+            page.detail(label, grouped(frames), of_ram(frames));
+        }
+    };
+    let MemoryReport { frames, peak_used, peak_resident, peak_page_tables, .. } = *memory;
+    let MemoryReport { anon, file, page_cache, page_tables, free, .. } = *memory;
+    section(
+        "Memory at its peaks (frames)",
+        &[
+            ("in use", peak_used),
+            ("resident", peak_resident),
+            ("page tables", peak_page_tables),
+            ("RAM", frames),
+        ],
+    );
+    section(
+        "Memory at the end (frames)",
+        &[
+            ("resident, anonymous", anon),
+            ("resident, files", file),
+            ("page cache", page_cache),
+            ("page tables", page_tables),
+            ("free", free),
+        ],
+    );
+}
+
+fn devices(page: &mut Page, report: &Report) {
+    let swap = &report.swap;
+    let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
+    page.blank();
+    page.heading("Swap (pages)");
+    if swap.slots > 0 {
+        let of_swap = |slots| format!("{}, {} of swap", bytes(slots), percent(slots, swap.slots));
+        page.detail("peak in use", grouped(swap.peak_used), of_swap(swap.peak_used));
+        page.detail("in use at the end", grouped(swap.used), of_swap(swap.used));
+    }
+    page.detail("read", grouped(swap.pages_in), bytes(swap.pages_in));
+    page.detail("written", grouped(swap.pages_out), bytes(swap.pages_out));
+    page.detail("failed transfers", grouped(swap.errors), String::new());
+
+    let files = &report.files;
+    page.blank();
+    page.heading("Files (pages)");
+    page.detail("read", grouped(files.pages_in), bytes(files.pages_in));
+    page.detail("written", grouped(files.pages_out), bytes(files.pages_out));
+    page.detail("failed transfers", grouped(files.errors), String::new());
+}
+
+/// The most frequent first; equal counts by name.
+fn syscalls(page: &mut Page, syscalls: &BTreeMap<String, u64>) {
+    let mut by_count: Vec<(&String, u64)> = syscalls.iter().map(|(name, &n)| (name, n)).collect();
+    by_count.sort_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
+    let total = by_count.iter().map(|&(_, count)| count).sum();
+    page.blank();
+    page.figure("System calls", grouped(total), String::new());
+    for (name, count) in by_count.iter().take(SYSCALLS_LISTED) {
+        page.detail(name, grouped(*count), String::new());
+    }
+    let others: u64 = by_count.iter().skip(SYSCALLS_LISTED).map(|&(_, count)| count).sum();
+    if others > 0 {
+        page.detail("others", grouped(others), String::new());
+    }
+}

@@ -1,0 +1,165 @@
+//! Reports made by hand, as text and as JSON.
+
+use std::collections::BTreeMap;
+
+use pagewalk_machine::report::*;
+use pagewalk_report::{COLUMNS, json, schema, text};
+use proptest::prelude::*;
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|&(name, count)| (name.into(), count)).collect()
+}
+
+fn level(hits: u64, misses: u64) -> TlbLevel {
+    let lookups = hits + misses;
+    TlbLevel { lookups, hits, misses, miss_ratio: misses as f64 / lookups as f64 }
+}
+
+/// Numbers that could be a run's; none was measured.
+fn sample() -> Report {
+    let cycle_parts = CycleParts {
+        compute: 1_000_000,
+        tlb: 70_000,
+        walks: 40_000,
+        faults: 25_000,
+        syscalls: 3_000,
+        reclaim: 12_000,
+        disk: 850_000,
+        idle: 0,
+    };
+    Report {
+        schema_version: SCHEMA_VERSION,
+        command: vec!["bin/extsort".into(), "/in put".into(), "/out\u{1b}[2J".into()],
+        machine: MachineReport {
+            mmu: "sv39".into(),
+            page_bytes: 4096,
+            levels: 3,
+            ram_bytes: 1 << 20,
+            swap_bytes: 256 << 20,
+            tlb: "l1i=16x4:lru,l1d=16x4:lru,l2=128x12:lru".into(),
+            policy: "clock".into(),
+            seed: 0,
+            slow: false,
+        },
+        exit: ExitReport { code: 0, signal: None, reason: None },
+        instructions: 1_000_000,
+        cycles: cycle_parts.total(),
+        time_ns: cycle_parts.total(),
+        cycle_parts,
+        references: References { fetches: 1_000_000, loads: 250_000, stores: 125_000 },
+        tlb: TlbReport {
+            l1i: Some(level(999_990, 10)),
+            l1d: Some(level(365_000, 10_000)),
+            l1: None,
+            l2: Some(level(10_000, 10)),
+            flushes: 37,
+            entries_flushed: 1_234,
+            references_per_access: 1.001_45,
+        },
+        walks: WalkReport { walks: 700, reads: 2_000, writes: 40, rewalks: 7 },
+        faults: FaultReport {
+            minor: 60,
+            major: 15,
+            by_cause: counts(&[("file", 10), ("swap-in", 5), ("zero-fill", 60)]),
+        },
+        memory: MemoryReport {
+            frames: 256,
+            peak_used: 250,
+            peak_resident: 200,
+            anon: 190,
+            file: 10,
+            page_cache: 12,
+            page_tables: 6,
+            peak_page_tables: 7,
+            free: 38,
+        },
+        swap: SwapReport {
+            slots: 65_536,
+            used: 40,
+            peak_used: 44,
+            pages_in: 5,
+            pages_out: 45,
+            errors: 0,
+        },
+        files: FileReport { pages_in: 10, pages_out: 0, errors: 0 },
+        syscalls: (b'a'..=b'j').map(|c| (char::from(c).into(), u64::from(c % 4))).collect(),
+        counters: counts(&[("pgfault", 75), ("pgmajfault", 15)]),
+    }
+}
+
+#[test]
+fn the_text_of_a_run() {
+    insta::assert_snapshot!(text(&sample()));
+}
+
+#[test]
+fn the_text_of_a_run_that_was_killed_without_a_tlb() {
+    let mut report = sample();
+    report.exit = ExitReport {
+        code: 139,
+        signal: Some("SIGSEGV".into()),
+        reason: Some("load from 0x0 (SEGV_MAPERR) at 0x10124: nothing is mapped there".into()),
+    };
+    report.machine.swap_bytes = 0;
+    report.machine.slow = true;
+    report.machine.tlb = "none".into();
+    report.swap = SwapReport::default();
+    (report.tlb.l1i, report.tlb.l1d, report.tlb.l2) = (None, None, None);
+    insta::assert_snapshot!(text(&report));
+}
+
+#[test]
+fn the_json_of_a_run() {
+    insta::assert_snapshot!(json(&sample()));
+}
+
+#[test]
+fn a_run_of_nothing_divides_by_nothing() {
+    let mut report = sample();
+    report.instructions = 0;
+    report.cycles = 0;
+    report.cycle_parts = CycleParts::default();
+    report.references = References::default();
+    report.walks = WalkReport::default();
+    report.faults = FaultReport::default();
+    report.tlb.l2 = Some(TlbLevel::default());
+    report.memory = MemoryReport::default();
+    let text = text(&report);
+    assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+}
+
+#[test]
+fn control_characters_do_not_reach_the_terminal() {
+    assert!(text(&sample()).chars().all(|c| c == '\n' || !c.is_control()));
+}
+
+#[test]
+fn the_schema_names_every_field_of_the_json() {
+    let schema = schema();
+    let value: serde_json::Value = serde_json::from_str(&json(&sample())).unwrap();
+    for field in value.as_object().unwrap().keys() {
+        assert!(schema.contains(&format!("\"{field}\": {{")), "{field} is not in the schema");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_line_is_wider_than_the_page(
+        n in prop::array::uniform8(0..1_000_000_000_000_000u64),
+        command in prop::collection::vec(".{0,120}", 0..5),
+    ) {
+        let mut report = sample();
+        report.command = command;
+        report.instructions = n[0];
+        report.cycles = n[1];
+        report.cycle_parts = CycleParts { compute: n[1], ..CycleParts::default() };
+        report.references = References { fetches: n[2], loads: n[3], stores: 0 };
+        report.tlb.l2 = Some(TlbLevel { lookups: n[4], hits: n[5], misses: n[6], miss_ratio: 1.0 });
+        report.walks = WalkReport { walks: n[7], reads: n[6], writes: n[5], rewalks: n[7] };
+        report.faults.minor = n[6];
+        report.memory = MemoryReport { frames: n[7] / 1000, free: n[7] / 1000, ..report.memory };
+        for line in text(&report).lines() {
+            prop_assert!(line.chars().count() <= COLUMNS, "{}", line);
+        }
+    }
+}
