@@ -1,1 +1,66 @@
 //! The RISC-V Linux ABI: ELF loading, system calls, files and signals.
+//!
+//! ```text
+//!                Process ── load ── elf, load, stack
+//!                   │
+//!        syscall ── table ── sys_memory  sys_io  sys_open  sys_path  sys_poll  sys_time
+//!                   │        sys_process  sys_signal
+//!                   ├── fd, pipe       what descriptors name
+//!                   ├── signal, deliver, signal_frame
+//!                   ▼
+//!        Host: root (one directory), files, streams        Clock: time and chance, injected
+//!        UserMemory: the kernel's address space, as system calls see it
+//! ```
+//!
+//! Architecture invariants:
+//! 1. The guest is hostile: no argument, pointer, length, path or file of its own makes this crate
+//!    panic, allocate without bound, or reach a file outside the root.
+//! 2. The host is a parameter: time, randomness, streams and files are injected, so that a run is a
+//!    function of its inputs.
+//! 3. cap-std appears nowhere else in the workspace but where a [`Root`] is made.
+
+#![forbid(unsafe_code)]
+
+mod call;
+mod clock;
+mod deliver;
+mod devices;
+pub mod elf;
+mod errno;
+mod fd;
+mod files;
+mod host;
+mod load;
+mod memory;
+mod pipe;
+mod process;
+mod regs;
+mod root;
+mod signal;
+mod signal_frame;
+mod stack;
+mod stat;
+mod sys_io;
+mod sys_memory;
+mod sys_open;
+mod sys_path;
+mod sys_poll;
+mod sys_process;
+mod sys_signal;
+mod sys_time;
+mod table;
+
+#[cfg(test)]
+mod flat_memory;
+
+pub use clock::{BOOT_UNIX_S, Clock};
+pub use errno::Errno;
+pub use files::{FileId, Files};
+pub use host::{Host, Input, Output};
+pub use load::LoadError;
+pub use memory::{Map, Placement, Protection, Remap, Usage, UserMemory};
+pub use process::{Outcome, Process, Program, SyncSignal};
+pub use regs::Regs;
+pub use root::Root;
+pub use signal::Signal;
+pub use table::name as syscall_name;

@@ -1,0 +1,245 @@
+//! Loading: the executable's segments become mappings, and the program faults itself in.
+//!
+//! ```text
+//!   file     ┌──────── r-x ────────┐┌──── rw- ────┬ tail ┐
+//!   memory   │ private file pages  ││ private     │ 0000 │ 0000 anonymous 0000 │ heap (brk) …
+//!            start                                ▲      ▲                     ▲
+//!                                         zero_from      file_bytes            end
+//! ```
+//!
+//! 1. Every segment is a private mapping of the file; only the tail of a segment's last file page
+//!    is touched while loading, to zero it.
+//! 2. The heap begins at the first page after the last segment.
+//! 3. A position-independent program is based at two thirds of user space, as Linux on RISC-V does
+//!    without randomisation.
+
+use crate::elf::{ElfError, Executable, Image, Mapping};
+use crate::errno::Errno;
+use crate::files::FileId;
+use crate::memory::{CHUNK_BYTES, Map, Placement, Protection, UserMemory};
+use std::io;
+use thiserror::Error;
+
+/// A loaded image, as the auxiliary vector describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// Where execution begins.
+    pub entry: u64,
+    /// The program headers in memory.
+    pub headers_at: u64,
+    /// The number of program headers.
+    pub header_count: u16,
+    /// The first address after all segments, where the heap begins.
+    pub end: u64,
+}
+
+/// Why a program cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The host cannot give the file.
+    #[error("{file}: {source}")]
+    Open {
+        /// The file.
+        file: String,
+        /// The host's reason.
+        source: io::Error,
+    },
+    /// The file is not an executable for this machine.
+    #[error("{file}: {source}")]
+    Elf {
+        /// The file.
+        file: String,
+        /// What is wrong and where.
+        source: ElfError,
+    },
+    /// A segment lies above what the MMU can address.
+    #[error(
+        "{file}: segment {index} ends at {end:#x}, above this machine's user space ({user_end:#x}): {advice}"
+    )]
+    OutsideUserSpace {
+        /// The file.
+        file: String,
+        /// The program header's index.
+        index: u16,
+        /// The segment's end.
+        end: u64,
+        /// The end of user space.
+        user_end: u64,
+        /// Which MMU would do.
+        advice: String,
+    },
+    /// A memory call failed.
+    #[error("{file}: cannot map {what} at {at:#x}: {errno}{advice}")]
+    Map {
+        /// The file.
+        file: String,
+        /// What was to be mapped.
+        what: &'static str,
+        /// Where.
+        at: u64,
+        /// The kernel's reason.
+        errno: Errno,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Arguments and environment do not fit on the stack.
+    #[error(
+        "arguments and environment need {need} bytes of stack, a quarter of it is {limit}: pass fewer"
+    )]
+    TooManyArguments {
+        /// Bytes needed.
+        need: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+}
+
+impl LoadError {
+    /// A failed memory call; want of memory is the one reason that options can change.
+    pub(crate) fn map(file: &str, what: &'static str, at: u64, errno: Errno, oom: bool) -> Self {
+        let advice = if oom || errno == Errno::ENOMEM { "; give more --ram or --swap" } else { "" };
+        Self::Map { file: file.to_owned(), what, at, errno, advice }
+    }
+}
+
+/// Formats by the end of the lower half, from which user space is made.
+const FORMATS: [(u64, &str); 3] = [
+    (1 << 38, "--mmu sv39"),
+    (1 << 47, "--mmu sv48 or x86-64"),
+    (1 << 56, "--mmu sv57 or x86-64-la57"),
+];
+
+fn which_mmu(end: u64) -> String {
+    match FORMATS.iter().find(|(limit, _)| end <= *limit) {
+        Some((_, names)) => {
+            format!("{names} would do, or link it lower (-Wl,-Ttext-segment=0x10000)")
+        }
+        None => "no MMU has such addresses; link it lower (-Wl,-Ttext-segment=0x10000)".to_owned(),
+    }
+}
+
+/// Maps the executable's segments.
+///
+/// # Errors
+/// If a segment cannot be where it must be.
+pub fn load(
+    memory: &mut dyn UserMemory,
+    executable: &Executable,
+    file: FileId,
+    name: &str,
+) -> Result<Loaded, LoadError> {
+    let elf_error = |source| LoadError::Elf { file: name.to_owned(), source };
+    let page = memory.page_bytes();
+    let mappings = executable.layout(page).map_err(elf_error)?;
+    let base = load_base(executable, &mappings, memory);
+    let mut end = 0;
+    for mapping in &mappings {
+        end = base.saturating_add(mapping.end());
+        check_user_space(memory, name, mapping, end)?;
+        map_segment(memory, mapping, base, file)
+            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory.out_of_memory()))?;
+    }
+    memory.set_heap_start(end);
+    Ok(Loaded {
+        entry: executable.entry + base,
+        headers_at: if executable.headers_at == 0 { 0 } else { executable.headers_at + base },
+        header_count: executable.header_count,
+        end,
+    })
+}
+
+/// What is added to every address.
+fn load_base(executable: &Executable, mappings: &[Mapping], memory: &dyn UserMemory) -> u64 {
+    if !executable.relocatable {
+        return 0;
+    }
+    let first = mappings.first().map_or(0, |m| m.start);
+    let base = memory.user_end() / 3 * 2;
+    (base & !(memory.page_bytes() - 1)).saturating_sub(first)
+}
+
+fn check_user_space(
+    memory: &dyn UserMemory,
+    name: &str,
+    mapping: &Mapping,
+    end: u64,
+) -> Result<(), LoadError> {
+    let user_end = memory.user_end();
+    if end <= user_end {
+        return Ok(());
+    }
+    Err(LoadError::OutsideUserSpace {
+        file: name.to_owned(),
+        index: mapping.segment.index,
+        end,
+        user_end,
+        advice: which_mmu(end),
+    })
+}
+
+type MapFailure = (&'static str, u64, Errno);
+
+fn map_segment(
+    memory: &mut dyn UserMemory,
+    mapping: &Mapping,
+    base: u64,
+    file: FileId,
+) -> Result<(), MapFailure> {
+    let segment = &mapping.segment;
+    let protection =
+        Protection { read: segment.read, write: segment.write, execute: segment.execute };
+    let start = base + mapping.start;
+    if mapping.file_bytes > 0 {
+        let request = Map {
+            file: Some((file, mapping.file_offset)),
+            ..Map::anonymous(Placement::FixedNoReplace(start), mapping.file_bytes, protection)
+        };
+        memory.map(&request).map_err(|e| ("a segment", start, e))?;
+    }
+    let zero_start = start + mapping.file_bytes;
+    if mapping.zero_bytes > 0 {
+        let place = Placement::FixedNoReplace(zero_start);
+        memory
+            .map(&Map::anonymous(place, mapping.zero_bytes, protection))
+            .map_err(|e| ("zeroed memory", zero_start, e))?;
+    }
+    // As in Linux, a read-only segment keeps the file's bytes in its tail: no one can have meant
+    // zeroes that no one can write.
+    let zero_from = base + mapping.zero_from;
+    if segment.write && segment.mem_len > segment.file_len && mapping.file_bytes > 0 {
+        zero(memory, zero_from, zero_start).map_err(|e| ("the zeroed tail", zero_from, e))?;
+    }
+    Ok(())
+}
+
+/// Zeroes `from..to`, less than a page.
+fn zero(memory: &mut dyn UserMemory, from: u64, to: u64) -> Result<(), Errno> {
+    static ZEROES: [u8; CHUNK_BYTES] = [0; CHUNK_BYTES];
+    let mut at = from;
+    while at < to {
+        let len = (to - at).min(CHUNK_BYTES as u64);
+        memory.write(at, &ZEROES[..len as usize])?;
+        at += len;
+    }
+    Ok(())
+}
+
+/// An open host file as an ELF image.
+pub(crate) struct FileImage<'a> {
+    pub files: &'a crate::files::Files,
+    pub id: FileId,
+    pub len: u64,
+}
+
+impl Image for FileImage<'_> {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.files.read_at(self.id, offset, buf)? < buf.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}

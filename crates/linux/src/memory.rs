@@ -1,0 +1,289 @@
+//! The process's memory as system calls see it.
+//!
+//! ```text
+//!   sys_*.rs ──► dyn UserMemory ──► KernelMemory { kernel, platform, space }     in the machine
+//!                              └──► FlatMemory                                   in unit tests
+//! ```
+//!
+//! Architecture invariants:
+//! 1. A guest address reaches host memory only through [`UserMemory::read`] and
+//!    [`UserMemory::write`], which fault pages in and honour the regions' protection.
+//! 2. No length that the guest gives is allocated on the host: whatever can be long moves in pieces
+//!    of at most [`CHUNK_BYTES`].
+
+use crate::errno::Errno;
+use crate::files::FileId;
+
+/// The largest piece in which system calls move bytes between the guest and the host.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Linux's bound on a path, including its terminator.
+pub const PATH_MAX: usize = 4096;
+
+/// What a mapping allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// Loads.
+    pub read: bool,
+    /// Stores.
+    pub write: bool,
+    /// Instruction fetches.
+    pub execute: bool,
+}
+
+impl Protection {
+    /// Loads and stores.
+    pub const READ_WRITE: Self = Self { read: true, write: true, execute: false };
+    /// Loads and instruction fetches.
+    pub const READ_EXECUTE: Self = Self { read: true, write: false, execute: true };
+}
+
+/// Where a mapping goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Where the kernel likes, near the hint if that is not 0 and free.
+    Anywhere {
+        /// The wished address.
+        hint: u64,
+    },
+    /// There, in place of whatever is mapped (MAP_FIXED).
+    Fixed(u64),
+    /// There, if nothing is mapped (MAP_FIXED_NOREPLACE).
+    FixedNoReplace(u64),
+}
+
+/// A mapping to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// Where.
+    pub placement: Placement,
+    /// How many bytes; rounded up to pages.
+    pub len: u64,
+    /// What it allows.
+    pub protection: Protection,
+    /// The file and the offset in it; `None` for zeroes.
+    pub file: Option<(FileId, u64)>,
+    /// Stores are seen by others and reach the file.
+    pub shared: bool,
+    /// Grows downwards on demand: a stack.
+    pub grows_down: bool,
+}
+
+impl Map {
+    /// A private anonymous mapping.
+    pub const fn anonymous(placement: Placement, len: u64, protection: Protection) -> Self {
+        Self { placement, len, protection, file: None, shared: false, grows_down: false }
+    }
+}
+
+/// Where mremap may put the mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remap {
+    /// Only where it is.
+    InPlace,
+    /// Anywhere, if it does not fit where it is (MREMAP_MAYMOVE).
+    MayMove,
+    /// At this address (MREMAP_FIXED).
+    Fixed(u64),
+}
+
+/// Memory in use, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Frames of the machine.
+    pub total: u64,
+    /// Frames that are free.
+    pub free: u64,
+    /// Swap slots of the machine.
+    pub swap_total: u64,
+    /// Swap slots that are free.
+    pub swap_free: u64,
+    /// The process's highest residency.
+    pub peak_resident: u64,
+    /// Faults without input.
+    pub minor_faults: u64,
+    /// Faults with input.
+    pub major_faults: u64,
+}
+
+/// The memory calls, and access to the guest's bytes.
+pub trait UserMemory {
+    /// The base page.
+    fn page_bytes(&self) -> u64;
+
+    /// The first address above the user's.
+    fn user_end(&self) -> u64;
+
+    /// The highest address of the first stack.
+    fn stack_top(&self) -> u64;
+
+    /// How far the first stack may grow, in bytes.
+    fn stack_limit(&self) -> u64;
+
+    /// Copies from the guest.
+    ///
+    /// # Errors
+    /// EFAULT if some byte cannot be read; `buf` is then unspecified.
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Errno>;
+
+    /// Copies to the guest.
+    ///
+    /// # Errors
+    /// EFAULT if some byte cannot be written; those before it may have been.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno>;
+
+    /// Makes a mapping and returns its address.
+    ///
+    /// # Errors
+    /// As mmap(2).
+    fn map(&mut self, map: &Map) -> Result<u64, Errno>;
+
+    /// Removes mappings.
+    ///
+    /// # Errors
+    /// As munmap(2).
+    fn unmap(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+
+    /// Changes protection.
+    ///
+    /// # Errors
+    /// As mprotect(2).
+    fn protect(&mut self, at: u64, len: u64, protection: Protection) -> Result<(), Errno>;
+
+    /// Resizes or moves a mapping.
+    ///
+    /// # Errors
+    /// As mremap(2).
+    fn remap(&mut self, at: u64, old: u64, new: u64, how: Remap) -> Result<u64, Errno>;
+
+    /// Says where the heap begins, once, when the program is loaded.
+    fn set_heap_start(&mut self, at: u64);
+
+    /// Moves the end of the heap if that is possible; returns where it is then.
+    fn brk(&mut self, end: u64) -> u64;
+
+    /// Drops pages, to be filled anew (MADV_DONTNEED).
+    ///
+    /// # Errors
+    /// As madvise(2).
+    fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+
+    /// Checks that a range is mapped, for advice that has no effect.
+    ///
+    /// # Errors
+    /// ENOMEM if it is not.
+    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+
+    /// Writes shared file pages back.
+    ///
+    /// # Errors
+    /// As msync(2).
+    fn sync(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+
+    /// One byte for each page, 1 if resident; at most `out.len()` pages are asked for.
+    ///
+    /// # Errors
+    /// ENOMEM if some page is not mapped.
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno>;
+
+    /// Brings the host's file up to date with stores to shared mappings, before it is read.
+    ///
+    /// # Errors
+    /// EIO, ENOSPC if the host cannot write.
+    fn before_file_read(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno>;
+
+    /// Says that the host's file has changed, so that mapped pages show it.
+    ///
+    /// # Errors
+    /// EIO if a page cannot be read again.
+    fn file_changed(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno>;
+
+    /// Drops the pages cached of a file that no mapping names; false if one does.
+    fn forget_file(&mut self, file: FileId) -> bool;
+
+    /// Memory in use.
+    fn usage(&self) -> Usage;
+
+    /// Whether an access failed for want of memory rather than of a mapping; the process is killed
+    /// for it.
+    fn out_of_memory(&self) -> bool;
+}
+
+/// Reads a value of `N` bytes.
+///
+/// # Errors
+/// EFAULT if it cannot be read.
+pub fn read_array<const N: usize>(memory: &mut dyn UserMemory, at: u64) -> Result<[u8; N], Errno> {
+    let mut bytes = [0; N];
+    memory.read(at, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a 64-bit value.
+///
+/// # Errors
+/// EFAULT if it cannot be read.
+pub fn read_u64(memory: &mut dyn UserMemory, at: u64) -> Result<u64, Errno> {
+    read_array(memory, at).map(u64::from_le_bytes)
+}
+
+/// Reads a 32-bit value.
+///
+/// # Errors
+/// EFAULT if it cannot be read.
+pub fn read_u32(memory: &mut dyn UserMemory, at: u64) -> Result<u32, Errno> {
+    read_array(memory, at).map(u32::from_le_bytes)
+}
+
+/// Reads a path: bytes up to a zero, which is not returned.
+///
+/// # Errors
+/// EFAULT if it cannot be read, ENAMETOOLONG if there is no zero within [`PATH_MAX`].
+pub fn read_path(memory: &mut dyn UserMemory, at: u64) -> Result<Vec<u8>, Errno> {
+    let mut path = Vec::new();
+    let mut piece = [0; 64];
+    while path.len() < PATH_MAX {
+        let from = at.checked_add(path.len() as u64).ok_or(Errno::EFAULT)?;
+        // A piece never crosses a 64-byte line, so never into a page that the string does not reach.
+        let len = piece.len() - (from % piece.len() as u64) as usize;
+        let part = &mut piece[..len];
+        memory.read(from, part)?;
+        if let Some(end) = part.iter().position(|&byte| byte == 0) {
+            path.extend_from_slice(&part[..end]);
+            return if path.len() < PATH_MAX { Ok(path) } else { Err(Errno::ENAMETOOLONG) };
+        }
+        path.extend_from_slice(part);
+    }
+    Err(Errno::ENAMETOOLONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flat_memory::FlatMemory;
+
+    #[test]
+    fn paths_end_at_zero() {
+        let mut memory = FlatMemory::new();
+        memory.write(FlatMemory::START + 60, b"/etc/passwd\0junk").unwrap();
+        let path = read_path(&mut memory, FlatMemory::START + 60).unwrap();
+        assert_eq!(path, b"/etc/passwd");
+    }
+
+    #[test]
+    fn a_path_may_end_with_memory() {
+        let mut memory = FlatMemory::new();
+        memory.write(FlatMemory::END - 3, b"ab\0").unwrap();
+        assert_eq!(read_path(&mut memory, FlatMemory::END - 3).unwrap(), b"ab");
+        memory.write(FlatMemory::END - 3, b"abc").unwrap();
+        assert_eq!(read_path(&mut memory, FlatMemory::END - 3), Err(Errno::EFAULT));
+        assert_eq!(read_path(&mut memory, u64::MAX), Err(Errno::EFAULT));
+    }
+
+    #[test]
+    fn an_endless_path_is_too_long() {
+        let mut memory = FlatMemory::new();
+        memory.write(FlatMemory::START, &[b'a'; PATH_MAX]).unwrap();
+        assert_eq!(read_path(&mut memory, FlatMemory::START), Err(Errno::ENAMETOOLONG));
+    }
+}

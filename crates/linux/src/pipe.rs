@@ -1,0 +1,151 @@
+//! Pipes inside the machine: a bounded queue of bytes with two kinds of ends.
+
+use std::collections::VecDeque;
+
+/// A pipe's capacity, as Linux's default.
+pub const PIPE_BYTES: usize = 64 * 1024;
+
+/// Which end of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeEnd {
+    /// The end that is read.
+    Read,
+    /// The end that is written.
+    Write,
+}
+
+/// A pipe's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PipeId(usize);
+
+/// The outcome of an operation on a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeResult {
+    /// So many bytes were moved; 0 is the end of input.
+    Moved(usize),
+    /// Nothing can be moved until the other end does something.
+    WouldBlock,
+    /// No one will ever read.
+    Broken,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Pipe {
+    bytes: VecDeque<u8>,
+    read_open: bool,
+    write_open: bool,
+}
+
+/// The machine's pipes.
+#[derive(Clone, Debug, Default)]
+pub struct Pipes(Vec<Option<Pipe>>);
+
+impl Pipes {
+    /// A new pipe with both ends open.
+    pub fn create(&mut self) -> PipeId {
+        let pipe = Some(Pipe { bytes: VecDeque::new(), read_open: true, write_open: true });
+        match self.0.iter().position(Option::is_none) {
+            Some(place) => {
+                self.0[place] = pipe;
+                PipeId(place)
+            }
+            None => {
+                self.0.push(pipe);
+                PipeId(self.0.len() - 1)
+            }
+        }
+    }
+
+    /// Takes bytes from the queue.
+    pub fn read(&mut self, id: PipeId, buf: &mut [u8]) -> PipeResult {
+        let Some(pipe) = self.get(id) else { return PipeResult::Moved(0) };
+        if pipe.bytes.is_empty() && pipe.write_open && !buf.is_empty() {
+            return PipeResult::WouldBlock;
+        }
+        let n = pipe.bytes.len().min(buf.len());
+        for (to, from) in buf.iter_mut().zip(pipe.bytes.drain(..n)) {
+            *to = from;
+        }
+        PipeResult::Moved(n)
+    }
+
+    /// Adds bytes to the queue, as many as there is room for.
+    pub fn write(&mut self, id: PipeId, bytes: &[u8]) -> PipeResult {
+        let Some(pipe) = self.get(id).filter(|p| p.read_open) else { return PipeResult::Broken };
+        let n = (PIPE_BYTES - pipe.bytes.len()).min(bytes.len());
+        if n == 0 && !bytes.is_empty() {
+            return PipeResult::WouldBlock;
+        }
+        pipe.bytes.extend(&bytes[..n]);
+        PipeResult::Moved(n)
+    }
+
+    /// Bytes waiting to be read.
+    pub fn waiting(&self, id: PipeId) -> usize {
+        self.0.get(id.0).and_then(Option::as_ref).map_or(0, |pipe| pipe.bytes.len())
+    }
+
+    /// Whether an operation on this end would not wait.
+    pub fn ready(&self, id: PipeId, end: PipeEnd) -> bool {
+        let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return true };
+        match end {
+            PipeEnd::Read => !pipe.bytes.is_empty() || !pipe.write_open,
+            PipeEnd::Write => pipe.bytes.len() < PIPE_BYTES || !pipe.read_open,
+        }
+    }
+
+    /// Closes one end; the pipe goes with the second.
+    pub fn close(&mut self, id: PipeId, end: PipeEnd) {
+        let Some(pipe) = self.get(id) else { return };
+        match end {
+            PipeEnd::Read => pipe.read_open = false,
+            PipeEnd::Write => pipe.write_open = false,
+        }
+        if !pipe.read_open && !pipe.write_open {
+            self.0[id.0] = None;
+        }
+    }
+
+    fn get(&mut self, id: PipeId) -> Option<&mut Pipe> {
+        self.0.get_mut(id.0)?.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_in_order_until_the_writer_is_gone() {
+        let mut pipes = Pipes::default();
+        let id = pipes.create();
+        let mut buf = [0; 4];
+        assert_eq!(pipes.read(id, &mut buf), PipeResult::WouldBlock);
+        assert_eq!(pipes.write(id, b"abcdef"), PipeResult::Moved(6));
+        assert_eq!(pipes.read(id, &mut buf), PipeResult::Moved(4));
+        assert_eq!(&buf, b"abcd");
+        pipes.close(id, PipeEnd::Write);
+        assert_eq!(pipes.read(id, &mut buf), PipeResult::Moved(2));
+        assert_eq!(pipes.read(id, &mut buf), PipeResult::Moved(0));
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut pipes = Pipes::default();
+        let id = pipes.create();
+        let many = vec![1; PIPE_BYTES + 1];
+        assert_eq!(pipes.write(id, &many), PipeResult::Moved(PIPE_BYTES));
+        assert_eq!(pipes.write(id, &many), PipeResult::WouldBlock);
+        pipes.close(id, PipeEnd::Read);
+        assert_eq!(pipes.write(id, b"x"), PipeResult::Broken);
+    }
+
+    #[test]
+    fn places_are_used_again() {
+        let mut pipes = Pipes::default();
+        let id = pipes.create();
+        pipes.close(id, PipeEnd::Read);
+        pipes.close(id, PipeEnd::Write);
+        assert_eq!(pipes.create(), id);
+    }
+}

@@ -1,0 +1,222 @@
+//! Memory: brk, mmap and their kin. The kernel does the work; here flags are judged as Linux does.
+
+use crate::call::{Args, Call, descriptor, int};
+use crate::errno::Errno;
+use crate::fd::{O_ACCMODE, O_RDWR, Object};
+use crate::files::FileId;
+use crate::memory::{CHUNK_BYTES, Map, Placement, Protection, Remap};
+
+const PROT_READ: u64 = 1;
+const PROT_WRITE: u64 = 2;
+const PROT_EXEC: u64 = 4;
+/// PROT_GROWSDOWN, PROT_GROWSUP and PROT_SEM: known, without effect here.
+const PROT_OTHER: u64 = 0x0300_0008;
+
+const MAP_SHARED: u64 = 1;
+const MAP_PRIVATE: u64 = 2;
+const MAP_SHARED_VALIDATE: u64 = 3;
+const MAP_TYPE: u64 = 0xf;
+const MAP_FIXED: u64 = 0x10;
+const MAP_ANONYMOUS: u64 = 0x20;
+const MAP_GROWSDOWN: u64 = 0x100;
+const MAP_HUGETLB: u64 = 0x4_0000;
+const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
+/// All that MAP_SHARED_VALIDATE lets pass besides the type (LEGACY_MAP_MASK and newer ones).
+const MAP_KNOWN: u64 = 0x1f_ff30 | MAP_GROWSDOWN;
+
+const MREMAP_MAYMOVE: u64 = 1;
+const MREMAP_FIXED: u64 = 2;
+
+const MS_ASYNC: u64 = 1;
+const MS_INVALIDATE: u64 = 2;
+const MS_SYNC: u64 = 4;
+
+pub(crate) fn brk(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    Ok(call.memory.brk(args[0]))
+}
+
+fn protection(bits: u64) -> Result<Protection, Errno> {
+    if bits & !(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_OTHER) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let write = bits & PROT_WRITE != 0;
+    // RISC-V has no write-only pages: writable ones can be read.
+    let read = bits & PROT_READ != 0 || write;
+    Ok(Protection { read, write, execute: bits & PROT_EXEC != 0 })
+}
+
+pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, len, prot, flags, fd, offset] = args;
+    let page_mask = call.memory.page_bytes() - 1;
+    if len == 0 || offset & page_mask != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let shared = match flags & MAP_TYPE {
+        MAP_PRIVATE => false,
+        MAP_SHARED => true,
+        MAP_SHARED_VALIDATE if flags & !(MAP_TYPE | MAP_KNOWN) != 0 => {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
+    if flags & MAP_HUGETLB != 0 {
+        // As on a system with no huge pages reserved.
+        return Err(Errno::ENOMEM);
+    }
+    let protection = protection(prot & 7)?;
+    let file = if flags & MAP_ANONYMOUS != 0 {
+        None
+    } else {
+        offset.checked_add(len).ok_or(Errno::EOVERFLOW)?;
+        Some((file_to_map(call, descriptor(fd), shared, protection)?, offset))
+    };
+    let placement = if flags & MAP_FIXED_NOREPLACE != 0 {
+        Placement::FixedNoReplace(at)
+    } else if flags & MAP_FIXED != 0 {
+        Placement::Fixed(at)
+    } else {
+        Placement::Anywhere { hint: at & !page_mask }
+    };
+    let grows_down = flags & MAP_GROWSDOWN != 0;
+    call.memory.map(&Map { placement, len, protection, file, shared, grows_down })
+}
+
+/// The file behind a descriptor, if it may be mapped so.
+fn file_to_map(
+    call: &Call<'_>,
+    fd: u64,
+    shared: bool,
+    protection: Protection,
+) -> Result<FileId, Errno> {
+    let description = call.process.fds.get(fd)?;
+    let Object::File(id) = description.object else {
+        return Err(if description.readable() { Errno::ENODEV } else { Errno::EACCES });
+    };
+    let writes_through = shared && protection.write;
+    if !description.readable() || (writes_through && description.flags & O_ACCMODE != O_RDWR) {
+        return Err(Errno::EACCES);
+    }
+    Ok(id)
+}
+
+pub(crate) fn munmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    call.memory.unmap(args[0], args[1]).map(|()| 0)
+}
+
+pub(crate) fn mprotect(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, len, prot, ..] = args;
+    let protection = protection(prot)?;
+    let page_mask = call.memory.page_bytes() - 1;
+    if at & page_mask != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(0);
+    }
+    call.memory.protect(at, len, protection).map(|()| 0)
+}
+
+pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, old, new, flags, to, _] = args;
+    let page_mask = call.memory.page_bytes() - 1;
+    let how = match flags {
+        0 => Remap::InPlace,
+        MREMAP_MAYMOVE => Remap::MayMove,
+        f if f == MREMAP_MAYMOVE | MREMAP_FIXED && to & page_mask == 0 => Remap::Fixed(to),
+        // MREMAP_DONTUNMAP comes with the calls on shared memory.
+        _ => return Err(Errno::EINVAL),
+    };
+    if at & page_mask != 0 || new == 0 || old == 0 {
+        return Err(Errno::EINVAL);
+    }
+    call.memory.remap(at, old, new, how)
+}
+
+/// Rounds a length up to pages.
+fn page_range(call: &Call<'_>, at: u64, len: u64) -> Result<u64, Errno> {
+    let page_mask = call.memory.page_bytes() - 1;
+    if at & page_mask != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let rounded = len.checked_add(page_mask).ok_or(Errno::EINVAL)? & !page_mask;
+    at.checked_add(rounded).ok_or(Errno::EINVAL)?;
+    Ok(rounded)
+}
+
+pub(crate) fn madvise(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    const NORMAL: i32 = 0;
+    const WILLNEED: i32 = 3;
+    const DONTNEED: i32 = 4;
+    const FREE: i32 = 8;
+    let [at, len, advice, ..] = args;
+    let len = page_range(call, at, len)?;
+    if len == 0 {
+        return Ok(0);
+    }
+    match int(advice) {
+        // Freeing at once is one of the times at which MADV_FREE may free.
+        DONTNEED | FREE => call.memory.discard(at, len).map(|()| 0),
+        // RANDOM, SEQUENTIAL, WILLNEED, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD, PAGEOUT:
+        // hints that may be ignored.
+        NORMAL..=WILLNEED | 14..=17 | 20 | 21 => call.memory.check_mapped(at, len).map(|()| 0),
+        // DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK: without fork they hold by themselves.
+        10 | 11 | 18 | 19 => call.memory.check_mapped(at, len).map(|()| 0),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+pub(crate) fn mincore(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, len, out, ..] = args;
+    let page = call.memory.page_bytes();
+    let len = page_range(call, at, len)
+        .map_err(|e| if at & (page - 1) == 0 { Errno::ENOMEM } else { e })?;
+    let pages = len / page;
+    let mut bytes = vec![0; pages.min(CHUNK_BYTES as u64) as usize];
+    let mut done = 0;
+    while done < pages {
+        let piece = &mut bytes[..(pages - done).min(CHUNK_BYTES as u64) as usize];
+        call.memory.resident(at + done * page, piece)?;
+        call.memory.write(out.checked_add(done).ok_or(Errno::EFAULT)?, piece)?;
+        done += piece.len() as u64;
+    }
+    Ok(0)
+}
+
+pub(crate) fn msync(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, len, flags, ..] = args;
+    let both = MS_ASYNC | MS_SYNC;
+    if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
+        return Err(Errno::EINVAL);
+    }
+    let page_mask = call.memory.page_bytes() - 1;
+    if at & page_mask != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let len = page_range(call, at, len).map_err(|_| Errno::ENOMEM)?;
+    if len == 0 {
+        return Ok(0);
+    }
+    if flags & MS_SYNC != 0 {
+        return call.memory.sync(at, len).map(|()| 0);
+    }
+    call.memory.check_mapped(at, len).map(|()| 0)
+}
+
+/// mlock and munlock: a check of the range. Pages stay pageable: there is no memory to lock them
+/// into that the user did not give for paging.
+pub(crate) fn lock(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let page_mask = call.memory.page_bytes() - 1;
+    let start = args[0] & !page_mask;
+    let end = args[0].checked_add(args[1]).ok_or(Errno::EINVAL)?;
+    if args[1] == 0 {
+        return Ok(0);
+    }
+    let len = page_range(call, start, end - start)?;
+    call.memory.check_mapped(start, len).map(|()| 0)
+}
+
+/// mlockall and munlockall.
+pub(crate) fn succeed(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    Ok(0)
+}
