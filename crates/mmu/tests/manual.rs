@@ -214,6 +214,11 @@ fn x86_64_entries() {
     ];
     check(&format, &rows);
 
+    // CPUID Page1GB = 0: PS is reserved in a PDPTE too.
+    let small = X86_64::new(4, X86Controls { page1gb: false, ..controls(46) });
+    check(&small, &[(PDPTE, 0x4000_0081, RESERVED), (PDE, 0x0020_0081, leaf(0x200, "rx", ""))]);
+    check(&small, &[(PDPTE, 0x4000_0001, table(0x4000_0000, "rx"))]);
+
     let without = X86_64::new(4, X86Controls { nxe: false, ..controls(52) });
     for level in [PTE, PDE, PDPTE, PML4E] {
         check(&without, &[(level, 0x8000_0000_0000_3001, RESERVED)]);

@@ -26,6 +26,7 @@ fn format_with(name: &str, seed: u64) -> Format {
         ac: bit(4),
         pse: bit(5),
         pge: bit(6),
+        page1gb: bit(15),
         phys_bits: 32 + (seed >> 7 & 0xff) as u8 % 21,
     };
     let ad = if bit(2) { AdUpdate::Svade } else { AdUpdate::Svadu };

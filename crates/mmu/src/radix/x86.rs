@@ -35,7 +35,7 @@ pub(super) const G: u64 = 1 << 8;
 /// XD (AMD: NX): no instruction fetches. Formats with entries of eight bytes only.
 pub(super) const XD: u64 = 1 << 63;
 
-/// The control bits that paging depends on (Intel SDM vol. 3A, 4.1.3).
+/// The control bits and features that paging depends on (Intel SDM vol. 3A, 4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct X86Controls {
     /// CR0.WP: supervisor writes respect R/W.
@@ -50,6 +50,9 @@ pub struct X86Controls {
     pub ac: bool,
     /// CR4.PSE: 4 MiB pages in IA-32 paging. The other formats have large pages regardless.
     pub pse: bool,
+    /// CPUID.80000001H:EDX\[26\], Page1GB: 1 GiB pages in 64-bit paging. Without them, PS is
+    /// reserved in a PDPTE.
+    pub page1gb: bool,
     /// CR4.PGE: the G bit counts.
     pub pge: bool,
     /// MAXPHYADDR (CPUID.80000008H:EAX[7:0]): the physical address bits from here on are
@@ -67,6 +70,7 @@ impl Default for X86Controls {
             smap: false,
             ac: false,
             pse: true,
+            page1gb: true,
             pge: true,
             phys_bits: 46,
         }

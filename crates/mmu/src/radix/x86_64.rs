@@ -31,6 +31,12 @@ const FIVE_LEVELS: Geometry =
     Geometry { levels: &LEVELS, entry: EntryWidth::Eight, va_bits: 57, pa_bits: 52 };
 const FOUR_LEVELS: Geometry = Geometry { levels: LEVELS.split_at(4).0, va_bits: 48, ..FIVE_LEVELS };
 
+/// The same where the processor has no 1 GiB pages.
+const LEVELS_2M: [LevelShape; 5] =
+    [LEVELS[0], LEVELS[1], LevelShape { leaf: false, ..LEVELS[2] }, LEVELS[3], LEVELS[4]];
+const FIVE_LEVELS_2M: Geometry = Geometry { levels: &LEVELS_2M, ..FIVE_LEVELS };
+const FOUR_LEVELS_2M: Geometry = Geometry { levels: LEVELS_2M.split_at(4).0, ..FOUR_LEVELS };
+
 /// The highest level with large pages (1 GiB).
 const LARGE_MAX: u8 = 2;
 
@@ -58,9 +64,11 @@ impl X86_64 {
     /// If `levels` is neither 4 nor 5, or `controls.phys_bits` is not 32 to 52.
     pub const fn new(levels: u8, controls: X86Controls) -> Self {
         let controls = controls.checked();
-        let geometry = match levels {
-            4 => &FOUR_LEVELS,
-            5 => &FIVE_LEVELS,
+        let geometry = match (levels, controls.page1gb) {
+            (4, true) => &FOUR_LEVELS,
+            (4, false) => &FOUR_LEVELS_2M,
+            (5, true) => &FIVE_LEVELS,
+            (5, false) => &FIVE_LEVELS_2M,
             _ => panic!("64-bit paging has 4 or 5 levels"),
         };
         let m = controls.phys_bits;
@@ -124,8 +132,9 @@ impl Radix for X86_64 {
         }
         let large = level.0 > 0 && raw & PS != 0;
         // Bits below a large page's frame, except PAT (bit 12), are reserved; so is PS itself
-        // in a PML4E and a PML5E (tables 4-14 to 4-20).
+        // in a PML4E and a PML5E, and in a PDPTE without Page1GB (tables 4-14 to 4-20).
         let reserved = match level.0 {
+            LARGE_MAX if large && !self.controls.page1gb => self.reserved | PS,
             1..=LARGE_MAX if large => self.reserved | x86::bits(13, 12 + 9 * level.0),
             0..=LARGE_MAX => self.reserved,
             _ => self.reserved | PS,
@@ -167,6 +176,7 @@ impl Radix for X86_64 {
     #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
         debug_assert!(level.0 <= LARGE_MAX, "the largest page is 1 GiB");
+        debug_assert!(level.0 < LARGE_MAX || self.controls.page1gb, "1 GiB pages need Page1GB");
         x86::encode_wide_leaf(level, &leaf, self.frame, self.controls.nxe)
     }
 

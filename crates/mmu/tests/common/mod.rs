@@ -1,7 +1,7 @@
 //! What the tests share: plain memory, a builder of page tables, a seeded generator.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use pagewalk_mmu::radix::{Format, Leaf, Radix, Root};
+use pagewalk_mmu::radix::{Entry, Format, Leaf, Radix, Root};
 use pagewalk_mmu::{EntryWidth, Level, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr};
 
 /// Plain memory from a physical address on.
@@ -87,16 +87,16 @@ impl Tables {
             at.0 += geometry.level(here).index(va) * geometry.entry.bytes();
             let raw = self.ram.read_entry(at, geometry.entry).unwrap();
             if here == level {
-                let raw_leaf = self.format.encode_leaf(level, leaf);
                 if raw == 0 {
+                    let raw_leaf = self.format.encode_leaf(level, leaf);
                     self.ram.write_entry(at, geometry.entry, raw_leaf).unwrap();
                 }
                 return raw == 0;
             }
             let entry = self.format.decode(here, raw);
             at = match entry {
-                pagewalk_mmu::radix::Entry::Table { next, .. } => next,
-                pagewalk_mmu::radix::Entry::NotPresent => {
+                Entry::Table { next, .. } => next,
+                Entry::NotPresent => {
                     let next = self.take();
                     let pointer = self.format.encode_table(here, next);
                     self.ram.write_entry(at, geometry.entry, pointer).unwrap();
@@ -106,6 +106,21 @@ impl Tables {
             };
             here = Level(here.0 - 1);
         }
+    }
+
+    /// Where the entries lie that translate `va`, down to the first that is not a table.
+    pub fn path(&self, va: VirtAddr) -> Vec<(PhysAddr, u64)> {
+        let geometry = self.format.geometry();
+        let (mut path, mut table) = (Vec::new(), self.table);
+        for level in (0..=geometry.top().0).rev().map(Level) {
+            let index = geometry.level(level).index(va);
+            let at = PhysAddr(table.0 + index * geometry.entry.bytes());
+            let raw = self.ram.read_entry(at, geometry.entry).unwrap();
+            path.push((at, raw));
+            let Entry::Table { next, .. } = self.format.decode(level, raw) else { break };
+            table = next;
+        }
+        path
     }
 
     pub fn root(&self) -> Root {
@@ -157,6 +172,14 @@ pub fn leaf_from(format: &Format, level: Level, seed: u64, frame: u64, frame_bit
     }
 }
 
+/// Says that an oracle is absent: a skip, or a failure where CI_ORACLES=require.
+pub fn skip(missing: &str) {
+    let required = std::env::var("CI_ORACLES").is_ok_and(|value| value == "require");
+    assert!(!required, "{missing}, but CI_ORACLES=require");
+    println!("skipped: {missing}");
+    eprintln!("skipped: {missing}");
+}
+
 /// splitmix64: the same sequence everywhere.
 pub struct Random(pub u64);
 
@@ -175,7 +198,7 @@ impl Random {
 }
 
 /// Random tables: mappings of all sizes at dense addresses, then `damage` bits flipped in entries
-/// in use (bits of `spare` are left alone). Returns the addresses that were mapped.
+/// in use. Returns the addresses that were mapped.
 pub fn random_tables(
     tables: &mut Tables,
     random: &mut Random,
