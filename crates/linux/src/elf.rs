@@ -19,11 +19,14 @@
 //! [`Executable::layout`] adds what depends on the page size: addresses and offsets are congruent
 //! modulo the page, and no two segments share a page.
 
+use crate::elf_error::error;
 use object::elf;
 use object::endian::LittleEndian as LE;
 use object::pod::{Pod, from_bytes};
 use std::io;
-use thiserror::Error;
+
+pub use crate::elf_error::{ElfError, Problem};
+pub use crate::elf_layout::Mapping;
 
 /// The bytes of an ELF file, read in small pieces: a program may be larger than memory.
 pub trait Image {
@@ -95,108 +98,6 @@ pub struct Segment {
     pub execute: bool,
 }
 
-/// A segment in units of pages, as it is mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
-    /// The segment.
-    pub segment: Segment,
-    /// The first page's address.
-    pub start: u64,
-    /// The page-aligned offset in the file.
-    pub file_offset: u64,
-    /// Bytes to map from the file: whole pages; may be 0.
-    pub file_bytes: u64,
-    /// Bytes of anonymous memory after them: whole pages; may be 0.
-    pub zero_bytes: u64,
-    /// Where the file's bytes end and zeroes begin.
-    pub zero_from: u64,
-}
-
-impl Mapping {
-    /// The first address after the mapping.
-    pub const fn end(&self) -> u64 {
-        self.start + self.file_bytes + self.zero_bytes
-    }
-}
-
-/// Why a file cannot be executed: the place, what was found and what would work.
-#[derive(Debug, Error)]
-#[error("at offset {offset:#x} ({field}): {problem}")]
-pub struct ElfError {
-    /// The byte offset in the file.
-    pub offset: u64,
-    /// The field there.
-    pub field: &'static str,
-    /// What is wrong with it.
-    pub problem: Problem,
-}
-
-/// What is wrong with an ELF file.
-#[derive(Debug, Error)]
-pub enum Problem {
-    /// The magic number is missing.
-    #[error(
-        "not an ELF file (starts with {0:02x?}, expected 7f 45 4c 46): give a RISC-V executable, e.g. from riscv64-linux-gnu-gcc -static"
-    )]
-    NotElf([u8; 4]),
-    /// The header or a table ends after the file.
-    #[error("truncated: needs {need:#x} bytes but the file has {have:#x}; copy or link it again")]
-    Truncated {
-        /// The file length needed.
-        need: u64,
-        /// The file length.
-        have: u64,
-    },
-    /// The host could not read.
-    #[error("cannot read: {0}")]
-    Read(io::Error),
-    /// A field of the file header has a value that this machine cannot run.
-    #[error("{what} {found}, expected {expected}: {advice}")]
-    Unsupported {
-        /// The meaning of the field.
-        what: &'static str,
-        /// Its value.
-        found: u64,
-        /// What it must be.
-        expected: &'static str,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// An interpreter is named.
-    #[error("dynamically linked (interpreter {0}); not supported yet: link with -static")]
-    Dynamic(String),
-    /// There is nothing to load.
-    #[error("no loadable segment: link an executable, not an object or debug file")]
-    NoSegments,
-    /// A segment is inconsistent.
-    #[error("segment {index}: {what}; link the program again")]
-    Segment {
-        /// The program header's index.
-        index: u16,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Two segments are in each other's way.
-    #[error("segments {first} and {second} {what} at address {at:#x}; {advice}")]
-    Conflict {
-        /// The index of the earlier.
-        first: u16,
-        /// The index of the later.
-        second: u16,
-        /// In which way.
-        what: &'static str,
-        /// Where the later starts.
-        at: u64,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The entry is not in a text segment.
-    #[error(
-        "entry point {0:#x} is in no executable segment: link with -e naming a symbol in .text"
-    )]
-    Entry(u64),
-}
-
 const HEADER_BYTES: usize = size_of::<elf::FileHeader64<LE>>();
 const PHDR_BYTES: usize = size_of::<elf::ProgramHeader64<LE>>();
 
@@ -239,10 +140,6 @@ const PF_R: u32 = 4;
 
 fn flags(header: &ProgramHeader) -> u32 {
     header.p_flags.get(LE).0
-}
-
-fn error(offset: u64, field: &'static str, problem: Problem) -> ElfError {
-    ElfError { offset, field, problem }
 }
 
 /// Reads one plain structure from the file.
@@ -498,60 +395,6 @@ fn headers_address(header: &Header, count: usize, segments: &[Segment]) -> u64 {
         .iter()
         .find(|s| start >= s.offset && start + bytes <= s.offset + s.file_len)
         .map_or(0, |s| s.address + (start - s.offset))
-}
-
-impl Executable {
-    /// The segments in whole pages of `page_bytes`, a power of two, before relocation.
-    ///
-    /// # Errors
-    /// If a segment cannot be mapped page by page.
-    pub fn layout(&self, page_bytes: u64) -> Result<Vec<Mapping>, ElfError> {
-        let mut mappings: Vec<Mapping> = Vec::with_capacity(self.segments.len());
-        for &segment in &self.segments {
-            let mapping = map_pages(segment, page_bytes)?;
-            if let Some(before) = mappings.last().filter(|m| m.end() > mapping.start) {
-                return Err(shared_page(before.segment, segment));
-            }
-            mappings.push(mapping);
-        }
-        Ok(mappings)
-    }
-}
-
-fn map_pages(segment: Segment, page_bytes: u64) -> Result<Mapping, ElfError> {
-    let mask = page_bytes - 1;
-    if (segment.address ^ segment.offset) & mask != 0 && segment.file_len > 0 {
-        let what = "address and offset differ modulo the page (linked with -N?)";
-        let problem = Problem::Segment { index: segment.index, what };
-        return Err(error(segment.offset, "p_vaddr", problem));
-    }
-    let start = segment.address & !mask;
-    let zero_from = segment.address + segment.file_len;
-    let round_up = |at: u64| (at + mask) & !mask;
-    let file_end = if segment.file_len == 0 { start } else { round_up(zero_from) };
-    let end = round_up(segment.address + segment.mem_len);
-    Ok(Mapping {
-        segment,
-        start,
-        file_offset: segment.offset & !mask,
-        file_bytes: file_end - start,
-        zero_bytes: end - file_end,
-        zero_from,
-    })
-}
-
-fn shared_page(before: Segment, segment: Segment) -> ElfError {
-    error(
-        segment.offset,
-        "p_vaddr",
-        Problem::Conflict {
-            first: before.index,
-            second: segment.index,
-            what: "share the page",
-            at: segment.address,
-            advice: "link with -z max-page-size set to the machine's page size",
-        },
-    )
 }
 
 /// The length of the ELF file header.

@@ -3,7 +3,7 @@
 //! ```text
 //!                Process ── load ── elf, load, stack
 //!                   │
-//!        syscall ── table ── sys_memory  sys_io  sys_open  sys_path  sys_poll  sys_time
+//!        syscall ── table ── sys_memory  sys_io  sys_file  sys_open  sys_path  sys_poll  sys_time
 //!                   │        sys_process  sys_signal
 //!                   ├── fd, pipe       what descriptors name
 //!                   ├── signal, deliver, signal_frame
@@ -21,11 +21,14 @@
 
 #![forbid(unsafe_code)]
 
+mod buffers;
 mod call;
 mod clock;
 mod deliver;
 mod devices;
 pub mod elf;
+mod elf_error;
+mod elf_layout;
 mod errno;
 mod fd;
 mod files;
@@ -40,6 +43,7 @@ mod signal;
 mod signal_frame;
 mod stack;
 mod stat;
+mod sys_file;
 mod sys_io;
 mod sys_memory;
 mod sys_open;
@@ -52,6 +56,8 @@ mod table;
 
 #[cfg(test)]
 mod flat_memory;
+#[cfg(test)]
+mod tests;
 
 pub use clock::{BOOT_UNIX_S, Clock};
 pub use errno::Errno;

@@ -36,6 +36,9 @@ pub(crate) fn locate(
     path: &[u8],
     last: LastLink,
 ) -> Result<Location, Errno> {
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     let base = base(call, dirfd, path)?;
     if !call.host.root.is_given() {
         let shown = String::from_utf8_lossy(path).escape_debug().to_string();

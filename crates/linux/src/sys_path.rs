@@ -8,7 +8,7 @@ use crate::host::unix_ns;
 use crate::memory::{CHUNK_BYTES, UserMemory, read_path};
 use crate::root::{LastLink, Location, host_error, path_bytes};
 use crate::stat::{DirectoryEntry, Layout, S_IFCHR, S_IFDIR, S_IFIFO, Stat, Times};
-use crate::sys_io;
+use crate::sys_file;
 use crate::sys_open::{AT_FDCWD, locate};
 use cap_std::fs::{DirBuilder, DirBuilderExt, MetadataExt, OpenOptions};
 use std::sync::Arc;
@@ -369,7 +369,7 @@ pub(crate) fn truncate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let options = OpenOptions::new().write(true).clone();
     let file = call.host.root.dir()?.open_with(at.host_path(), &options).map_err(host_error)?;
     let id = call.host.files.insert(file.into_std(), false, true)?;
-    sys_io::set_length(call, id, args[1]).map(|()| 0)
+    sys_file::set_length(call, id, args[1]).map(|()| 0)
 }
 
 pub(crate) fn utimensat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {

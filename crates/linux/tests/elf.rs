@@ -106,7 +106,7 @@ fn a_plain_executable_is_laid_out() {
 #[test]
 fn other_files_are_refused() {
     refused(b"", &["offset 0x0", "not an ELF file"]);
-    refused(b"#!/bin/sh\n", &["not an ELF file", "23 21 2f 62"]);
+    refused(b"#!/bin/sh\n", &["not an ELF file", "[23, 21, 2f, 62]"]);
     refused(b"\x7fELF\x02\x01", &["file header", "truncated", "0x40"]);
 }
 
