@@ -1,1 +1,78 @@
 //! A virtual-memory kernel: frames, address spaces, faults, swap and page-out.
+//!
+//! ```text
+//!                    mmap, brk, …          fault             copy_in, copy_out
+//!                         │                  │                      │
+//!     what is asked for   ▼                  ▼                      ▼
+//!     ┌──────────────────────────────────────────────────────────────────┐
+//!     │ Space: RegionSet ─────────── fault.rs ───────────── Pmap         │   one per program
+//!     └─────────────────────────────────┬──────────────────────▲─────────┘
+//!     what backs it now                 ▼                      │ evict
+//!     ┌───────────┐  ┌────────────┐  ┌─────────┐  ┌────────────┴─────────┐
+//!     │ PageCache │  │ FrameTable │  │ SwapMap │  │ pageout.rs ◄─ Policy │   one per machine
+//!     └───────────┘  └────────────┘  └─────────┘  └──────────────────────┘
+//!     ═══════════════════════ trait Platform: RAM, TLB, disks ═══════════
+//! ```
+//!
+//! Architecture invariants:
+//! 1. Nothing above [`Pmap`] assumes that memory is simulated, or knows a page-table format.
+//! 2. What a program may do is in its regions, never read back from page-table entries.
+//! 3. A fault reserves all frames that it can need, page tables included, before it looks at
+//!    anything; from then on it evicts nothing and cannot run out. So no frame that a fault works
+//!    on can be a victim.
+//! 4. No byte of a program is lost by an I/O error: a page whose write failed stays in memory.
+//! 5. No clock, no random numbers, no order that depends on addresses of host memory.
+//!
+//! Execute protection is honoured as far as the format can express it: IA-32 tables have no such
+//! bit, so there a program can execute what it can read, as on the real machine; and an
+//! execute-only page can be read on all x86 formats. The *fault handler* always goes by the region.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod advice;
+mod audit;
+mod copy;
+mod counters;
+mod errno;
+mod event;
+mod fault;
+mod file;
+mod frame;
+mod growth;
+mod kernel;
+mod mmap;
+mod page_cache;
+mod pageout;
+mod placement;
+mod platform;
+mod pmap;
+mod radix_pmap;
+mod region;
+mod remap;
+mod space;
+mod swap;
+mod unmap;
+mod watermarks;
+
+pub use audit::AuditError;
+pub use copy::CopyError;
+pub use counters::Vmstat;
+pub use errno::Errno;
+pub use event::{Event, FaultCause, Store};
+pub use fault::{FaultResult, SegvCode, Shortage, Signal};
+pub use frame::{FrameSummary, FrameTable, ReverseMapping, Use};
+pub use kernel::{Config, ConfigError, Kernel, KernelError};
+pub use mmap::MapRequest;
+pub use page_cache::PageCache;
+pub use placement::Placement;
+pub use platform::{CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
+pub use pmap::{FlushDebt, Gather, Gathered, Mapping, Pmap, Prot, Resident, TableInUse, Unmapped};
+pub use radix_pmap::RadixPmap;
+pub use region::{Backing, Region, RegionName, RegionSet};
+pub use remap::Remap;
+pub use space::{Layout, Residency, SpaceId};
+pub use swap::SwapMap;
+pub use watermarks::Watermarks;

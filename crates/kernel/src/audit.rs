@@ -1,0 +1,309 @@
+//! The audit: is everything as the invariants say?
+//!
+//! Tests call it after every operation; it takes time in proportion to memory and tables.
+
+use crate::{
+    Kernel, Mapping, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId, Use,
+};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::fmt;
+use pagewalk_mmu::{Pfn, VirtAddr};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditError(pub String);
+
+impl fmt::Display for AuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for AuditError {}
+
+/// Fails the audit with a message unless the condition holds.
+macro_rules! check {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(AuditError(format!($($message)+)));
+        }
+    };
+}
+
+/// What the audit counted, to be compared with what the kernel keeps.
+struct Seen {
+    /// Page-table entries naming each frame.
+    mappings: Vec<u32>,
+    /// Whether a space's tree has this table.
+    table: Vec<bool>,
+    /// Who names each slot.
+    slots: Vec<Option<Owner>>,
+}
+
+#[derive(Clone, Copy)]
+enum Owner {
+    Entry(ReverseMapping),
+    Frame(Pfn),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(place) => write!(f, "page {} of space {}", place.va, place.space.0),
+            Self::Frame(pfn) => write!(f, "frame {pfn}"),
+        }
+    }
+}
+
+impl<P: Pmap> Kernel<P> {
+    /// Checks every invariant of the whole system.
+    ///
+    /// # Errors
+    /// The first that does not hold, with the frame, address or slot.
+    pub fn audit(&self, platform: &impl Platform) -> Result<(), AuditError> {
+        let mut seen = Seen {
+            mappings: vec![0; self.frames.total() as usize],
+            table: vec![false; self.frames.total() as usize],
+            slots: vec![None; self.swap.total() as usize],
+        };
+        for index in 0..self.spaces.len() {
+            if self.spaces[index].is_some() {
+                let id = SpaceId(index as u32);
+                self.audit_regions(id)?;
+                self.audit_tables(platform, id, &mut seen)?;
+                self.audit_mappings(platform, id, &mut seen)?;
+            }
+        }
+        self.audit_free_list()?;
+        self.audit_frames(platform, &mut seen)?;
+        self.audit_slots(&seen)?;
+        self.audit_tlb(platform)
+    }
+
+    fn audit_regions(&self, id: SpaceId) -> Result<(), AuditError> {
+        let space = self.space(id);
+        let mut end = space.layout.user_start;
+        for region in space.regions.iter() {
+            check!(!region.is_empty(), "region {region} is empty");
+            check!(region.start >= end, "region {region} starts below {end}");
+            check!(region.end <= space.layout.user_end, "region {region} ends above user space");
+            let aligned = region.start.offset(self.page) == 0 && region.end.offset(self.page) == 0;
+            check!(aligned, "region {region} is not aligned to pages");
+            end = region.end;
+        }
+        Ok(())
+    }
+
+    fn audit_tables(
+        &self,
+        platform: &impl Platform,
+        id: SpaceId,
+        seen: &mut Seen,
+    ) -> Result<(), AuditError> {
+        let pmap = &self.space(id).pmap;
+        let mut count = 0;
+        let mut result = Ok(());
+        pmap.visit_tables(platform, &mut |table| {
+            count += 1;
+            if result.is_ok() {
+                result = self.audit_table(table.pfn, table.live, seen);
+            }
+        });
+        result?;
+        check!(count == pmap.tables(), "space {} has {count} tables, not {}", id.0, pmap.tables());
+        Ok(())
+    }
+
+    fn audit_table(&self, pfn: Pfn, live: u32, seen: &mut Seen) -> Result<(), AuditError> {
+        check!(pfn.0 < self.frames.total(), "a page table is in frame {pfn}, outside memory");
+        let used = self.frames.used(pfn);
+        let expected = Use::Table { live };
+        check!(used == expected, "frame {pfn} is {used:?}, but its table says {expected:?}");
+        let before = core::mem::replace(&mut seen.table[pfn.0 as usize], true);
+        check!(!before, "the page table in frame {pfn} has two parents");
+        Ok(())
+    }
+
+    fn audit_mappings(
+        &self,
+        platform: &impl Platform,
+        id: SpaceId,
+        seen: &mut Seen,
+    ) -> Result<(), AuditError> {
+        let space = self.space(id);
+        let mut counted = crate::Residency::default();
+        let mut next = VirtAddr(0);
+        while let Some((va, mapping)) =
+            space.pmap.next_mapping(platform, next, space.layout.user_end)
+        {
+            let Some(region) = space.regions.find(va) else {
+                return Err(AuditError(format!("{va} is backed by {mapping:?} without a region")));
+            };
+            let place = ReverseMapping { space: id, va };
+            match mapping {
+                Mapping::None => {}
+                Mapping::Resident(now) => {
+                    self.audit_resident(place, region, now, seen)?;
+                    match self.frames.used(now.pfn) {
+                        Use::Anon { .. } => counted.rss_anon += 1,
+                        _ => counted.rss_file += 1,
+                    }
+                }
+                Mapping::Swapped(slot) => {
+                    counted.swapped += 1;
+                    self.audit_slot(slot.0, Owner::Entry(place), seen)?;
+                }
+            }
+            next = VirtAddr(va.0 + self.page.bytes());
+        }
+        counted.peak_rss = space.residency.peak_rss;
+        let kept = space.residency;
+        check!(counted == kept, "space {} holds {counted:?}, counted as {kept:?}", id.0);
+        Ok(())
+    }
+
+    fn audit_resident(
+        &self,
+        place: ReverseMapping,
+        region: &Region,
+        now: Resident,
+        seen: &mut Seen,
+    ) -> Result<(), AuditError> {
+        let (va, pfn) = (place.va, now.pfn);
+        check!(pfn.0 < self.frames.total(), "{va} is mapped to frame {pfn}, outside memory");
+        let used = self.frames.used(pfn);
+        match (used, region.file_at(va)) {
+            (Use::Anon { .. }, None) => {}
+            (Use::Anon { .. }, Some(_)) => {
+                check!(!region.shared, "{va} of a shared file has a private frame {pfn}");
+            }
+            (Use::File { file, index, .. }, Some((of, offset))) => {
+                let right = file == of && u64::from(index) == offset >> self.page.shift();
+                check!(right, "{va} is mapped to frame {pfn}, which has another page: {used:?}");
+            }
+            _ => check!(false, "{va} in {region} is mapped to frame {pfn}, which is {used:?}"),
+        }
+        let prot = region.prot_of(used);
+        let writable = now.prot.contains(Prot::WRITE);
+        check!(
+            writable == prot.contains(Prot::WRITE) && now.prot.is_empty() == prot.is_empty(),
+            "{va} is mapped {:?}, but may be {prot:?}",
+            now.prot
+        );
+        let known = self.frames.reverse(pfn).any(|mapping| mapping == place);
+        check!(known, "frame {pfn} does not know that {va} is mapped to it");
+        seen.mappings[pfn.0 as usize] += 1;
+        Ok(())
+    }
+
+    fn audit_slot(&self, slot: u32, owner: Owner, seen: &mut Seen) -> Result<(), AuditError> {
+        check!(self.swap.is_used(crate::SwapSlot(slot)), "slot {slot} of {owner} is not in use");
+        if let Some(other) = seen.slots[slot as usize].replace(owner) {
+            check!(false, "slot {slot} has two owners: {other} and {owner}");
+        }
+        Ok(())
+    }
+
+    fn audit_free_list(&self) -> Result<(), AuditError> {
+        let mut count = 0;
+        for pfn in self.frames.free_list() {
+            let used = self.frames.used(pfn);
+            check!(used == Use::Free, "frame {pfn} is on the free list, but {used:?}");
+            count += 1;
+        }
+        let free = self.frames.free();
+        check!(count == free, "{count} frames are on the free list, counted as {free}");
+        Ok(())
+    }
+
+    fn audit_frames(&self, platform: &impl Platform, seen: &mut Seen) -> Result<(), AuditError> {
+        let mut summary = crate::FrameSummary {
+            peak_used: self.frames.summary().peak_used,
+            total: self.frames.total(),
+            ..Default::default()
+        };
+        let mut kept = 0;
+        for pfn in (0..self.frames.total()).map(Pfn) {
+            let used = self.frames.used(pfn);
+            let mappings = seen.mappings[pfn.0 as usize];
+            let counted = self.frames.mappings(pfn);
+            check!(
+                counted == mappings && self.frames.reverse(pfn).count() == mappings as usize,
+                "frame {pfn} has {mappings} mappings, counted as {counted}"
+            );
+            let evictable = matches!(used, Use::Anon { .. } | Use::File { .. });
+            check!(
+                self.policy.contains(pfn) == evictable,
+                "frame {pfn} is {used:?}, but the policy knows it: {}",
+                !evictable
+            );
+            let in_tree = seen.table[pfn.0 as usize];
+            match used {
+                Use::Free => summary.free += 1,
+                Use::Table { .. } => {
+                    check!(in_tree, "frame {pfn} is a page table that no space has");
+                    summary.page_table += 1;
+                }
+                Use::Anon { slot } => {
+                    summary.anon += 1;
+                    check!(mappings == 1, "private frame {pfn} has {mappings} mappings");
+                    if let Some(slot) = slot {
+                        kept += 1;
+                        self.audit_slot(slot.0, Owner::Frame(pfn), seen)?;
+                    } else {
+                        self.audit_zeroes(platform, pfn)?;
+                    }
+                }
+                Use::File { file, index, .. } => {
+                    summary.file += 1;
+                    let cached = self.cache.find(&self.frames, file, index) == Some(pfn);
+                    check!(cached, "frame {pfn} is {used:?}, but the cache does not know it");
+                }
+            }
+        }
+        summary.wired = summary.page_table;
+        let counted = self.frames.summary();
+        check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
+        check!(kept == self.slots_kept, "{kept} frames keep slots, not {}", self.slots_kept);
+        let cached = self.cache.len() as u64;
+        check!(cached == summary.file, "the cache has {cached} pages in {} frames", summary.file);
+        Ok(())
+    }
+
+    /// A private page without a slot that is not dirty has no other source than zeroes.
+    fn audit_zeroes(&self, platform: &impl Platform, pfn: Pfn) -> Result<(), AuditError> {
+        let modified = self.frames.reverse(pfn).any(|mapping| {
+            let found = self.space(mapping.space).pmap.lookup(platform, mapping.va);
+            matches!(found, Mapping::Resident(now) if now.modified)
+        });
+        let clean = !modified && !self.frames.dirty(pfn);
+        let zeroes = !clean || platform.frame(pfn).iter().all(|&byte| byte == 0);
+        check!(zeroes, "frame {pfn} is clean and has no slot, but is not zero");
+        Ok(())
+    }
+
+    fn audit_slots(&self, seen: &Seen) -> Result<(), AuditError> {
+        let owned = seen.slots.iter().flatten().count() as u64;
+        let used = self.swap.used();
+        check!(owned == used, "{used} slots are in use, {owned} have an owner");
+        Ok(())
+    }
+
+    /// No TLB holds a translation that the page tables do not have.
+    fn audit_tlb(&self, platform: &impl Platform) -> Result<(), AuditError> {
+        let mut result = Ok(());
+        platform.cached_translations(&mut |cached| {
+            let space = self.spaces.iter().flatten().find(|space| space.asid == cached.asid);
+            let now = space.map(|space| space.pmap.lookup(platform, cached.va));
+            let right = matches!(now, Some(Mapping::Resident(now)) if now.pfn == cached.pfn
+                && (now.prot.contains(Prot::WRITE) || !cached.writable));
+            if !right && result.is_ok() {
+                result = Err(AuditError(format!("stale TLB entry {cached:?}: now {now:?}")));
+            }
+        });
+        result
+    }
+}

@@ -1,0 +1,76 @@
+//! Counters, with the names of /proc/vmstat where it has them.
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// What the kernel did since it was made. In pages where nothing else is said.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Vmstat {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Vmstat {
+            /// The counters' names, in the order of [`Vmstat::iter`].
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
+
+            /// Names and values.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Page faults, minor and major, resolved or not.
+    pgfault,
+    /// Page faults that waited for a disk.
+    pgmajfault,
+    /// Bytes read from files into the page cache, in KiB, as Linux counts them.
+    pgpgin,
+    /// Bytes written from the page cache to files, in KiB.
+    pgpgout,
+    /// Pages read from swap.
+    pswpin,
+    /// Pages written to swap.
+    pswpout,
+    /// Frames allocated, page tables not included.
+    pgalloc,
+    /// Frames freed, page tables not included.
+    pgfree,
+    /// Frames that the page daemon looked at.
+    pgscan_kswapd,
+    /// Frames that were looked at because a fault found too few free.
+    pgscan_direct,
+    /// Frames that the page daemon freed.
+    pgsteal_kswapd,
+    /// Frames that a fault freed because it found too few free.
+    pgsteal_direct,
+    /// Times that a fault found too few free frames (Linux: allocstall).
+    allocstall,
+    /// Times that the page daemon had something to do (Linux: kswapd wake-ups).
+    pageoutrun,
+    /// Anonymous pages filled with zeroes.
+    pgzeroed,
+    /// Pages copied because a private page of a file was written to.
+    cow_copied,
+    /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.
+    pgminor_map,
+    /// Referenced bits found set, and cleared.
+    pgreferenced,
+    /// Pages evicted without a write, because their backing store had the same bytes.
+    pgdrop_clean,
+    /// Swap slots freed because their page was in memory and slots were short.
+    slots_reclaimed,
+    /// Flushes of one page.
+    flush_page,
+    /// Flushes of a whole space.
+    flush_space,
+    /// Transfers from or to swap that failed.
+    swap_io_errors,
+    /// Transfers from or to files that failed.
+    file_io_errors,
+    /// Faults that could not be resolved for want of memory.
+    oom_kill,
+    /// Stack growths.
+    stack_grow,
+}

@@ -1,0 +1,155 @@
+//! What the kernel does, told as it happens. The machine adds time and instruction counts; every
+//! report and picture is made from these.
+
+use crate::{FileId, IoError, Prot, Region, Shortage, Signal, SpaceId, SwapSlot};
+use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
+
+/// How a fault was resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultCause {
+    /// A new page of zeroes.
+    ZeroFill,
+    /// A page of a file was read and mapped.
+    File,
+    /// A page came back from swap.
+    SwapIn,
+    /// A store to a private page of a file: the program got its own copy.
+    CopyOnWrite,
+    /// A page that was in the cache was mapped.
+    MinorMap,
+    /// The page was there: rights or referenced and modified bits were brought up to date.
+    Update,
+}
+
+/// Where a transferred page lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Store {
+    /// A page of a file.
+    File {
+        /// The file.
+        file: FileId,
+        /// The page's offset in it.
+        offset: u64,
+    },
+    /// A slot of the swap device.
+    Swap(SwapSlot),
+}
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A fault was resolved.
+    Fault {
+        /// Where.
+        space: SpaceId,
+        /// The address.
+        va: VirtAddr,
+        /// The access.
+        kind: AccessKind,
+        /// How.
+        cause: FaultCause,
+        /// The frame that is mapped now.
+        pfn: Pfn,
+        /// Whether a disk was waited for.
+        major: bool,
+    },
+    /// An access that the program may not make.
+    Signal {
+        /// Where.
+        space: SpaceId,
+        /// The address.
+        va: VirtAddr,
+        /// The access.
+        kind: AccessKind,
+        /// What the program gets.
+        signal: Signal,
+    },
+    /// A fault could not be resolved for want of memory.
+    OutOfMemory {
+        /// Where.
+        space: SpaceId,
+        /// The address.
+        va: VirtAddr,
+        /// What is short.
+        shortage: Shortage,
+    },
+    /// A page was read.
+    PageIn {
+        /// From where.
+        from: Store,
+        /// Into this frame.
+        pfn: Pfn,
+    },
+    /// A page was written.
+    PageOut {
+        /// From this frame.
+        pfn: Pfn,
+        /// To where.
+        to: Store,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A page left memory.
+    Evict {
+        /// The frame that is free now.
+        pfn: Pfn,
+        /// Whether it had to be written.
+        dirty: bool,
+        /// Where its bytes are; `None` for a page that was all zeroes.
+        store: Option<Store>,
+        /// Whether the page daemon did it, rather than a fault.
+        daemon: bool,
+    },
+    /// A transfer failed.
+    IoError {
+        /// From or to here.
+        store: Store,
+        /// The frame.
+        pfn: Pfn,
+        /// Whether it was a write.
+        write: bool,
+        /// Why.
+        error: IoError,
+    },
+    /// A region was made.
+    Map {
+        /// Where.
+        space: SpaceId,
+        /// The region, before it was joined with its neighbours.
+        region: &'a Region,
+    },
+    /// A part of a region was removed.
+    Unmap {
+        /// Where.
+        space: SpaceId,
+        /// The part.
+        region: &'a Region,
+    },
+    /// A part of a region got other rights.
+    Protect {
+        /// Where.
+        space: SpaceId,
+        /// The part, with its old rights.
+        region: &'a Region,
+        /// The new rights.
+        prot: Prot,
+    },
+    /// A stack grew.
+    StackGrow {
+        /// Where.
+        space: SpaceId,
+        /// Its old start.
+        from: VirtAddr,
+        /// Its new start.
+        to: VirtAddr,
+    },
+    /// The heap's end moved.
+    Brk {
+        /// Where.
+        space: SpaceId,
+        /// From here,
+        from: VirtAddr,
+        /// to here.
+        to: VirtAddr,
+    },
+}

@@ -1,0 +1,389 @@
+//! The page-fault handler.
+//!
+//! ```text
+//!   fault(va, kind)
+//!     1 find the region, growing a stack if need be   ── none ─────────► SIGSEGV, SEGV_MAPERR
+//!     2 may the program do this?                      ── no ───────────► SIGSEGV, SEGV_ACCERR
+//!     3 reserve frames, evicting if need be           ── cannot ───────► out of memory
+//!     4 what backs the page?
+//!         a frame      the program's own ─► bring rights and bits up to date
+//!                      the file's, private, store ─► copy
+//!         a slot       read it back                   ── error ────────► SIGBUS, BUS_ADRERR
+//!         nothing      anonymous ─► a page of zeroes
+//!                      file ─► from the page cache, else from the file; private, store ─► copy
+//!                                                     ── error, EOF ───► SIGBUS, BUS_ADRERR
+//!     5 enter the mapping; the instruction restarts
+//! ```
+//!
+//! After step 3 nothing is evicted and no frame is missing.
+
+use crate::pmap::Resident;
+use crate::{
+    Event, FaultCause, FileId, Kernel, Mapping, Platform, Pmap, Prot, Region, ReverseMapping,
+    SpaceId, Store, SwapSlot, Use,
+};
+use core::fmt;
+use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
+
+/// Why a SIGSEGV.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SegvCode {
+    /// Nothing is mapped there (SEGV_MAPERR).
+    MapErr,
+    /// What is mapped does not allow it (SEGV_ACCERR).
+    AccErr,
+}
+
+/// A signal for an access that cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// SIGSEGV.
+    Segv(SegvCode),
+    /// SIGBUS with BUS_ADRERR: beyond the end of the file, or its disk failed.
+    Bus,
+}
+
+impl Signal {
+    /// Linux's signal number.
+    pub const fn signo(self) -> i32 {
+        match self {
+            Self::Segv(_) => 11,
+            Self::Bus => 7,
+        }
+    }
+
+    /// Linux's `si_code`.
+    pub const fn si_code(self) -> i32 {
+        match self {
+            Self::Segv(SegvCode::MapErr) => 1,
+            Self::Segv(SegvCode::AccErr) | Self::Bus => 2,
+        }
+    }
+}
+
+/// What is short when a frame cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shortage {
+    /// Memory is full of what cannot be evicted, and there is no swap.
+    NoSwap,
+    /// Memory and swap are full.
+    SwapFull,
+    /// Pages could not be written out because their devices fail.
+    IoErrors,
+    /// Memory is full of page tables.
+    PageTables,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSwap => "memory is full and there is no swap",
+            Self::SwapFull => "memory and swap are full",
+            Self::IoErrors => "memory is full and pages cannot be written out: device errors",
+            Self::PageTables => "memory is full of page tables",
+        })
+    }
+}
+
+/// How a fault ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum FaultResult {
+    /// The instruction can restart.
+    Resolved {
+        /// Whether a disk was waited for.
+        major: bool,
+    },
+    /// The program may not do that.
+    Signal {
+        /// What it gets.
+        signal: Signal,
+        /// The address that faulted.
+        addr: VirtAddr,
+    },
+    /// There is no memory: the program is killed.
+    OutOfMemory(Shortage),
+}
+
+/// Why a fault cannot be resolved.
+enum Refusal {
+    Signal(Signal),
+    OutOfMemory(Shortage),
+}
+
+const MAP_ERR: Refusal = Refusal::Signal(Signal::Segv(SegvCode::MapErr));
+const ACC_ERR: Refusal = Refusal::Signal(Signal::Segv(SegvCode::AccErr));
+
+/// How a fault was resolved.
+struct Resolution {
+    cause: FaultCause,
+    pfn: Pfn,
+    major: bool,
+}
+
+/// A fault on its way through the handler.
+#[derive(Clone, Copy)]
+pub(crate) struct Fault {
+    pub space: SpaceId,
+    /// The page's first address.
+    pub page: VirtAddr,
+    pub kind: AccessKind,
+    pub region: Region,
+}
+
+impl Fault {
+    fn place(&self) -> ReverseMapping {
+        ReverseMapping { space: self.space, va: self.page }
+    }
+
+    fn stores(&self) -> bool {
+        self.kind == AccessKind::Write
+    }
+
+    fn copies(&self) -> bool {
+        self.stores() && self.region.copies_on_write()
+    }
+
+    /// The mapping to enter; the access that faulted counts as a reference.
+    fn resident(&self, pfn: Pfn, prot: Prot) -> Resident {
+        Resident { pfn, prot, referenced: true, modified: self.stores() }
+    }
+}
+
+impl<P: Pmap> Kernel<P> {
+    /// Resolves a page fault.
+    pub fn fault(
+        &mut self,
+        platform: &mut impl Platform,
+        space: SpaceId,
+        va: VirtAddr,
+        kind: AccessKind,
+    ) -> FaultResult {
+        self.counters.pgfault += 1;
+        match self.resolve(platform, space, va, kind) {
+            Ok(Resolution { cause, pfn, major }) => {
+                self.counters.pgmajfault += u64::from(major);
+                platform.event(Event::Fault { space, va, kind, cause, pfn, major });
+                FaultResult::Resolved { major }
+            }
+            Err(Refusal::Signal(signal)) => {
+                platform.event(Event::Signal { space, va, kind, signal });
+                FaultResult::Signal { signal, addr: va }
+            }
+            Err(Refusal::OutOfMemory(shortage)) => {
+                self.counters.oom_kill += 1;
+                platform.event(Event::OutOfMemory { space, va, shortage });
+                FaultResult::OutOfMemory(shortage)
+            }
+        }
+    }
+
+    fn resolve(
+        &mut self,
+        platform: &mut impl Platform,
+        space: SpaceId,
+        va: VirtAddr,
+        kind: AccessKind,
+    ) -> Result<Resolution, Refusal> {
+        let region = self.region_for_access(platform, space, va).ok_or(MAP_ERR)?;
+        if !region.allows(kind) {
+            return Err(ACC_ERR);
+        }
+        let fault = Fault { space, page: va.page_base(self.page), kind, region };
+        self.reserve(platform, &fault).map_err(Refusal::OutOfMemory)?;
+        match self.space(space).pmap.lookup(platform, fault.page) {
+            Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),
+            Mapping::Swapped(slot) => self.swap_in(platform, &fault, slot),
+            Mapping::None => match region.file_at(fault.page) {
+                None => Ok(self.zero_fill(platform, &fault)),
+                Some((file, offset)) => self.file_fault(platform, &fault, file, offset),
+            },
+        }
+    }
+
+    /// How many frames the fault takes as things are now.
+    pub(crate) fn frames_needed(&self, platform: &impl Platform, fault: &Fault) -> u64 {
+        let pmap = &self.space(fault.space).pmap;
+        match pmap.lookup(platform, fault.page) {
+            // At most the copy of a page of a file.
+            Mapping::Resident(_) => u64::from(fault.copies()),
+            Mapping::Swapped(_) => 1,
+            Mapping::None => {
+                let cached = fault.region.file_at(fault.page).is_some_and(|(file, offset)| {
+                    let index = (offset >> self.page.shift()) as u32;
+                    self.cache.find(&self.frames, file, index).is_some()
+                });
+                pmap.tables_missing(platform, fault.page)
+                    + u64::from(!cached)
+                    + u64::from(fault.copies())
+            }
+        }
+    }
+
+    /// The region of an access, with a stack grown to reach it.
+    pub(crate) fn region_for_access(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        va: VirtAddr,
+    ) -> Option<Region> {
+        match self.space_mut(id).regions.find_hinted(va) {
+            Some(region) => Some(region),
+            None => self.grow_stack(platform, id, va),
+        }
+    }
+
+    /// The page is in memory.
+    fn resident_fault(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        now: Resident,
+    ) -> Resolution {
+        let of_file = matches!(self.frames.used(now.pfn), Use::File { .. });
+        if of_file && fault.copies() {
+            let space = self.spaces[fault.space.0 as usize].as_mut().expect("a space in use");
+            if let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, fault.page, None) {
+                let was = unmapped.flush(platform);
+                self.counters.flush_page += 1;
+                self.note_unmapped(fault.place(), was);
+            }
+            return self.copy_on_write(platform, fault, now.pfn, false);
+        }
+        self.update_mapping(platform, fault, now)
+    }
+
+    /// The page is there and the program's to use: the referenced or modified bit is software's to
+    /// set (Svade), or the rights are behind the region's. A private page with no other owner is
+    /// written to without a copy.
+    fn update_mapping(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        now: Resident,
+    ) -> Resolution {
+        let end = VirtAddr(fault.page.0 + self.page.bytes());
+        let prot = fault.region.prot_of(self.frames.used(now.pfn));
+        let pmap = &mut self.space_mut(fault.space).pmap;
+        let debt = pmap.protect_range(platform, fault.page, end, &mut |_| prot).and(pmap.touch(
+            platform,
+            fault.page,
+            fault.stores(),
+        ));
+        self.counters.flush_page += u64::from(debt.discharge(platform));
+        self.counters.pgminor_map += 1;
+        if fault.stores() {
+            self.drop_slot(now.pfn);
+        }
+        Resolution { cause: FaultCause::Update, pfn: now.pfn, major: false }
+    }
+
+    fn zero_fill(&mut self, platform: &mut impl Platform, fault: &Fault) -> Resolution {
+        let pfn = self.allocate_page(Use::Anon { slot: None });
+        platform.zero_frame(pfn);
+        self.counters.pgzeroed += 1;
+        self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
+        self.policy.insert(pfn);
+        Resolution { cause: FaultCause::ZeroFill, pfn, major: false }
+    }
+
+    /// The page is on the swap device. Its slot stays with the frame, so that the page can be
+    /// dropped without a write as long as it is clean.
+    fn swap_in(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        slot: SwapSlot,
+    ) -> Result<Resolution, Refusal> {
+        let pfn = self.allocate_page(Use::Anon { slot: None });
+        if let Err(error) = platform.swap_read(slot, pfn) {
+            self.counters.swap_io_errors += 1;
+            let store = Store::Swap(slot);
+            platform.event(Event::IoError { store, pfn, write: false, error });
+            self.free_page(pfn);
+            return Err(Refusal::Signal(Signal::Bus));
+        }
+        self.counters.pswpin += 1;
+        platform.event(Event::PageIn { from: Store::Swap(slot), pfn });
+        self.frames.set_slot(pfn, Some(slot));
+        self.slots_kept += 1;
+        self.space_mut(fault.space).residency.swapped -= 1;
+        self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
+        self.policy.insert(pfn);
+        if fault.stores() {
+            self.drop_slot(pfn);
+        }
+        Ok(Resolution { cause: FaultCause::SwapIn, pfn, major: true })
+    }
+
+    fn file_fault(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        file: FileId,
+        offset: u64,
+    ) -> Result<Resolution, Refusal> {
+        let (pfn, major) = self.cached_page(platform, file, offset)?;
+        if fault.copies() {
+            return Ok(self.copy_on_write(platform, fault, pfn, major));
+        }
+        let prot = fault.region.prot_of(self.frames.used(pfn));
+        self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
+        let cause = if major { FaultCause::File } else { FaultCause::MinorMap };
+        self.counters.pgminor_map += u64::from(!major);
+        Ok(Resolution { cause, pfn, major })
+    }
+
+    /// The frame of a file's page, read if it is not in the cache, and whether it was read.
+    fn cached_page(
+        &mut self,
+        platform: &mut impl Platform,
+        file: FileId,
+        offset: u64,
+    ) -> Result<(Pfn, bool), Refusal> {
+        let index = (offset >> self.page.shift()) as u32;
+        if let Some(pfn) = self.cache.find(&self.frames, file, index) {
+            return Ok((pfn, false));
+        }
+        let pfn = self.allocate_page(Use::File { file, index, valid: 0 });
+        let valid = self.read_page(platform, file, offset, pfn);
+        let Some(valid) = valid.filter(|&valid| valid > 0) else {
+            // Not in the cache yet, so that freeing it must not look there.
+            self.frames.release(pfn);
+            self.counters.pgfree += 1;
+            return Err(Refusal::Signal(Signal::Bus));
+        };
+        self.frames.set_valid(pfn, valid as u32);
+        self.cache.insert(&self.frames, pfn);
+        self.policy.insert(pfn);
+        Ok((pfn, true))
+    }
+
+    /// Gives the program its own copy of a file's page.
+    fn copy_on_write(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        from: Pfn,
+        major: bool,
+    ) -> Resolution {
+        let pfn = self.allocate_page(Use::Anon { slot: None });
+        platform.copy_frame(from, pfn);
+        self.counters.cow_copied += 1;
+        // Unlike a page of zeroes it has no other source, even before the store.
+        self.frames.set_dirty(pfn, true);
+        self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
+        self.policy.insert(pfn);
+        Resolution { cause: FaultCause::CopyOnWrite, pfn, major }
+    }
+
+    /// The page is about to differ from its slot: the slot is free.
+    pub(crate) fn drop_slot(&mut self, pfn: Pfn) {
+        if let Use::Anon { slot: Some(slot) } = self.frames.used(pfn) {
+            self.swap.free_slot(slot);
+            self.slots_kept -= 1;
+            self.frames.set_slot(pfn, None);
+            self.frames.set_dirty(pfn, true);
+        }
+    }
+}

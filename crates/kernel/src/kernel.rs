@@ -1,0 +1,388 @@
+//! The kernel: its parts, and how address spaces come and go.
+
+use crate::pmap::{Gather, Resident};
+use crate::space::Space;
+use crate::{
+    FrameSummary, FrameTable, Layout, Mapping, PageCache, Platform, Pmap, Region, RegionSet,
+    Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
+};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, VirtAddr};
+use pagewalk_replacement::{Policy, PolicyKind};
+
+/// What a kernel is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Frames of RAM; frame 0 is at physical address 0.
+    pub frames: u64,
+    /// Slots of the swap device; 0 if there is none.
+    pub swap_slots: u64,
+    /// The replacement policy.
+    pub policy: PolicyKind,
+    /// Feeds policies that draw.
+    pub seed: u64,
+    /// How many frames are kept free; `None` scales with RAM.
+    pub watermarks: Option<Watermarks>,
+    /// Pages that stay free below a region that grows down (Linux: stack_guard_gap).
+    pub stack_guard_pages: u64,
+}
+
+impl Default for Config {
+    /// 1 MiB of RAM in frames of 4 KiB, 16 MiB of swap, CLOCK.
+    fn default() -> Self {
+        Self {
+            frames: 256,
+            swap_slots: 4096,
+            policy: PolicyKind::Clock,
+            seed: 0,
+            watermarks: None,
+            stack_guard_pages: 256,
+        }
+    }
+}
+
+/// Why a kernel cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// There is too little RAM for page tables and a handful of pages.
+    TooFewFrames {
+        /// Frames given.
+        frames: u64,
+        /// Frames needed.
+        minimum: u64,
+        /// The size of a frame.
+        page: PageSize,
+    },
+    /// The page tables cannot name so many frames.
+    TooManyFrames {
+        /// Frames given.
+        frames: u64,
+        /// The most.
+        maximum: u64,
+        /// The size of a frame.
+        page: PageSize,
+    },
+    /// Absent page-table entries cannot name so many slots.
+    TooManySlots {
+        /// Slots given.
+        slots: u64,
+        /// The most.
+        maximum: u64,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooFewFrames { frames, minimum, page } => write!(
+                f,
+                "{frames} frames of {page} are too few for this MMU: give at least {minimum} \
+                 ({} bytes)",
+                minimum * page.bytes()
+            ),
+            Self::TooManyFrames { frames, maximum, page } => write!(
+                f,
+                "{frames} frames of {page} are more than this MMU can name: give at most {maximum}"
+            ),
+            Self::TooManySlots { slots, maximum } => write!(
+                f,
+                "{slots} swap slots are more than this MMU's absent entries can name: give at \
+                 most {maximum}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// Why an address space cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelError {
+    /// There are no frames for its first page tables.
+    OutOfMemory(Shortage),
+    /// There are no address-space identifiers left.
+    TooManySpaces,
+    /// The layout is not one: bounds out of order, or not pages, or beyond the MMU's addresses.
+    BadLayout,
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfMemory(shortage) => write!(f, "no frames for page tables: {shortage}"),
+            Self::TooManySpaces => f.write_str("no address-space identifier is free"),
+            Self::BadLayout => f.write_str("the address space's bounds do not fit this MMU"),
+        }
+    }
+}
+
+impl core::error::Error for KernelError {}
+
+/// A kernel: all address spaces of a machine, and what backs them.
+#[derive(Clone, Debug)]
+pub struct Kernel<P: Pmap> {
+    pub(crate) hardware: P::Hardware,
+    pub(crate) page: PageSize,
+    pub(crate) config: Config,
+    pub(crate) marks: Watermarks,
+    pub(crate) frames: FrameTable,
+    pub(crate) cache: PageCache,
+    pub(crate) swap: SwapMap,
+    /// Frames that hold a slot's bytes and keep the slot.
+    pub(crate) slots_kept: u64,
+    pub(crate) slot_hand: u64,
+    pub(crate) policy: Box<dyn Policy>,
+    pub(crate) spaces: Vec<Option<Space<P>>>,
+    pub(crate) counters: Vmstat,
+}
+
+impl<P: Pmap> Kernel<P> {
+    /// A kernel without address spaces.
+    ///
+    /// # Errors
+    /// If the hardware cannot manage so much memory or swap, or memory is too small to run in.
+    pub fn new(hardware: P::Hardware, config: Config) -> Result<Self, ConfigError> {
+        let page = P::page(&hardware);
+        let Config { frames, swap_slots: slots, .. } = config;
+        let minimum = Self::frames_min(&hardware);
+        if frames < minimum {
+            return Err(ConfigError::TooFewFrames { frames, minimum, page });
+        }
+        // Frame numbers have 32 bits in the frame table, and two of them mean something else.
+        let maximum = P::frames_max(&hardware).min(u64::from(u32::MAX) - 2);
+        if frames > maximum {
+            return Err(ConfigError::TooManyFrames { frames, maximum, page });
+        }
+        let maximum = P::slots_max(&hardware);
+        if slots > maximum {
+            return Err(ConfigError::TooManySlots { slots, maximum });
+        }
+        let scaled = Watermarks::scaled(frames, page.bytes(), Self::fault_frames_max(&hardware));
+        Ok(Self {
+            marks: config.watermarks.unwrap_or(scaled),
+            frames: FrameTable::new(frames as u32),
+            cache: PageCache::default(),
+            swap: SwapMap::new(slots as u32),
+            slots_kept: 0,
+            slot_hand: 0,
+            policy: config.policy.build(frames, config.seed),
+            spaces: Vec::new(),
+            counters: Vmstat::default(),
+            hardware,
+            page,
+            config,
+        })
+    }
+
+    /// The fewest frames in which a program can run: the tables of four separate paths (text and
+    /// data, heap, mappings, stack), the pages that one instruction can touch (two of text, two of
+    /// data, if both are misaligned), and what the next fault takes.
+    pub fn frames_min(hardware: &P::Hardware) -> u64 {
+        P::tables_initial(hardware)
+            + 4 * P::tables_per_path(hardware)
+            + 4
+            + Self::fault_frames_max(hardware)
+    }
+
+    /// The most frames that one fault takes: a path of tables, a page and the page it is copied
+    /// from.
+    pub(crate) fn fault_frames_max(hardware: &P::Hardware) -> u64 {
+        P::tables_per_path(hardware) + 2
+    }
+
+    /// Makes an empty address space.
+    ///
+    /// # Errors
+    /// If there is no memory for its page tables, or the layout does not fit the hardware.
+    pub fn create_space(
+        &mut self,
+        platform: &mut impl Platform,
+        layout: Layout,
+    ) -> Result<SpaceId, KernelError> {
+        self.check_layout(&layout)?;
+        let index = self.spaces.iter().position(Option::is_none).unwrap_or(self.spaces.len());
+        // Identifier 0 is the kernel's own, where hardware does not tag.
+        let asid = u16::try_from(index + 1).map(Asid).map_err(|_| KernelError::TooManySpaces)?;
+        self.reserve_frames(platform, P::tables_initial(&self.hardware))
+            .map_err(KernelError::OutOfMemory)?;
+        let pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
+        let space = Space {
+            pmap,
+            asid,
+            layout,
+            regions: RegionSet::default(),
+            heap_start: layout.user_start,
+            heap_end: layout.user_start,
+            residency: Residency::default(),
+        };
+        if index == self.spaces.len() {
+            self.spaces.push(None);
+        }
+        self.spaces[index] = Some(space);
+        Ok(SpaceId(index as u32))
+    }
+
+    fn check_layout(&self, layout: &Layout) -> Result<(), KernelError> {
+        let bounds = [layout.user_start, layout.mmap_base, layout.stack_top, layout.user_end];
+        let ordered = layout.user_start < layout.mmap_base
+            && layout.mmap_base <= layout.user_end
+            && layout.stack_top <= layout.user_end;
+        let aligned = bounds.iter().all(|bound| bound.offset(self.page) == 0);
+        let fits = layout.user_end <= P::user_end_max(&self.hardware);
+        if ordered && aligned && fits { Ok(()) } else { Err(KernelError::BadLayout) }
+    }
+
+    /// Ends an address space: everything that it alone used is free again. Pages of files stay in
+    /// the cache; dirty ones that nobody else maps are written back.
+    pub fn destroy_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
+        let layout = self.space(id).layout;
+        self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
+        if let Some(space) = self.spaces[id.0 as usize].take() {
+            crate::FlushDebt::space(space.asid).discharge(platform);
+            self.counters.flush_space += 1;
+            space.pmap.destroy(platform, &mut self.frames);
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Vmstat {
+        &self.counters
+    }
+
+    /// How the frames are used.
+    pub fn frames(&self) -> FrameSummary {
+        self.frames.summary()
+    }
+
+    /// The frame table.
+    pub fn frame_table(&self) -> &FrameTable {
+        &self.frames
+    }
+
+    /// How the swap slots are used.
+    pub fn swap(&self) -> &SwapMap {
+        &self.swap
+    }
+
+    /// The watermarks in force.
+    pub fn watermarks(&self) -> Watermarks {
+        self.marks
+    }
+
+    /// What the kernel was made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The base page.
+    pub fn page(&self) -> PageSize {
+        self.page
+    }
+
+    /// What a space holds.
+    pub fn residency(&self, id: SpaceId) -> Residency {
+        let space = self.space(id);
+        Residency { page_tables: space.pmap.tables(), ..space.residency }
+    }
+
+    /// A space's regions, lowest first.
+    pub fn regions(&self, id: SpaceId) -> impl DoubleEndedIterator<Item = &Region> {
+        self.space(id).regions.iter()
+    }
+
+    /// A space's bounds.
+    pub fn layout(&self, id: SpaceId) -> Layout {
+        self.space(id).layout
+    }
+
+    /// A space's identifier in the TLB.
+    pub fn asid(&self, id: SpaceId) -> Asid {
+        self.space(id).asid
+    }
+
+    /// A space's root table.
+    pub fn root(&self, id: SpaceId) -> PhysAddr {
+        self.space(id).pmap.root()
+    }
+
+    /// What backs a page now.
+    pub fn lookup(&self, platform: &impl Platform, id: SpaceId, va: VirtAddr) -> Mapping {
+        self.space(id).pmap.lookup(platform, va)
+    }
+
+    /// # Panics
+    /// If the space does not exist: identifiers come from [`Kernel::create_space`] alone.
+    pub(crate) fn space(&self, id: SpaceId) -> &Space<P> {
+        self.spaces[id.0 as usize].as_ref().expect("a space in use")
+    }
+
+    pub(crate) fn space_mut(&mut self, id: SpaceId) -> &mut Space<P> {
+        self.spaces[id.0 as usize].as_mut().expect("a space in use")
+    }
+
+    /// Maps a frame, and notes that it is mapped.
+    pub(crate) fn map_frame(
+        &mut self,
+        platform: &mut impl Platform,
+        mapping: ReverseMapping,
+        new: Resident,
+    ) {
+        let ReverseMapping { space: id, va } = mapping;
+        let anon = matches!(self.frames.used(new.pfn), Use::Anon { .. });
+        let space = self.spaces[id.0 as usize].as_mut().expect("a space in use");
+        space.pmap.enter(platform, &mut self.frames, va, new);
+        let residency = &mut space.residency;
+        *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) += 1;
+        residency.peak_rss = residency.peak_rss.max(residency.rss());
+        self.frames.add_mapping(new.pfn, mapping);
+    }
+
+    /// Notes that a frame is no longer mapped there; its page-table entry is gone and flushed.
+    /// Returns how many mappings are left.
+    pub(crate) fn note_unmapped(&mut self, mapping: ReverseMapping, was: Resident) -> u32 {
+        let anon = matches!(self.frames.used(was.pfn), Use::Anon { .. });
+        let residency = &mut self.space_mut(mapping.space).residency;
+        *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) -= 1;
+        self.frames.remove_mapping(was.pfn, mapping)
+    }
+
+    /// A frame for a page; the caller reserved it.
+    pub(crate) fn allocate_page(&mut self, used: Use) -> Pfn {
+        self.counters.pgalloc += 1;
+        self.frames.allocate(used).expect("the fault reserved its frames")
+    }
+
+    /// Frees the frame of a page that nothing maps, and the slot that it kept.
+    pub(crate) fn free_page(&mut self, pfn: Pfn) {
+        match self.frames.used(pfn) {
+            Use::Anon { slot: Some(slot) } => {
+                self.swap.free_slot(slot);
+                self.slots_kept -= 1;
+            }
+            Use::File { .. } => self.cache.remove(&self.frames, pfn),
+            _ => {}
+        }
+        self.policy.remove(pfn);
+        self.frames.release(pfn);
+        self.counters.pgfree += 1;
+    }
+
+    /// Unmaps everything in a range, and frees what nothing else needs.
+    pub(crate) fn clear_pages(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        from: VirtAddr,
+        to: VirtAddr,
+    ) {
+        let mut gather = Gather::default();
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let space = self.spaces[id.0 as usize].as_mut().expect("a space in use");
+            next = space.pmap.clear_range(platform, &mut self.frames, from, to, &mut gather);
+            self.release_gathered(platform, id, &mut gather);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Everything that the kernel needs from outside: memory, TLB, disks, a listener.
+//!
+//! ```text
+//!   kernel ──frame, zero, copy──► RAM
+//!          ──flush, load_root───► MMU            all of it injected, so that a run is a pure
+//!          ──file_*, swap_*─────► disks          function of its inputs, and a plain mock
+//!          ──event──────────────► listener       is enough to test with
+//! ```
+//!
+//! The kernel never asks for the time and never draws a random number.
+
+use crate::Event;
+use core::fmt;
+use pagewalk_mmu::{Asid, Pfn, PhysAddr, TableMemory, VirtAddr};
+
+/// A file that the kernel can page from and to. Two names of one file have one `FileId`, or their
+/// mappings are not coherent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub u32);
+
+/// A page-sized place on the swap device: bytes `[slot × page, (slot + 1) × page)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SwapSlot(pub u32);
+
+/// A transfer that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IoError {
+    /// The device reported an error (EIO).
+    Io,
+    /// There is no space left (ENOSPC).
+    NoSpace,
+    /// Fewer bytes were transferred than asked for.
+    Short,
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Io => "input/output error",
+            Self::NoSpace => "no space left on device",
+            Self::Short => "short transfer",
+        })
+    }
+}
+
+impl core::error::Error for IoError {}
+
+/// What to forget in the TLBs and paging-structure caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flush {
+    /// One page of one space (INVLPG, `sfence.vma va, asid`).
+    Page {
+        /// The space.
+        asid: Asid,
+        /// Any address of the page.
+        va: VirtAddr,
+    },
+    /// One space (`sfence.vma x0, asid`).
+    Space {
+        /// The space.
+        asid: Asid,
+    },
+    /// Everything.
+    All,
+}
+
+/// A translation that some TLB holds, for [`crate::Kernel::audit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachedTranslation {
+    /// The space.
+    pub asid: Asid,
+    /// The page.
+    pub va: VirtAddr,
+    /// The frame.
+    pub pfn: Pfn,
+    /// Whether stores go through it.
+    pub writable: bool,
+}
+
+/// The machine below the kernel.
+pub trait Platform: TableMemory {
+    /// The bytes of a frame.
+    fn frame(&self, pfn: Pfn) -> &[u8];
+
+    /// The bytes of a frame, to be changed.
+    fn frame_mut(&mut self, pfn: Pfn) -> &mut [u8];
+
+    /// Copies one frame over another.
+    fn copy_frame(&mut self, from: Pfn, to: Pfn);
+
+    /// Fills a frame with zeroes.
+    fn zero_frame(&mut self, pfn: Pfn);
+
+    /// Invalidates cached translations.
+    fn flush(&mut self, what: Flush);
+
+    /// Loads the root register, after the top table changed where the processor holds it in
+    /// registers (PAE), or for a space that is new.
+    fn load_root(&mut self, asid: Asid, table: PhysAddr);
+
+    /// Reads the page at `offset` of a file into a frame; what lies beyond the end of the file
+    /// becomes zeroes. Returns how many bytes came from the file.
+    ///
+    /// # Errors
+    /// If the transfer failed; the frame's bytes are then unspecified.
+    fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError>;
+
+    /// Writes the first `len` bytes of a frame to a file. Never makes the file longer.
+    ///
+    /// # Errors
+    /// If the transfer failed; the file's bytes in the range are then unspecified.
+    fn file_write(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        from: Pfn,
+        len: usize,
+    ) -> Result<(), IoError>;
+
+    /// Reads a slot into a frame.
+    ///
+    /// # Errors
+    /// If the transfer failed; the frame's bytes are then unspecified.
+    fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError>;
+
+    /// Writes a frame to a slot.
+    ///
+    /// # Errors
+    /// If the transfer failed; the slot's bytes are then unspecified.
+    fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError>;
+
+    /// Something happened.
+    fn event(&mut self, event: Event<'_>);
+
+    /// Shows every cached translation, so that an audit can find stale ones. A platform without
+    /// TLBs has none.
+    fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
+        let _ = visit;
+    }
+}

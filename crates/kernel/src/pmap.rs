@@ -1,0 +1,329 @@
+//! The machine-dependent half: what hardware's page tables can be asked to do.
+//!
+//! ```text
+//!              enter                     evict(Some(slot))
+//!   None ────────────────► Resident ──────────────────────► Swapped(slot)
+//!     ▲ ▲                   │    ▲                            │   │
+//!     │ └────evict(None)────┘    └──────────enter─────────────┘   │
+//!     └──────────────────────── clear_range ──────────────────────┘
+//! ```
+//!
+//! Invariants:
+//! 1. A `Pmap` says what backs a page *now*; what the program may do with it is in its region. Read
+//!    rights back from hardware bits only to audit them.
+//! 2. Every change that can leave a stale translation returns a [`FlushDebt`]; a frame whose
+//!    mapping was removed is handed out only by [`Unmapped::flush`] or [`Gather::flush`].
+//! 3. A `Pmap` takes table frames from the frame table and never fails for lack of them: callers
+//!    ask [`Pmap::tables_missing`] and reserve before they start.
+
+use crate::{Flush, FrameTable, Platform, SwapSlot};
+use alloc::vec::Vec;
+use bitflags::bitflags;
+use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, VirtAddr};
+
+bitflags! {
+    /// What a program may do with a page.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct Prot: u8 {
+        /// Load (PROT_READ).
+        const READ = 1;
+        /// Store (PROT_WRITE). Implies load, as on Linux/RISC-V.
+        const WRITE = 2;
+        /// Execute (PROT_EXEC). Implies load on hardware without execute-only pages.
+        const EXEC = 4;
+    }
+}
+
+/// What backs a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapping {
+    /// Nothing yet.
+    None,
+    /// A frame.
+    Resident(Resident),
+    /// A slot of the swap device.
+    Swapped(SwapSlot),
+}
+
+/// A mapping to a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// The frame.
+    pub pfn: Pfn,
+    /// What the hardware lets the program do, which can be less than its region allows (copy on
+    /// write) or more (hardware without execute protection).
+    pub prot: Prot,
+    /// The referenced bit.
+    pub referenced: bool,
+    /// The modified bit.
+    pub modified: bool,
+}
+
+/// Translations that may still be cached. Only [`FlushDebt::discharge`] gets rid of it.
+#[must_use = "stale translations stay in the TLB until the debt is discharged"]
+#[derive(Debug)]
+pub struct FlushDebt(Owed);
+
+#[derive(Debug)]
+enum Owed {
+    Nothing,
+    Page(Asid, VirtAddr),
+    Space(Asid),
+}
+
+impl FlushDebt {
+    /// Nothing is stale.
+    pub const fn none() -> Self {
+        Self(Owed::Nothing)
+    }
+
+    /// One page is stale.
+    pub const fn page(asid: Asid, va: VirtAddr) -> Self {
+        Self(Owed::Page(asid, va))
+    }
+
+    /// Much of a space is stale.
+    pub const fn space(asid: Asid) -> Self {
+        Self(Owed::Space(asid))
+    }
+
+    /// Both debts of one space: the page alone if there is one page, else the space.
+    pub fn and(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Owed::Nothing, owed) | (owed, Owed::Nothing) => Self(owed),
+            (Owed::Page(asid, a), Owed::Page(_, b)) if a == b => Self::page(asid, a),
+            (
+                Owed::Page(asid, _) | Owed::Space(asid),
+                Owed::Page(other, _) | Owed::Space(other),
+            ) => {
+                debug_assert_eq!(asid, other, "debts of two spaces are discharged one by one");
+                Self::space(asid)
+            }
+        }
+    }
+
+    /// Flushes what is owed. Returns whether there was anything.
+    pub fn discharge(self, platform: &mut impl Platform) -> bool {
+        match self.0 {
+            Owed::Nothing => return false,
+            Owed::Page(asid, va) => platform.flush(Flush::Page { asid, va }),
+            Owed::Space(asid) => platform.flush(Flush::Space { asid }),
+        }
+        true
+    }
+}
+
+/// A removed mapping, whose frame may still be reached through a TLB.
+#[must_use = "the frame is out of reach until the mapping is flushed"]
+#[derive(Debug)]
+pub struct Unmapped {
+    debt: FlushDebt,
+    was: Resident,
+}
+
+impl Unmapped {
+    /// A mapping that was just removed.
+    pub(crate) fn new(debt: FlushDebt, was: Resident) -> Self {
+        Self { debt, was }
+    }
+
+    /// Flushes, and hands out what the mapping was.
+    pub fn flush(self, platform: &mut impl Platform) -> Resident {
+        self.debt.discharge(platform);
+        self.was
+    }
+}
+
+/// Something that a cleared range held.
+#[derive(Clone, Copy, Debug)]
+pub enum Gathered {
+    /// A page.
+    Page {
+        /// Its address.
+        va: VirtAddr,
+        /// What it was mapped to.
+        was: Resident,
+    },
+    /// A swap slot.
+    Slot(SwapSlot),
+    /// A page table that is empty now.
+    Table(Pfn),
+}
+
+/// How many entries a [`Gather`] holds before it wants to be flushed.
+const GATHER_MAX: usize = 64;
+
+/// What [`Pmap::clear_range`] removed: nothing of it can be freed before the flush (Linux calls
+/// it `mmu_gather`).
+#[derive(Debug)]
+pub struct Gather {
+    debt: FlushDebt,
+    entries: Vec<Gathered>,
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        Self { debt: FlushDebt::none(), entries: Vec::with_capacity(GATHER_MAX) }
+    }
+}
+
+impl Gather {
+    /// Whether it is time to flush.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= GATHER_MAX
+    }
+
+    /// Whether there is nothing to flush.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds an entry, with what its removal owes.
+    pub fn push(&mut self, entry: Gathered, debt: FlushDebt) {
+        self.entries.push(entry);
+        self.debt = core::mem::replace(&mut self.debt, FlushDebt::none()).and(debt);
+    }
+
+    /// Flushes once for all, and hands out what was gathered.
+    pub fn flush(&mut self, platform: &mut impl Platform) -> impl Iterator<Item = Gathered> + '_ {
+        core::mem::replace(&mut self.debt, FlushDebt::none()).discharge(platform);
+        self.entries.drain(..)
+    }
+}
+
+/// One address space's page tables.
+pub trait Pmap: Clone {
+    /// What the spaces of one machine share: the format and its controls.
+    type Hardware: Clone + core::fmt::Debug;
+
+    /// The base page.
+    fn page(hardware: &Self::Hardware) -> PageSize;
+
+    /// How many frames the tables can name.
+    fn frames_max(hardware: &Self::Hardware) -> u64;
+
+    /// The first address beyond the lower (user) half, or beyond the space.
+    fn user_end_max(hardware: &Self::Hardware) -> VirtAddr;
+
+    /// How many slots an absent entry can name.
+    fn slots_max(hardware: &Self::Hardware) -> u64;
+
+    /// Table frames that a new, empty space takes.
+    fn tables_initial(hardware: &Self::Hardware) -> u64;
+
+    /// Table frames that one page may need in the worst case.
+    fn tables_per_path(hardware: &Self::Hardware) -> u64;
+
+    /// An empty space. The caller has reserved [`Pmap::tables_initial`] frames.
+    fn create(
+        hardware: &Self::Hardware,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        asid: Asid,
+    ) -> Self;
+
+    /// The root table's address, as the root register holds it.
+    fn root(&self) -> PhysAddr;
+
+    /// How many frames the tables take.
+    fn tables(&self) -> u64;
+
+    /// Frees the tables that an empty space still has.
+    fn destroy(self, platform: &mut impl Platform, frames: &mut FrameTable);
+
+    /// What backs the page at `va`.
+    fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping;
+
+    /// Table frames that entering a page at `va` would take.
+    fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64;
+
+    /// Maps the page at `va`, which has no resident mapping. Nothing is owed: the hardware here
+    /// never caches absent entries (RISC-V's Svvptc; x86 always).
+    fn enter(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        new: Resident,
+    );
+
+    /// Unmaps the page at `va`, leaving `slot` (or nothing) in its entry. `None` if it was not
+    /// resident. Keeps the tables.
+    fn evict(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        slot: Option<SwapSlot>,
+    ) -> Option<Unmapped>;
+
+    /// Takes the slot out of an absent entry, keeping the tables.
+    fn take_slot(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> Option<SwapSlot>;
+
+    /// Puts a slot in the entry of `va`, which has nothing.
+    fn put_slot(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        slot: SwapSlot,
+    );
+
+    /// Unmaps everything in `[from, to)` and frees the tables that become empty. Stops when
+    /// `gather` is full, and returns where to go on.
+    fn clear_range(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        from: VirtAddr,
+        to: VirtAddr,
+        gather: &mut Gather,
+    ) -> Option<VirtAddr>;
+
+    /// Sets the protection of every resident page in `[from, to)` to what `prot` says for its
+    /// frame.
+    fn protect_range(
+        &mut self,
+        platform: &mut impl Platform,
+        from: VirtAddr,
+        to: VirtAddr,
+        prot: &mut dyn FnMut(Pfn) -> Prot,
+    ) -> FlushDebt;
+
+    /// The first page in `[from, to)` that has a mapping, and the mapping.
+    fn next_mapping(
+        &self,
+        platform: &impl Platform,
+        from: VirtAddr,
+        to: VirtAddr,
+    ) -> Option<(VirtAddr, Mapping)>;
+
+    /// Whether the page was referenced since the last call; clears the bit. The debt makes the
+    /// answer exact: while the TLB holds the page, the hardware does not set the bit again.
+    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt>;
+
+    /// Clears the modified bit of the page, if it is set.
+    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt>;
+
+    /// Sets the referenced bit, and on a store the modified bit, as the hardware would for an
+    /// access that the mapping allows. The debt matters to hardware that faults on clear bits (Svade)
+    /// and may hold the page with them clear.
+    fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt;
+
+    /// Shows every table of the space, the root first.
+    fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse));
+}
+
+/// A page table as [`Pmap::visit_tables`] shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableInUse {
+    /// The frame that the table is in.
+    pub pfn: Pfn,
+    /// Entries that are not empty.
+    pub live: u32,
+}

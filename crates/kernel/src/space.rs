@@ -1,0 +1,69 @@
+//! Address spaces: regions over a [`Pmap`].
+//!
+//! ```text
+//!   0        user_start                 brk ──►            ◄── mmap_base     ◄── stack_top   user_end
+//!   ├─ never ─┼──── program ────┼─ heap ─┼──── … ────┼─ mappings ─┼─ … ─┼─ stack ─┼──────────┤
+//! ```
+//!
+//! The heap grows upwards from where the program's segments end, mappings are placed downwards
+//! from `mmap_base`, the stack grows downwards from `stack_top`. Nothing is mapped below
+//! `user_start`, so that a null pointer faults.
+
+use crate::{Pmap, RegionSet};
+use pagewalk_mmu::{Asid, VirtAddr};
+
+/// An address space of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpaceId(pub u32);
+
+/// Where things lie in a space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The lowest address that can be mapped (mmap_min_addr).
+    pub user_start: VirtAddr,
+    /// The first address above the program's.
+    pub user_end: VirtAddr,
+    /// Mappings are placed below this address.
+    pub mmap_base: VirtAddr,
+    /// The first stack ends here.
+    pub stack_top: VirtAddr,
+    /// How large a region that grows down may become, in bytes (RLIMIT_STACK).
+    pub stack_limit: u64,
+}
+
+/// What a space holds, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Residency {
+    /// Private pages in memory (RssAnon).
+    pub rss_anon: u64,
+    /// Mapped pages of files in memory (RssFile); a page mapped twice counts twice.
+    pub rss_file: u64,
+    /// Page tables (VmPTE).
+    pub page_tables: u64,
+    /// Pages on the swap device (VmSwap).
+    pub swapped: u64,
+    /// The most pages that were ever in memory (VmHWM).
+    pub peak_rss: u64,
+}
+
+impl Residency {
+    /// Pages in memory (VmRSS).
+    pub fn rss(&self) -> u64 {
+        self.rss_anon + self.rss_file
+    }
+}
+
+/// One address space.
+#[derive(Clone, Debug)]
+pub(crate) struct Space<P: Pmap> {
+    pub pmap: P,
+    pub asid: Asid,
+    pub layout: Layout,
+    pub regions: RegionSet,
+    /// Where the heap starts.
+    pub heap_start: VirtAddr,
+    /// Where the heap ends, to the byte.
+    pub heap_end: VirtAddr,
+    /// Without `page_tables`, which the pmap counts.
+    pub residency: Residency,
+}
