@@ -79,12 +79,12 @@ fn ended(exit: &ExitReport) -> String {
 
 fn cycles(page: &mut Page, report: &Report) {
     let parts = &report.cycle_parts;
-    let per_instruction = quotient(report.cycles, report.instructions, 2);
+    let per_instruction = per(report.cycles, report.instructions, "instruction");
     page.blank();
     page.figure("Instructions", grouped(report.instructions), String::new());
-    page.figure("Cycles", grouped(report.cycles), format!("{per_instruction} per instruction"));
+    page.figure("Cycles", grouped(report.cycles), per_instruction);
     for (label, part) in named_parts(parts) {
-        page.detail(label, grouped(part), format!("{} of cycles", percent(part, parts.total())));
+        page.detail(label, grouped(part), share(part, parts.total(), "cycles"));
     }
     page.detail("sum of the parts", grouped(parts.total()), String::new());
     page.figure(
@@ -112,7 +112,7 @@ fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 8] {
 fn references(page: &mut Page, report: &Report) {
     let references = &report.references;
     let total = references.fetches + references.loads + references.stores;
-    let share = |part| format!("{} of references", percent(part, total));
+    let share = |part| share(part, total, "references");
     page.blank();
     page.figure("References", grouped(total), String::new());
     page.detail("instruction fetches", grouped(references.fetches), share(references.fetches));
@@ -153,8 +153,8 @@ fn tlb_row(label: &str, level: &TlbLevel) -> Vec<String> {
 
 fn walks(page: &mut Page, report: &Report) {
     let walks = &report.walks;
-    let per_walk = |count| format!("{} per walk", quotient(count, walks.walks, 2));
-    let share = format!("{} of walks", percent(walks.rewalks, walks.walks));
+    let per_walk = |count| per(count, walks.walks, "walk");
+    let share = share(walks.rewalks, walks.walks, "walks");
     page.blank();
     page.figure("Page-table walks", grouped(walks.walks), String::new());
     page.detail("entries read", grouped(walks.reads), per_walk(walks.reads));
@@ -164,7 +164,7 @@ fn walks(page: &mut Page, report: &Report) {
 
 fn faults(page: &mut Page, faults: &FaultReport) {
     let total = faults.minor + faults.major;
-    let share = |part| format!("{} of faults", percent(part, total));
+    let share = |part| share(part, total, "faults");
     page.blank();
     page.figure("Page faults", grouped(total), String::new());
     page.detail("minor", grouped(faults.minor), share(faults.minor));
@@ -180,7 +180,7 @@ fn faults(page: &mut Page, faults: &FaultReport) {
 fn memory(page: &mut Page, memory: &MemoryReport, page_bytes: u64) {
     let of_ram = |frames: u64| {
         let bytes = size(frames.saturating_mul(page_bytes));
-        format!("{bytes}, {} of RAM", percent(frames, memory.frames))
+        format!("{bytes}, {}", share(frames, memory.frames, "RAM"))
     };
     let mut section = |heading, rows: &[(&str, u64)]| {
         page.blank();
@@ -218,7 +218,7 @@ fn devices(page: &mut Page, report: &Report) {
     page.blank();
     page.heading("Swap (pages)");
     if swap.slots > 0 {
-        let of_swap = |slots| format!("{}, {} of swap", bytes(slots), percent(slots, swap.slots));
+        let of_swap = |slots| format!("{}, {}", bytes(slots), share(slots, swap.slots, "swap"));
         page.detail("peak in use", grouped(swap.peak_used), of_swap(swap.peak_used));
         page.detail("in use at the end", grouped(swap.used), of_swap(swap.used));
     }
@@ -248,4 +248,14 @@ fn syscalls(page: &mut Page, syscalls: &BTreeMap<String, u64>) {
     if others > 0 {
         page.detail("others", grouped(others), String::new());
     }
+}
+
+/// A share in words, or nothing where there is no whole.
+fn share(part: u64, whole: u64, name: &str) -> String {
+    if whole == 0 { String::new() } else { format!("{} of {name}", percent(part, whole)) }
+}
+
+/// A rate in words, or nothing where there is no whole.
+fn per(count: u64, whole: u64, name: &str) -> String {
+    if whole == 0 { String::new() } else { format!("{} per {name}", quotient(count, whole, 2)) }
 }

@@ -1,0 +1,183 @@
+//! The command line as it is typed. What the values mean is decided in [`crate::options`].
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use pagewalk_mmu::radix::Format;
+use pagewalk_replacement::PolicyKind;
+
+/// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
+#[derive(Parser)]
+#[command(name = "pagewalk", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    Run(Box<RunArgs>),
+    /// Print the completion script of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print the manual page, in roff: `pagewalk man | man -l -`.
+    Man {
+        /// The subcommand to describe; the whole command if it is left out.
+        command: Option<String>,
+    },
+    /// Print the JSON Schema of the report that `run --json` writes.
+    Schema,
+}
+
+/// Run a RISC-V Linux program and report what it did to memory.
+///
+/// The program's output is standard output. The report goes to standard error when it has ended.
+/// The exit status is 0 if the program ended with 0, 1 if it did not or was killed, and 2 if it
+/// could not be started as asked.
+#[derive(Args)]
+#[command(override_usage = "pagewalk run [OPTIONS] PROGRAM [ARGS]...", after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The page-table format.
+    #[arg(long, value_name = "FORMAT", default_value = "sv39")]
+    #[arg(value_parser = PossibleValuesParser::new(Format::NAMES))]
+    pub mmu: String,
+
+    /// RAM: bytes, or a number with K, M, G, T (or KiB, MiB, GiB, TiB), powers of 1024.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
+    pub ram: String,
+
+    /// Swap space: none, SIZE for a temporary file, or FILE:SIZE for a file that is kept.
+    ///
+    /// FILE is made if it is absent, and overwritten if it is there. [default: a temporary file of
+    /// four times the RAM, at least 256MiB]
+    #[arg(long, value_name = "none|SIZE|FILE:SIZE")]
+    pub swap: Option<String>,
+
+    /// The TLB: none, a number of entries, or its levels as SETSxWAYS[:POLICY].
+    ///
+    /// Levels are l1 for a unified first level, or l1i and l1d, and l2. POLICY is lru, plru, fifo
+    /// or random. `untagged` has the TLB flushed at each change of address space.
+    /// [default: l1i=16x4,l1d=16x4,l2=128x12]
+    #[arg(long, value_name = "SPEC")]
+    pub tlb: Option<String>,
+
+    /// The page-replacement policy.
+    #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]
+    #[arg(value_parser = PossibleValuesParser::new(PolicyKind::NAMES))]
+    pub policy: String,
+
+    /// The host directory that is the program's root directory; without it, there are no files.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub root: Option<PathBuf>,
+
+    /// A variable of the program's environment; may be given repeatedly. Nothing is inherited.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+
+    /// The seed of all randomness, getrandom() included.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: String,
+
+    /// A TOML file of costs in cycles (docs/cost-model.md); keys left out keep their defaults.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub cost: Option<PathBuf>,
+
+    /// Write the report as JSON, too; - is standard output, after that of the program.
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+
+    /// Write every event of the run, one JSON object a line.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub events: Option<PathBuf>,
+
+    /// Show neither progress nor report.
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Take the plain path at every reference: slower, with the same report.
+    #[arg(long)]
+    pub slow: bool,
+
+    /// Stop after so many instructions: a number, or one with k, M or G, powers of 1000.
+    #[arg(long, value_name = "N")]
+    pub max_instructions: Option<String>,
+
+    /// The program, a static RISC-V executable of the host, and its arguments.
+    ///
+    /// Nothing behind PROGRAM is taken for an option of pagewalk.
+    #[arg(value_name = "PROGRAM", required = true, value_hint = ValueHint::CommandWithArguments)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub program: Vec<OsString>,
+}
+
+impl Cli {
+    /// Parses a command line.
+    ///
+    /// clap takes an option that it does not know for PROGRAM, because the program's arguments may
+    /// begin with hyphens. So what looks like that is parsed again without this permission.
+    ///
+    /// # Errors
+    /// clap's, help and version among them.
+    pub fn from_words(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.collect();
+        let cli = Self::try_parse_from(&words)?;
+        if let Command::Run(args) = &cli.command
+            && args.program.iter().take(1).any(|name| name.to_string_lossy().starts_with('-'))
+        {
+            let strict = |run: clap::Command| {
+                run.mut_arg("program", |program| program.allow_hyphen_values(false))
+            };
+            Self::command().mut_subcommand("run", strict).try_get_matches_from(words)?;
+        }
+        Ok(cli)
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pagewalk run programs/bin/hello
+  pagewalk run --ram 1MiB --root /tmp programs/bin/extsort /in /out
+  pagewalk run --mmu ia32 --tlb l1=1x32:fifo --json report.json programs/bin/matmul 256";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_args(line: &[&str]) -> Result<RunArgs, clap::Error> {
+        let words = ["pagewalk", "run"].iter().chain(line).map(OsString::from);
+        match Cli::from_words(words)?.command {
+            Command::Run(args) => Ok(*args),
+            _ => panic!("not a run"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_after_the_program_are_the_programs() {
+        let args = run_args(&["--quiet", "sort", "--ram", "1", "--help", "--", "-"]).unwrap();
+        assert_eq!(args.program, ["sort", "--ram", "1", "--help", "--", "-"]);
+        assert!(args.quiet);
+        assert_eq!(args.ram, "64MiB");
+    }
+
+    #[test]
+    fn two_hyphens_end_the_options() {
+        assert_eq!(run_args(&["--", "-sort", "-x"]).unwrap().program, ["-sort", "-x"]);
+    }
+
+    #[test]
+    fn an_unknown_option_is_no_program() {
+        let error = run_args(&["--rim", "1MiB", "sort"]).err().unwrap();
+        assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument);
+        assert!(error.to_string().contains("'--ram'"), "{error}");
+    }
+}

@@ -1,0 +1,98 @@
+//! `pagewalk run`: one program, from its first instruction to its report.
+//!
+//! ```text
+//!   open result files ─► build the machine ─► run ─► report: stderr, --json ─► --events
+//!        (exit 2 up to here, nothing written)   ▲
+//!                                               └ Ctrl-C stops it; the report still comes
+//! ```
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pagewalk_machine::report::Report;
+use pagewalk_machine::{Machine, Progress};
+
+use crate::console::Console;
+use crate::failure::{FAILED, Failure};
+use crate::options::{Options, Target, plain};
+use crate::output::Output;
+
+/// The exit status of a process that a second Ctrl-C ended: 128 + SIGINT, as shells show it.
+const INTERRUPTED: i32 = 130;
+
+/// Runs the program.
+///
+/// # Errors
+/// What is wrong with the machine or the program, or which result could not be written.
+pub fn run(options: Options) -> Result<ExitCode, Failure> {
+    let Options { config, program, json, events, quiet } = options;
+    let json_file = match &json {
+        Some(Target::File(path)) => Some(Output::open("json", path)?),
+        _ => None,
+    };
+    let events_file = events.map(|path| Output::open("events", &path)).transpose()?;
+    let console = Console::new(!quiet);
+    let mut machine = Machine::new(config, program, console.stdio()).map_err(Failure::unusable)?;
+    if let Some(file) = &events_file {
+        machine.set_events(Box::new(file.sink()));
+    }
+
+    run_to_the_end(&mut machine, &console)?;
+    console.clear();
+    let report = machine.report();
+    if !quiet {
+        tell(&report);
+    }
+    if json == Some(Target::Stdout) {
+        print(&pagewalk_report::json(&report))?;
+    }
+    if let Some(file) = json_file {
+        let _ = file.sink().write_all(pagewalk_report::json(&report).as_bytes());
+        file.finish()?;
+    }
+    if let Some(file) = events_file {
+        file.finish()?;
+    }
+    Ok(ExitCode::from(if report.exit.code == 0 { 0 } else { FAILED }))
+}
+
+fn run_to_the_end(machine: &mut Machine, console: &Console) -> Result<(), Failure> {
+    let stop = stop_on_interrupt()?;
+    machine.run(&mut |progress: Progress| {
+        console.show(&progress);
+        match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    Ok(())
+}
+
+/// A flag that Ctrl-C (or a polite request to end) raises. The second time ends the process: the
+/// guest may be waiting for input.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    let handler = move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| Failure::refused("Ctrl-C", error))?;
+    Ok(stop)
+}
+
+/// Writes to stdout, after everything that the guest wrote there.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::not_written("standard output", plain(&error)))
+}
+
+/// Shows the report. Who closed stderr does not want it.
+fn tell(report: &Report) {
+    let _ = write!(io::stderr().lock(), "\n{}", pagewalk_report::text(report));
+}
