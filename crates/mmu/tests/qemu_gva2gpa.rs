@@ -18,7 +18,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const MEMORY_BYTES: usize = 64 * 0x1000;
-const ADDRESSES: usize = 3000;
+/// Per tree; there are several trees per format.
+const ADDRESSES: usize = 1000;
+const TREES: u64 = 3;
 
 /// A running QEMU and its monitor (QMP on standard input and output).
 struct Qemu {
@@ -140,7 +142,7 @@ fn tables(
     base: u64,
     code: u64,
     random: &mut Random,
-    damage: usize,
+    damage: u64,
 ) -> (Tables, Vec<VirtAddr>) {
     let mut tables = Tables::new(format, base, base, MEMORY_BYTES);
     let leaf = Leaf {
@@ -230,16 +232,16 @@ fn riscv(program: &str, schemes: &[(Scheme, u64)]) {
     const CODE: u64 = 0x8000_0000;
     const TABLES: u64 = 0x8600_0000;
     for (seed, &(scheme, mode)) in schemes.iter().enumerate() {
-        for mxr in [false, true] {
-            let mut random = Random(seed as u64);
+        for (tree, mxr) in (0..TREES).flat_map(|tree| [(tree, false), (tree, true)]) {
+            let mut random = Random(seed as u64 * TREES + tree);
             let controls = RiscVControls { sum: true, mxr, ad: AdUpdate::Svadu };
             let format = Format::RiscV(RiscV::new(scheme, controls));
-            let (mut tables, mapped) = tables(format, TABLES, CODE, &mut random, 3000);
+            let (mut tables, mapped) = tables(format, TABLES, CODE, &mut random, 40);
             // MPP = S, SUM, MXR.
             let mstatus = 1 << 11 | 1 << 18 | u64::from(mxr) << 19;
             let satp = mode | tables.table.0 >> 12;
             let wide = scheme != Scheme::Sv32;
-            let scratch = Scratch::new(&format!("{}-{mxr}", format.name()));
+            let scratch = Scratch::new(&format!("{}-{tree}-{mxr}", format.name()));
             let code = scratch.file("code.bin", &riscv_code(wide, CODE, satp, mstatus));
             let file = scratch.file("tables.bin", &tables.ram.bytes);
             let cpu = if wide { "rv64,svnapot=off,svpbmt=off" } else { "rv32" };
@@ -253,8 +255,11 @@ fn riscv(program: &str, schemes: &[(Scheme, u64)]) {
             let digits = if wide { format!("{pc:016x}") } else { format!("{pc:08x}") };
             qemu.wait_for(&format!("pc       {digits}"));
             let counts = compare(&mut qemu, &mut tables, &mapped, &mut random, |_| true);
-            println!("{}, MXR {mxr}: {counts:?} translations, faults, not compared", format.name());
-            assert!(counts[0] > 100 && counts[1] > 100, "both outcomes are compared");
+            println!(
+                "{}, tree {tree}, MXR {mxr}: {counts:?} translations, faults, not compared",
+                format.name()
+            );
+            assert!(counts[0] > 50 && counts[1] > 50, "both outcomes are compared");
 
             // QEMU set the accessed bits that we set.
             let dump = scratch.0.join("after.bin");
@@ -314,9 +319,10 @@ fn qemu_x86_agrees() {
         (Format::X86_64(X86_64::new(4, x86(40))), 1 << 5, 0x900),
         (Format::X86_64(X86_64::new(5, x86(40))), 1 << 5 | 1 << 12, 0x900),
     ];
-    for (seed, (format, cr4, efer)) in cases.into_iter().enumerate() {
+    let cases = (0..TREES).flat_map(|_| cases);
+    for (seed, (format, cr4, efer)) in cases.enumerate() {
         let mut random = Random(seed as u64);
-        let (mut tables, mapped) = tables(format, TABLES, FIRMWARE, &mut random, 3000);
+        let (mut tables, mapped) = tables(format, TABLES, FIRMWARE, &mut random, 40);
         let scratch = Scratch::new(&format!("{seed}-{}", format.name()));
         let firmware = x86_firmware(tables.table.0 as u32, cr4, efer);
         let firmware = scratch.file("firmware.bin", &firmware);
@@ -332,6 +338,6 @@ fn qemu_x86_agrees() {
         let judged = |cause| matches!(cause, FaultCause::NotPresent | FaultCause::NonCanonical);
         let counts = compare(&mut qemu, &mut tables, &mapped, &mut random, judged);
         println!("{}: {counts:?} translations, faults, not compared", format.name());
-        assert!(counts[0] > 100 && counts[1] > 100, "both outcomes are compared");
+        assert!(counts[0] > 50 && counts[1] > 50, "both outcomes are compared");
     }
 }

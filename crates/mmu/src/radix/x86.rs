@@ -55,7 +55,7 @@ pub struct X86Controls {
     pub page1gb: bool,
     /// CR4.PGE: the G bit counts.
     pub pge: bool,
-    /// MAXPHYADDR (CPUID.80000008H:EAX[7:0]): the physical address bits from here on are
+    /// MAXPHYADDR (CPUID.80000008H:EAX\[7:0\]): the physical address bits from here on are
     /// reserved. 32 to 52.
     pub phys_bits: u8,
 }
