@@ -34,6 +34,14 @@ pub enum Kind {
     Trap,
 }
 
+impl Kind {
+    /// Whether the instruction accesses memory at an address in `rs1`.
+    pub fn has_address(self) -> bool {
+        use Kind::{Atomic, Load, LoadReserved, Store, StoreConditional};
+        matches!(self, Load | Store | Atomic | LoadReserved | StoreConditional)
+    }
+}
+
 pub const LISTING: &[(Kind, &str)] = &[
     (Kind::Compute, COMPUTE),
     (Kind::Compute, BITS),
