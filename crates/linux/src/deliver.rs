@@ -75,8 +75,8 @@ fn call_handler(
     let written = frame
         .ok_or(Errno::EFAULT)
         .and_then(|at| memory.write(at, &signal_frame::encode(info, &context)).map(|()| at));
-    if memory.out_of_memory() {
-        return out_of_memory();
+    if let Some(shortage) = memory.shortage() {
+        return out_of_memory(shortage);
     }
     let Ok(frame) = written else { return no_room(info, regs) };
     if action.flags & SA_RESETHAND != 0 {

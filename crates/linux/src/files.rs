@@ -23,9 +23,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A host file, as the kernel and the system calls name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub u32);
+pub use pagewalk_kernel::FileId;
 
 /// The open host files.
 #[derive(Clone, Default)]

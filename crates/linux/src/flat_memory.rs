@@ -1,14 +1,14 @@
 //! A user memory for unit tests: one flat run of bytes, and a list of the calls made on it.
 
 use crate::errno::Errno;
-use crate::files::FileId;
-use crate::memory::{Map, Placement, Protection, Remap, Usage, UserMemory};
+use crate::memory::{Usage, UserMemory};
+use pagewalk_kernel::{FileId, MapRequest, Placement, Prot, Remap, Shortage};
 
 /// Bytes from [`FlatMemory::START`] to [`FlatMemory::END`]; mappings are noted, not made.
 pub(crate) struct FlatMemory {
     bytes: Vec<u8>,
     /// The mappings asked for.
-    pub maps: Vec<Map>,
+    pub maps: Vec<MapRequest>,
     /// File ranges reported as changed.
     pub changes: Vec<(FileId, u64, u64)>,
     heap_end: u64,
@@ -58,10 +58,10 @@ impl UserMemory for FlatMemory {
         Ok(())
     }
 
-    fn map(&mut self, map: &Map) -> Result<u64, Errno> {
-        self.maps.push(*map);
-        Ok(match map.placement {
-            Placement::Fixed(at) | Placement::FixedNoReplace(at) => at,
+    fn map(&mut self, request: MapRequest) -> Result<u64, Errno> {
+        self.maps.push(request);
+        Ok(match request.place {
+            Placement::Fixed(at) | Placement::FixedNoReplace(at) => at.0,
             Placement::Anywhere { .. } => Self::END - 0x8_0000,
         })
     }
@@ -70,7 +70,7 @@ impl UserMemory for FlatMemory {
         Ok(())
     }
 
-    fn protect(&mut self, _: u64, _: u64, _: Protection) -> Result<(), Errno> {
+    fn protect(&mut self, _: u64, _: u64, _: Prot) -> Result<(), Errno> {
         Ok(())
     }
 
@@ -122,7 +122,7 @@ impl UserMemory for FlatMemory {
         Usage { total: 256, free: 128, ..Usage::default() }
     }
 
-    fn out_of_memory(&self) -> bool {
-        false
+    fn shortage(&self) -> Option<Shortage> {
+        None
     }
 }

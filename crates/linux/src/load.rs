@@ -16,7 +16,9 @@
 use crate::elf::{ElfError, Executable, Image, Mapping};
 use crate::errno::Errno;
 use crate::files::FileId;
-use crate::memory::{CHUNK_BYTES, Map, Placement, Protection, UserMemory};
+use crate::memory::{CHUNK_BYTES, UserMemory};
+use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, Shortage};
+use pagewalk_mmu::VirtAddr;
 use std::io;
 use thiserror::Error;
 
@@ -96,8 +98,18 @@ pub enum LoadError {
 
 impl LoadError {
     /// A failed memory call; want of memory is the one reason that options can change.
-    pub(crate) fn map(file: &str, what: &'static str, at: u64, errno: Errno, oom: bool) -> Self {
-        let advice = if oom || errno == Errno::ENOMEM { "; give more --ram or --swap" } else { "" };
+    pub(crate) fn map(
+        file: &str,
+        what: &'static str,
+        at: u64,
+        errno: Errno,
+        shortage: Option<Shortage>,
+    ) -> Self {
+        let advice = if shortage.is_some() || errno == Errno::ENOMEM {
+            "; give more --ram or --swap"
+        } else {
+            ""
+        };
         Self::Map { file: file.to_owned(), what, at, errno, advice }
     }
 }
@@ -137,7 +149,7 @@ pub fn load(
         end = base.saturating_add(mapping.end());
         check_user_space(memory, name, mapping, end)?;
         map_segment(memory, mapping, base, file)
-            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory.out_of_memory()))?;
+            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory.shortage()))?;
     }
     memory.set_heap_start(end);
     Ok(Loaded {
@@ -186,21 +198,25 @@ fn map_segment(
     file: FileId,
 ) -> Result<(), MapFailure> {
     let segment = &mapping.segment;
-    let protection =
-        Protection { read: segment.read, write: segment.write, execute: segment.execute };
+    let mut prot = Prot::empty();
+    prot.set(Prot::READ, segment.read);
+    prot.set(Prot::WRITE, segment.write);
+    prot.set(Prot::EXEC, segment.execute);
+    let request = |at, len| MapRequest {
+        place: Placement::FixedNoReplace(VirtAddr(at)),
+        ..MapRequest::anonymous(len, prot)
+    };
     let start = base + mapping.start;
     if mapping.file_bytes > 0 {
-        let request = Map {
-            file: Some((file, mapping.file_offset)),
-            ..Map::anonymous(Placement::FixedNoReplace(start), mapping.file_bytes, protection)
-        };
-        memory.map(&request).map_err(|e| ("a segment", start, e))?;
+        let backing = Backing::File { file, offset: mapping.file_offset };
+        memory
+            .map(MapRequest { backing, ..request(start, mapping.file_bytes) })
+            .map_err(|e| ("a segment", start, e))?;
     }
     let zero_start = start + mapping.file_bytes;
     if mapping.zero_bytes > 0 {
-        let place = Placement::FixedNoReplace(zero_start);
         memory
-            .map(&Map::anonymous(place, mapping.zero_bytes, protection))
+            .map(request(zero_start, mapping.zero_bytes))
             .map_err(|e| ("zeroed memory", zero_start, e))?;
     }
     // As in Linux, a read-only segment keeps the file's bytes in its tail: no one can have meant

@@ -1,8 +1,8 @@
 //! The process's memory as system calls see it.
 //!
 //! ```text
-//!   sys_*.rs ──► dyn UserMemory ──► KernelMemory { kernel, platform, space }     in the machine
-//!                              └──► FlatMemory                                   in unit tests
+//!   sys_*.rs ──► dyn UserMemory ──► KernelMemory { kernel, platform, space }   in the machine
+//!                              └──► FlatMemory                                 in unit tests
 //! ```
 //!
 //! Architecture invariants:
@@ -12,80 +12,13 @@
 //!    of at most [`CHUNK_BYTES`].
 
 use crate::errno::Errno;
-use crate::files::FileId;
+use pagewalk_kernel::{FileId, MapRequest, Prot, Remap, Shortage};
 
 /// The largest piece in which system calls move bytes between the guest and the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Linux's bound on a path, including its terminator.
 pub const PATH_MAX: usize = 4096;
-
-/// What a mapping allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Protection {
-    /// Loads.
-    pub read: bool,
-    /// Stores.
-    pub write: bool,
-    /// Instruction fetches.
-    pub execute: bool,
-}
-
-impl Protection {
-    /// Loads and stores.
-    pub const READ_WRITE: Self = Self { read: true, write: true, execute: false };
-    /// Loads and instruction fetches.
-    pub const READ_EXECUTE: Self = Self { read: true, write: false, execute: true };
-}
-
-/// Where a mapping goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// Where the kernel likes, near the hint if that is not 0 and free.
-    Anywhere {
-        /// The wished address.
-        hint: u64,
-    },
-    /// There, in place of whatever is mapped (MAP_FIXED).
-    Fixed(u64),
-    /// There, if nothing is mapped (MAP_FIXED_NOREPLACE).
-    FixedNoReplace(u64),
-}
-
-/// A mapping to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Map {
-    /// Where.
-    pub placement: Placement,
-    /// How many bytes; rounded up to pages.
-    pub len: u64,
-    /// What it allows.
-    pub protection: Protection,
-    /// The file and the offset in it; `None` for zeroes.
-    pub file: Option<(FileId, u64)>,
-    /// Stores are seen by others and reach the file.
-    pub shared: bool,
-    /// Grows downwards on demand: a stack.
-    pub grows_down: bool,
-}
-
-impl Map {
-    /// A private anonymous mapping.
-    pub const fn anonymous(placement: Placement, len: u64, protection: Protection) -> Self {
-        Self { placement, len, protection, file: None, shared: false, grows_down: false }
-    }
-}
-
-/// Where mremap may put the mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remap {
-    /// Only where it is.
-    InPlace,
-    /// Anywhere, if it does not fit where it is (MREMAP_MAYMOVE).
-    MayMove,
-    /// At this address (MREMAP_FIXED).
-    Fixed(u64),
-}
 
 /// Memory in use, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,7 +69,7 @@ pub trait UserMemory {
     ///
     /// # Errors
     /// As mmap(2).
-    fn map(&mut self, map: &Map) -> Result<u64, Errno>;
+    fn map(&mut self, request: MapRequest) -> Result<u64, Errno>;
 
     /// Removes mappings.
     ///
@@ -148,7 +81,7 @@ pub trait UserMemory {
     ///
     /// # Errors
     /// As mprotect(2).
-    fn protect(&mut self, at: u64, len: u64, protection: Protection) -> Result<(), Errno>;
+    fn protect(&mut self, at: u64, len: u64, prot: Prot) -> Result<(), Errno>;
 
     /// Resizes or moves a mapping.
     ///
@@ -204,9 +137,9 @@ pub trait UserMemory {
     /// Memory in use.
     fn usage(&self) -> Usage;
 
-    /// Whether an access failed for want of memory rather than of a mapping; the process is killed
-    /// for it.
-    fn out_of_memory(&self) -> bool;
+    /// Why an access failed for want of memory rather than of a mapping, if one did; the process is
+    /// killed for it.
+    fn shortage(&self) -> Option<Shortage>;
 }
 
 /// Reads a value of `N` bytes.

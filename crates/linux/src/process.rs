@@ -22,7 +22,7 @@ use crate::fd::FdTable;
 use crate::files::FileId;
 use crate::host::Host;
 use crate::load::{self, FileImage, LoadError, Loaded};
-use crate::memory::{Map, Placement, Protection, UserMemory};
+use crate::memory::UserMemory;
 use crate::pipe::Pipes;
 use crate::regs::{A0, A7, ECALL_BYTES, Regs, SP};
 use crate::root::Location;
@@ -30,6 +30,8 @@ use crate::signal::{Cause, Signal, SignalInfo, Signals};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
 use crate::table;
+use pagewalk_kernel::{MapRequest, Placement, Prot, RegionName, Shortage};
+use pagewalk_mmu::VirtAddr;
 use std::fs::File;
 
 /// The only process's id.
@@ -156,8 +158,8 @@ impl Process {
             Err(errno) => Err(errno),
         };
         let end = call.end;
-        if memory.out_of_memory() {
-            return out_of_memory();
+        if let Some(shortage) = memory.shortage() {
+            return out_of_memory(shortage);
         }
         if let Some(outcome) = end {
             return outcome;
@@ -185,8 +187,8 @@ impl Process {
 }
 
 /// The verdict on a process that needed memory which no one could give.
-pub(crate) fn out_of_memory() -> Outcome {
-    Outcome::Killed { signal: Signal::SIGKILL, reason: "out of memory and swap".to_owned() }
+pub(crate) fn out_of_memory(shortage: Shortage) -> Outcome {
+    Outcome::Killed { signal: Signal::SIGKILL, reason: format!("out of memory: {shortage}") }
 }
 
 fn load_file(
@@ -210,15 +212,14 @@ fn load_file(
 /// The page that Linux would take from its vDSO: signal handlers return to it.
 fn map_trampoline(memory: &mut dyn UserMemory, name: &str) -> Result<u64, LoadError> {
     let page = memory.page_bytes();
-    let anywhere = Placement::Anywhere { hint: 0 };
-    let request = Map::anonymous(anywhere, page, Protection::READ_WRITE);
-    let result = memory.map(&request).and_then(|at| {
+    let request = MapRequest::anonymous(page, Prot::READ | Prot::WRITE);
+    let result = memory.map(request).and_then(|at| {
         memory.write(at, &SIGRETURN)?;
-        memory.protect(at, page, Protection::READ_EXECUTE)?;
+        memory.protect(at, page, Prot::READ | Prot::EXEC)?;
         Ok(at)
     });
-    let oom = memory.out_of_memory();
-    result.map_err(|errno| LoadError::map(name, "the signal trampoline", 0, errno, oom))
+    let shortage = memory.shortage();
+    result.map_err(|errno| LoadError::map(name, "the signal trampoline", 0, errno, shortage))
 }
 
 fn write_stack(
@@ -235,14 +236,16 @@ fn write_stack(
     }
     let page = memory.page_bytes();
     let start = (top - need) & !(page - 1);
-    let stack = Map {
+    let stack = MapRequest {
+        place: Placement::FixedNoReplace(VirtAddr(start)),
         grows_down: true,
-        ..Map::anonymous(Placement::FixedNoReplace(start), top - start, Protection::READ_WRITE)
+        name: RegionName::Stack,
+        ..MapRequest::anonymous(top - start, Prot::READ | Prot::WRITE)
     };
     let (sp, bytes) = image.build(top);
-    let result = memory.map(&stack).and_then(|_| memory.write(sp, &bytes));
-    let oom = memory.out_of_memory();
-    result.map_err(|errno| LoadError::map(name, "the stack", start, errno, oom))?;
+    let result = memory.map(stack).and_then(|_| memory.write(sp, &bytes));
+    let shortage = memory.shortage();
+    result.map_err(|errno| LoadError::map(name, "the stack", start, errno, shortage))?;
     Ok(sp)
 }
 

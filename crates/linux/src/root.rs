@@ -95,6 +95,14 @@ impl Root {
         Self { dir: Some(Arc::new(dir)) }
     }
 
+    /// The tree below the directory at `path`.
+    ///
+    /// # Errors
+    /// If the host cannot open it as a directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Dir::open_ambient_dir(path, ambient_authority()).map(Self::below)
+    }
+
     /// Whether the guest sees any files at all.
     pub const fn is_given(&self) -> bool {
         self.dir.is_some()

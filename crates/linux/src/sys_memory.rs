@@ -2,9 +2,10 @@
 
 use crate::call::{Args, Call, descriptor, int};
 use crate::errno::Errno;
-use crate::fd::{O_ACCMODE, O_RDWR, Object};
-use crate::files::FileId;
-use crate::memory::{CHUNK_BYTES, Map, Placement, Protection, Remap};
+use crate::fd::{O_PATH, Object};
+use crate::memory::CHUNK_BYTES;
+use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, Remap};
+use pagewalk_mmu::VirtAddr;
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
@@ -35,14 +36,15 @@ pub(crate) fn brk(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     Ok(call.memory.brk(args[0]))
 }
 
-fn protection(bits: u64) -> Result<Protection, Errno> {
+fn protection(bits: u64) -> Result<Prot, Errno> {
     if bits & !(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_OTHER) != 0 {
         return Err(Errno::EINVAL);
     }
-    let write = bits & PROT_WRITE != 0;
-    // RISC-V has no write-only pages: writable ones can be read.
-    let read = bits & PROT_READ != 0 || write;
-    Ok(Protection { read, write, execute: bits & PROT_EXEC != 0 })
+    let mut prot = Prot::empty();
+    prot.set(Prot::READ, bits & PROT_READ != 0);
+    prot.set(Prot::WRITE, bits & PROT_WRITE != 0);
+    prot.set(Prot::EXEC, bits & PROT_EXEC != 0);
+    Ok(prot)
 }
 
 pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -64,40 +66,47 @@ pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         // As on a system with no huge pages reserved.
         return Err(Errno::ENOMEM);
     }
-    let protection = protection(prot & 7)?;
-    let file = if flags & MAP_ANONYMOUS != 0 {
-        None
+    let prot = protection(prot & 7)?;
+    let grows_down = flags & MAP_GROWSDOWN != 0;
+    let place = placement(VirtAddr(at), flags);
+    let anonymous = MapRequest { place, shared, grows_down, ..MapRequest::anonymous(len, prot) };
+    let request = if flags & MAP_ANONYMOUS != 0 {
+        anonymous
     } else {
         offset.checked_add(len).ok_or(Errno::EOVERFLOW)?;
-        Some((file_to_map(call, descriptor(fd), shared, protection)?, offset))
+        file_mapping(call, anonymous, descriptor(fd), offset)?
     };
-    let placement = if flags & MAP_FIXED_NOREPLACE != 0 {
+    call.memory.map(request)
+}
+
+fn placement(at: VirtAddr, flags: u64) -> Placement {
+    if flags & MAP_FIXED_NOREPLACE != 0 {
         Placement::FixedNoReplace(at)
     } else if flags & MAP_FIXED != 0 {
         Placement::Fixed(at)
     } else {
-        Placement::Anywhere { hint: at & !page_mask }
-    };
-    let grows_down = flags & MAP_GROWSDOWN != 0;
-    call.memory.map(&Map { placement, len, protection, file, shared, grows_down })
+        Placement::Anywhere { hint: at }
+    }
 }
 
-/// The file behind a descriptor, if it may be mapped so.
-fn file_to_map(
+/// The mapping of the file behind a descriptor, if it may be mapped so.
+fn file_mapping(
     call: &Call<'_>,
+    request: MapRequest,
     fd: u64,
-    shared: bool,
-    protection: Protection,
-) -> Result<FileId, Errno> {
+    offset: u64,
+) -> Result<MapRequest, Errno> {
     let description = call.process.fds.get(fd)?;
-    let Object::File(id) = description.object else {
-        return Err(if description.readable() { Errno::ENODEV } else { Errno::EACCES });
-    };
-    let writes_through = shared && protection.write;
-    if !description.readable() || (writes_through && description.flags & O_ACCMODE != O_RDWR) {
+    if description.flags & O_PATH != 0 {
+        return Err(Errno::EBADF);
+    }
+    // Stores of a private mapping never reach the file.
+    let may_write = !request.shared || description.writable();
+    if !description.readable() || (request.prot.contains(Prot::WRITE) && !may_write) {
         return Err(Errno::EACCES);
     }
-    Ok(id)
+    let Object::File(file) = description.object else { return Err(Errno::ENODEV) };
+    Ok(MapRequest { backing: Backing::File { file, offset }, may_write, ..request })
 }
 
 pub(crate) fn munmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -106,7 +115,7 @@ pub(crate) fn munmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 
 pub(crate) fn mprotect(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [at, len, prot, ..] = args;
-    let protection = protection(prot)?;
+    let prot = protection(prot)?;
     let page_mask = call.memory.page_bytes() - 1;
     if at & page_mask != 0 {
         return Err(Errno::EINVAL);
@@ -114,7 +123,7 @@ pub(crate) fn mprotect(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if len == 0 {
         return Ok(0);
     }
-    call.memory.protect(at, len, protection).map(|()| 0)
+    call.memory.protect(at, len, prot).map(|()| 0)
 }
 
 pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -123,7 +132,9 @@ pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let how = match flags {
         0 => Remap::InPlace,
         MREMAP_MAYMOVE => Remap::MayMove,
-        f if f == MREMAP_MAYMOVE | MREMAP_FIXED && to & page_mask == 0 => Remap::Fixed(to),
+        f if f == MREMAP_MAYMOVE | MREMAP_FIXED && to & page_mask == 0 => {
+            Remap::Fixed(VirtAddr(to))
+        }
         // MREMAP_DONTUNMAP comes with the calls on shared memory.
         _ => return Err(Errno::EINVAL),
     };

@@ -3,21 +3,27 @@
 use super::{Guest, executable};
 use crate::clock::Clock;
 use crate::flat_memory::FlatMemory;
-use crate::memory::{Placement, UserMemory, read_u64};
+use crate::memory::{UserMemory, read_u64};
 use crate::process::{Process, Program};
 use crate::regs::SP;
 use crate::{Host, LoadError};
+use pagewalk_kernel::{Backing, Placement, Prot};
+use pagewalk_mmu::VirtAddr;
 use std::io::Write;
 
 #[test]
 fn segments_are_private_mappings_of_the_file() {
     let guest = Guest::new();
     let maps = &guest.memory.maps;
-    assert_eq!(maps[0].placement, Placement::FixedNoReplace(0x1_0000));
-    assert!(maps[0].file.is_some() && maps[0].protection.execute && !maps[0].shared);
-    assert_eq!(maps[1].file.map(|f| f.1), Some(0x1000));
-    assert_eq!((maps[2].placement, maps[2].len), (Placement::FixedNoReplace(0x1_2000), 0x1000));
-    assert!(maps[2].file.is_none() && maps[2].protection.write);
+    assert_eq!(maps[0].place, Placement::FixedNoReplace(VirtAddr(0x1_0000)));
+    assert!(maps[0].prot.contains(Prot::EXEC) && !maps[0].shared);
+    assert!(matches!(maps[0].backing, Backing::File { offset: 0, .. }));
+    assert!(matches!(maps[1].backing, Backing::File { offset: 0x1000, .. }));
+    assert_eq!(
+        (maps[2].place, maps[2].len),
+        (Placement::FixedNoReplace(VirtAddr(0x1_2000)), 0x1000)
+    );
+    assert!(maps[2].backing == Backing::Anonymous && maps[2].prot.contains(Prot::WRITE));
     assert!(maps.last().unwrap().grows_down, "the stack");
     assert_eq!(guest.regs.pc, 0x1_0100);
 }
@@ -52,7 +58,7 @@ fn load(bytes: &[u8], argv: Vec<Vec<u8>>) -> Result<(Process, u64), LoadError> {
 
 impl From<crate::Errno> for LoadError {
     fn from(errno: crate::Errno) -> Self {
-        Self::map("test", "test", 0, errno, false)
+        Self::map("test", "test", 0, errno, None)
     }
 }
 

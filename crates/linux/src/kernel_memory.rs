@@ -1,0 +1,153 @@
+//! [`UserMemory`] over the kernel: an address space, the kernel that manages it, and the machine
+//! below, borrowed together for one system call.
+
+use crate::errno::Errno;
+use crate::memory::{Usage, UserMemory};
+use pagewalk_kernel::{
+    CopyError, FileId, Kernel, Layout, MapRequest, Platform, Pmap, Prot, Remap, Shortage, SpaceId,
+};
+use pagewalk_mmu::VirtAddr;
+use std::ops::Range;
+
+/// A process's memory.
+pub struct KernelMemory<'a, P: Pmap, M: Platform> {
+    kernel: &'a mut Kernel<P>,
+    platform: &'a mut M,
+    space: SpaceId,
+    shortage: Option<Shortage>,
+}
+
+impl<'a, P: Pmap, M: Platform> KernelMemory<'a, P, M> {
+    /// The memory of an address space.
+    pub fn new(kernel: &'a mut Kernel<P>, platform: &'a mut M, space: SpaceId) -> Self {
+        Self { kernel, platform, space, shortage: None }
+    }
+
+    fn layout(&self) -> Layout {
+        self.kernel.layout(self.space)
+    }
+
+    /// What the program sees of a failed copy. Want of memory is not its fault and not an error
+    /// number: it is remembered, and the process killed.
+    fn copied(&mut self, result: Result<(), CopyError>) -> Result<(), Errno> {
+        if let Err(CopyError::OutOfMemory(shortage)) = result {
+            self.shortage = Some(shortage);
+        }
+        result.map_err(|_| Errno::EFAULT)
+    }
+}
+
+impl From<pagewalk_kernel::Errno> for Errno {
+    fn from(error: pagewalk_kernel::Errno) -> Self {
+        // All of the kernel's numbers are small.
+        Self(error.number() as u16)
+    }
+}
+
+impl From<pagewalk_kernel::IoError> for Errno {
+    fn from(error: pagewalk_kernel::IoError) -> Self {
+        pagewalk_kernel::Errno::from(error).into()
+    }
+}
+
+fn file_range(offset: u64, len: u64) -> Range<u64> {
+    offset..offset.saturating_add(len)
+}
+
+impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
+    fn page_bytes(&self) -> u64 {
+        self.kernel.page().bytes()
+    }
+
+    fn user_end(&self) -> u64 {
+        self.layout().user_end.0
+    }
+
+    fn stack_top(&self) -> u64 {
+        self.layout().stack_top.0
+    }
+
+    fn stack_limit(&self) -> u64 {
+        self.layout().stack_limit
+    }
+
+    fn read(&mut self, at: u64, buf: &mut [u8]) -> Result<(), Errno> {
+        let result = self.kernel.copy_in(self.platform, self.space, VirtAddr(at), buf);
+        self.copied(result)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let result = self.kernel.copy_out(self.platform, self.space, VirtAddr(at), bytes);
+        self.copied(result)
+    }
+
+    fn map(&mut self, request: MapRequest) -> Result<u64, Errno> {
+        Ok(self.kernel.mmap(self.platform, self.space, request)?.0)
+    }
+
+    fn unmap(&mut self, at: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.munmap(self.platform, self.space, VirtAddr(at), len)?)
+    }
+
+    fn protect(&mut self, at: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        Ok(self.kernel.mprotect(self.platform, self.space, VirtAddr(at), len, prot)?)
+    }
+
+    fn remap(&mut self, at: u64, old: u64, new: u64, how: Remap) -> Result<u64, Errno> {
+        Ok(self.kernel.mremap(self.platform, self.space, VirtAddr(at), old, new, how)?.0)
+    }
+
+    fn set_heap_start(&mut self, at: u64) {
+        self.kernel.set_heap_start(self.space, VirtAddr(at));
+    }
+
+    fn brk(&mut self, end: u64) -> u64 {
+        self.kernel.brk(self.platform, self.space, VirtAddr(end)).0
+    }
+
+    fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.madvise_dontneed(self.platform, self.space, VirtAddr(at), len)?)
+    }
+
+    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.check_mapped(self.space, VirtAddr(at), len)?)
+    }
+
+    fn sync(&mut self, at: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.msync(self.platform, self.space, VirtAddr(at), len)?)
+    }
+
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
+        Ok(self.kernel.mincore(self.platform, self.space, VirtAddr(at), out)?)
+    }
+
+    fn before_file_read(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.sync_file(self.platform, file, file_range(offset, len))?)
+    }
+
+    fn file_changed(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.file_changed(self.platform, file, file_range(offset, len))?)
+    }
+
+    fn forget_file(&mut self, file: FileId) -> bool {
+        self.kernel.forget_file(self.platform, file)
+    }
+
+    fn usage(&self) -> Usage {
+        let frames = self.kernel.frames();
+        let counters = self.kernel.counters();
+        Usage {
+            total: frames.total,
+            free: frames.free,
+            swap_total: self.kernel.swap().total(),
+            swap_free: self.kernel.swap().free(),
+            peak_resident: self.kernel.residency(self.space).peak_rss,
+            minor_faults: counters.pgfault.saturating_sub(counters.pgmajfault),
+            major_faults: counters.pgmajfault,
+        }
+    }
+
+    fn shortage(&self) -> Option<Shortage> {
+        self.shortage
+    }
+}
