@@ -53,6 +53,7 @@ impl<P: Pmap> Kernel<P> {
             let bytes = &platform.frame(pfn)[offset..];
             let len = bytes.len().min(buf.len() - done);
             buf[done..done + len].copy_from_slice(&bytes[..len]);
+            self.counters.bytes_copied += len as u64;
             done += len;
         }
         Ok(())
@@ -77,6 +78,7 @@ impl<P: Pmap> Kernel<P> {
             let to = &mut platform.frame_mut(pfn)[offset..];
             let len = to.len().min(bytes.len() - done);
             to[..len].copy_from_slice(&bytes[done..done + len]);
+            self.counters.bytes_copied += len as u64;
             done += len;
         }
         Ok(())

@@ -71,6 +71,8 @@ counters! {
     file_io_errors,
     /// Faults that could not be resolved for want of memory.
     oom_kill,
+    /// Bytes copied from and to programs by system calls.
+    bytes_copied,
     /// Stack growths.
     stack_grow,
 }

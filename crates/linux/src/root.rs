@@ -17,6 +17,7 @@
 //!    never opened.
 
 use crate::errno::Errno;
+use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata};
 use std::collections::VecDeque;
 use std::ffi::OsString;

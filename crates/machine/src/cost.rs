@@ -81,8 +81,8 @@ impl Default for CostModel {
     }
 }
 
-/// The largest value of any cost: high enough for a tape robot, low enough that products with
-/// 64-bit counts saturate nowhere in practice.
+/// The largest value of any cost: high enough for a tape robot, low enough that no sum of a run's
+/// costs reaches the largest number, where sums stop.
 const COST_MAX: u64 = 1_000_000_000_000;
 
 impl CostModel {
@@ -111,13 +111,17 @@ impl CostModel {
 
     /// Cycles in a span of nanoseconds.
     pub const fn cycles(&self, ns: u64) -> u64 {
-        (ns as u128 * self.clock_mhz as u128 / 1000) as u64
+        clamp(ns as u128 * self.clock_mhz as u128 / 1000)
     }
 
     /// Nanoseconds in a span of cycles.
     pub const fn nanoseconds(&self, cycles: u64) -> u64 {
-        (cycles as u128 * 1000 / self.clock_mhz as u128) as u64
+        clamp(cycles as u128 * 1000 / self.clock_mhz as u128)
     }
+}
+
+const fn clamp(value: u128) -> u64 {
+    if value > u64::MAX as u128 { u64::MAX } else { value as u64 }
 }
 
 #[cfg(test)]

@@ -1,15 +1,41 @@
 //! A whole machine: CPU, MMU, kernel, swap device, virtual clock and events.
+//!
+//! [`Machine`] runs one program; [`Memory`] is the only place with a fast path; everything that a
+//! run shows is in its [`report::Report`] and its event stream.
+//!
+//! Architecture invariants:
+//! 1. Nothing depends on the host's time, hash order or environment.
+//! 2. Every counter of a run with the fast path equals that of a run without it.
+//! 3. Virtual time is computed from counts; no one adds to a clock.
 
 #![forbid(unsafe_code)]
 
+mod boot;
+mod build_report;
 pub mod config;
 pub mod cost;
+mod error;
+mod events;
+mod guest_clock;
 mod host_pages;
+mod kernel_events;
+mod listener;
+mod machine;
 mod memory;
+mod platform;
 mod ram;
 pub mod report;
+mod stdio;
+mod swap_file;
 mod time;
 
+pub use config::{Config, Program, SwapConfig};
+pub use cost::CostModel;
+pub use error::MachineError;
+pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
 pub use ram::Ram;
+pub use report::Report;
+pub use stdio::Stdio;
+pub use swap_file::{Injected, SwapFile};
 pub use time::Time;

@@ -44,7 +44,7 @@ impl Ram {
     }
 
     /// The number of bytes.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.bytes.len() as u64
     }
 

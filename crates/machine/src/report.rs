@@ -109,13 +109,13 @@ impl CycleParts {
     /// The sum of all parts.
     pub const fn total(&self) -> u64 {
         self.compute
-            + self.tlb
-            + self.walks
-            + self.faults
-            + self.syscalls
-            + self.reclaim
-            + self.disk
-            + self.idle
+            .saturating_add(self.tlb)
+            .saturating_add(self.walks)
+            .saturating_add(self.faults)
+            .saturating_add(self.syscalls)
+            .saturating_add(self.reclaim)
+            .saturating_add(self.disk)
+            .saturating_add(self.idle)
     }
 }
 

@@ -19,18 +19,29 @@ pub struct SwapFile {
     page: PageSize,
     slots: u64,
     injected: Vec<Injected>,
-    transfers: u64,
+    reads: u64,
+    writes: u64,
 }
 
-/// A fault to be injected.
+/// A fault to be injected into the transfers of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Injected {
-    /// At which transfer, counted from 0.
-    pub at: u64,
-    /// And at how many after it.
-    pub count: u64,
-    /// What happens.
-    pub error: IoError,
+    write: bool,
+    first: u64,
+    count: u64,
+    error: IoError,
+}
+
+impl Injected {
+    /// `count` reads fail, from the read `first` on, the very first being 0.
+    pub const fn read(first: u64, count: u64, error: IoError) -> Self {
+        Self { write: false, first, count, error }
+    }
+
+    /// `count` writes fail, from the write `first` on.
+    pub const fn write(first: u64, count: u64, error: IoError) -> Self {
+        Self { write: true, first, count, error }
+    }
 }
 
 impl SwapFile {
@@ -42,17 +53,35 @@ impl SwapFile {
         let slots = config.bytes() / page.bytes();
         let file = match config {
             SwapConfig::None => None,
-            SwapConfig::Temporary { .. } => Some(
-                tempfile::tempfile().map_err(|e| format!("--swap: no temporary file: {e}"))?,
-            ),
+            SwapConfig::Temporary { .. } => {
+                Some(tempfile::tempfile().map_err(|e| format!("--swap: no temporary file: {e}"))?)
+            }
             SwapConfig::File { path, bytes } => Some(open_named(path, *bytes, page)?),
         };
-        Ok(Self { file, page, slots, injected: Vec::new(), transfers: 0 })
+        Ok(Self { file, page, slots, injected: Vec::new(), reads: 0, writes: 0 })
     }
 
     /// How many slots there are.
     pub const fn slots(&self) -> u64 {
         self.slots
+    }
+
+    /// A device of its own with the same content, in a temporary file.
+    ///
+    /// # Errors
+    /// If the content cannot be copied.
+    pub fn snapshot(&self) -> io::Result<Self> {
+        let file = match &self.file {
+            None => None,
+            Some(file) => {
+                let mut from = file.try_clone()?;
+                from.seek(SeekFrom::Start(0))?;
+                let mut to = tempfile::tempfile()?;
+                io::copy(&mut from, &mut to)?;
+                Some(to)
+            }
+        };
+        Ok(Self { file, injected: self.injected.clone(), ..*self })
     }
 
     /// Makes transfers fail.
@@ -65,7 +94,8 @@ impl SwapFile {
     /// # Errors
     /// If the bytes are not all to be had.
     pub fn read(&mut self, slot: SwapSlot, into: &mut [u8]) -> Result<(), IoError> {
-        self.check_injected()?;
+        self.reads += 1;
+        self.check_injected(false, self.reads - 1)?;
         let file = self.seek(slot)?;
         file.read_exact(into).map_err(|e| io_error(&e))
     }
@@ -75,7 +105,8 @@ impl SwapFile {
     /// # Errors
     /// If the bytes were not all written; the slot's content is undefined then.
     pub fn write(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
-        self.check_injected()?;
+        self.writes += 1;
+        self.check_injected(true, self.writes - 1)?;
         let file = self.seek(slot)?;
         file.write_all(from).map_err(|e| io_error(&e))
     }
@@ -87,11 +118,11 @@ impl SwapFile {
         Ok(file)
     }
 
-    fn check_injected(&mut self) -> Result<(), IoError> {
-        let now = self.transfers;
-        self.transfers += 1;
-        let hit = self.injected.iter().find(|fault| now >= fault.at && now - fault.at < fault.count);
-        hit.map_or(Ok(()), |fault| Err(fault.error))
+    fn check_injected(&self, write: bool, now: u64) -> Result<(), IoError> {
+        let due = |fault: &&Injected| {
+            fault.write == write && now >= fault.first && now - fault.first < fault.count
+        };
+        self.injected.iter().find(due).map_or(Ok(()), |fault| Err(fault.error))
     }
 }
 
@@ -128,7 +159,8 @@ fn open_named(path: &Path, bytes: u64, page: PageSize) -> Result<File, String> {
     Ok(file)
 }
 
-fn io_error(error: &io::Error) -> IoError {
+/// A host error as the kernel knows it.
+pub(crate) fn io_error(error: &io::Error) -> IoError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             IoError::NoSpace

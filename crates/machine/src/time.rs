@@ -1,6 +1,11 @@
 //! Virtual time: a pure function of what was counted.
 
+use pagewalk_kernel::Vmstat;
+use pagewalk_mmu::PageSize;
+
 use crate::cost::CostModel;
+use crate::listener::Traffic;
+use crate::machine::Tally;
 use crate::memory::Memory;
 use crate::report::CycleParts;
 
@@ -26,10 +31,12 @@ impl Time {
         let counters = memory.mmu().counters();
         let unseen = memory.unseen_walks(references) * memory.reads_per_walk();
         CycleParts {
-            compute: retired * self.cost.instruction,
-            tlb: counters.l2_hits.total() * self.cost.tlb_l2_hit,
-            walks: (counters.walk_reads + unseen) * self.cost.walk_read
-                + counters.walk_writes * self.cost.walk_write,
+            compute: sum([(retired, self.cost.instruction)]),
+            tlb: sum([(counters.l2_hits.total(), self.cost.tlb_l2_hit)]),
+            walks: sum([
+                (counters.walk_reads + unseen, self.cost.walk_read),
+                (counters.walk_writes, self.cost.walk_write),
+            ]),
             ..self.outside
         }
     }
@@ -38,4 +45,54 @@ impl Time {
     pub fn cycles(&self, retired: u64, references: u64, memory: &Memory) -> u64 {
         self.parts(retired, references, memory).total()
     }
+}
+
+/// The cycles that passed outside the program, from what the kernel and the machine have counted.
+pub(crate) fn outside(
+    cost: &CostModel,
+    kernel: &Vmstat,
+    tally: &Tally,
+    traffic: &Traffic,
+    page: PageSize,
+) -> CycleParts {
+    let transfer_ns = |latency_ns: u64, kilobyte_ns: u64| {
+        latency_ns.saturating_add(page.bytes().saturating_mul(kilobyte_ns) / 1000)
+    };
+    let disk_ns = sum([
+        (
+            traffic.swap_reads + traffic.swap_writes,
+            transfer_ns(cost.swap_latency_ns, cost.swap_kilobyte_ns),
+        ),
+        (
+            traffic.file_reads + traffic.file_writes,
+            transfer_ns(cost.file_latency_ns, cost.file_kilobyte_ns),
+        ),
+    ]);
+    CycleParts {
+        compute: 0,
+        tlb: 0,
+        walks: 0,
+        faults: sum([
+            (tally.traps, cost.trap),
+            (kernel.pgfault, cost.fault),
+            (traffic.frames_zeroed, cost.zero_frame),
+            (traffic.frames_copied, cost.copy_frame),
+        ]),
+        syscalls: sum([
+            (tally.syscalls_total, cost.syscall),
+            (kernel.bytes_copied / 1000, cost.copy_kilobyte),
+        ]),
+        reclaim: sum([
+            (kernel.pgscan_kswapd + kernel.pgscan_direct, cost.scan_page),
+            (traffic.flushes, cost.flush),
+        ]),
+        disk: cost.cycles(disk_ns),
+        idle: tally.slept,
+    }
+}
+
+/// The sum of counts times costs. It stops at the largest number: a model in which a reference
+/// takes years is absurd, but no reason to fail.
+fn sum<const N: usize>(items: [(u64, u64); N]) -> u64 {
+    items.iter().fold(0, |sum, &(count, cost)| sum.saturating_add(count.saturating_mul(cost)))
 }

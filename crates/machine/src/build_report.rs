@@ -1,0 +1,226 @@
+//! Fills a [`Report`] from a machine.
+
+use std::collections::BTreeMap;
+
+use pagewalk_mmu::KindCounts;
+use pagewalk_mmu::radix::Radix;
+use pagewalk_mmu::tlb::L1Config;
+
+use crate::machine::{End, Machine};
+use crate::report::{
+    ExitReport, FaultReport, FileReport, MachineReport, MemoryReport, References, Report,
+    SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
+};
+
+/// What a shell adds to the number of a signal that killed a program.
+const SIGNALLED: i32 = 128;
+
+impl Machine {
+    /// What the run did so far.
+    pub fn report(&self) -> Report {
+        let cycle_parts = self.cycle_parts();
+        let cycles = cycle_parts.total();
+        Report {
+            schema_version: SCHEMA_VERSION,
+            command: self.command.clone(),
+            machine: self.machine_report(),
+            exit: self.exit_report(),
+            instructions: self.hart.retired,
+            cycles,
+            time_ns: self.config.cost.nanoseconds(cycles),
+            cycle_parts,
+            references: self.references(),
+            tlb: self.tlb_report(),
+            walks: self.walk_report(),
+            faults: self.fault_report(),
+            memory: self.memory_report(),
+            swap: self.swap_report(),
+            files: self.file_report(),
+            syscalls: self.syscall_report(),
+            counters: self.counters(),
+        }
+    }
+
+    fn machine_report(&self) -> MachineReport {
+        let geometry = self.config.format.geometry();
+        MachineReport {
+            mmu: self.config.format.name().to_owned(),
+            page_bytes: geometry.base_page().bytes(),
+            levels: geometry.levels.len() as u8,
+            ram_bytes: self.memory.ram.bytes(),
+            swap_bytes: self.swap.slots() * geometry.base_page().bytes(),
+            tlb: self.config.tlb.as_ref().map_or("none".to_owned(), ToString::to_string),
+            policy: self.config.policy.name().to_owned(),
+            seed: self.config.seed,
+            slow: self.config.slow,
+        }
+    }
+
+    fn exit_report(&self) -> ExitReport {
+        match &self.end {
+            None => ExitReport { code: 0, signal: None, reason: Some("still running".to_owned()) },
+            Some(End::Exited(status)) => {
+                ExitReport { code: status & 0xff, signal: None, reason: None }
+            }
+            Some(End::Killed { signal, reason }) => ExitReport {
+                code: SIGNALLED + i32::from(signal.number()),
+                signal: Some(signal.name().to_owned()),
+                reason: Some(reason.clone()),
+            },
+            Some(End::Stopped { reason }) => ExitReport {
+                // As of a program that SIGINT killed: a stopped run is no success.
+                code: SIGNALLED + 2,
+                signal: None,
+                reason: Some(reason.clone()),
+            },
+        }
+    }
+
+    fn tlb_report(&self) -> TlbReport {
+        let counters = self.memory.mmu().counters();
+        let references = self.references();
+        let data = references.loads + references.stores;
+        let level = |lookups: u64, misses: u64| {
+            Some(TlbLevel {
+                lookups,
+                hits: lookups - misses,
+                misses,
+                miss_ratio: ratio(misses, lookups),
+            })
+        };
+        let misses = &counters.l1_misses;
+        let config = self.config.tlb.as_ref();
+        let split = config.is_some_and(|tlb| matches!(tlb.l1, L1Config::Split { .. }));
+        let unified = config.is_some() && !split;
+        let has_l2 = config.is_some_and(|tlb| tlb.l2.is_some());
+        let total = total(&references);
+        let walk_references = self.walk_reads() + counters.walk_writes;
+        TlbReport {
+            l1i: split.then(|| level(references.fetches, misses.fetches)).flatten(),
+            l1d: split.then(|| level(data, misses.data())).flatten(),
+            l1: unified.then(|| level(total, misses.total())).flatten(),
+            l2: has_l2.then(|| level(misses.total(), counters.l2_misses.total())).flatten(),
+            flushes: counters.flushes_all
+                + counters.flushes_non_global
+                + counters.flushes_asid
+                + counters.flushes_page,
+            entries_flushed: counters.entries_flushed,
+            references_per_access: 1.0 + ratio(walk_references, total),
+        }
+    }
+
+    fn walk_report(&self) -> WalkReport {
+        let counters = self.memory.mmu().counters();
+        WalkReport {
+            walks: counters.walks.total() + self.unseen_walks(),
+            reads: self.walk_reads(),
+            writes: counters.walk_writes,
+            rewalks: counters.rewalks,
+        }
+    }
+
+    /// Walks that the fast path stands for, on a machine without a TLB.
+    fn unseen_walks(&self) -> u64 {
+        self.memory.unseen_walks(total(&self.references()))
+    }
+
+    fn walk_reads(&self) -> u64 {
+        let seen = self.memory.mmu().counters().walk_reads;
+        seen + self.unseen_walks() * self.memory.reads_per_walk()
+    }
+
+    fn fault_report(&self) -> FaultReport {
+        let counters = self.kernel.counters();
+        let by_cause = &self.listener.traffic.faults;
+        let by_cause = by_cause.iter().map(|(&cause, &count)| (cause.to_owned(), count)).collect();
+        FaultReport {
+            minor: counters.pgfault - counters.pgmajfault,
+            major: counters.pgmajfault,
+            by_cause,
+        }
+    }
+
+    fn memory_report(&self) -> MemoryReport {
+        let frames = self.kernel.frames();
+        let residency = self.kernel.residency(self.space);
+        MemoryReport {
+            frames: frames.total,
+            peak_used: frames.peak_used,
+            peak_resident: residency.peak_rss,
+            anon: residency.rss_anon,
+            file: residency.rss_file,
+            page_cache: frames.file,
+            page_tables: residency.page_tables,
+            peak_page_tables: self.tally.peak_page_tables,
+            free: frames.free,
+        }
+    }
+
+    fn swap_report(&self) -> SwapReport {
+        let counters = self.kernel.counters();
+        SwapReport {
+            slots: self.swap.slots(),
+            used: self.kernel.swap().used(),
+            peak_used: self.tally.peak_swap,
+            pages_in: counters.pswpin,
+            pages_out: counters.pswpout,
+            errors: counters.swap_io_errors,
+        }
+    }
+
+    fn file_report(&self) -> FileReport {
+        let counters = self.kernel.counters();
+        FileReport {
+            pages_in: self.listener.traffic.file_reads,
+            pages_out: self.listener.traffic.file_writes,
+            errors: counters.file_io_errors,
+        }
+    }
+
+    fn syscall_report(&self) -> BTreeMap<String, u64> {
+        let mut calls = BTreeMap::new();
+        for (&number, &count) in &self.tally.syscalls {
+            let name = pagewalk_linux::syscall_name(number);
+            let name = name.map_or_else(|| format!("unknown_{number}"), str::to_owned);
+            *calls.entry(name).or_default() += count;
+        }
+        calls
+    }
+
+    /// Counters by the names of `/proc/vmstat` and of perf.
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let mmu = self.memory.mmu().counters();
+        let references = self.references();
+        let mut counters: BTreeMap<String, u64> =
+            self.kernel.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let walks: &KindCounts = &mmu.walks;
+        counters.extend(
+            [
+                ("instructions", self.hart.retired),
+                ("iTLB-loads", references.fetches),
+                ("iTLB-load-misses", walks.fetches),
+                ("dTLB-loads", references.loads),
+                ("dTLB-load-misses", walks.loads),
+                ("dTLB-stores", references.stores),
+                ("dTLB-store-misses", walks.stores),
+                ("page-faults", self.kernel.counters().pgfault),
+                (
+                    "minor-faults",
+                    self.kernel.counters().pgfault - self.kernel.counters().pgmajfault,
+                ),
+                ("major-faults", self.kernel.counters().pgmajfault),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        counters
+    }
+}
+
+fn total(references: &References) -> u64 {
+    references.fetches + references.loads + references.stores
+}
+
+/// A ratio; 0 of nothing.
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

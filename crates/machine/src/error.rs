@@ -1,0 +1,33 @@
+//! Why a machine cannot be built.
+
+use thiserror::Error;
+
+/// Why a machine cannot be built; one line that says what would work.
+#[derive(Debug, Error)]
+pub enum MachineError {
+    /// RAM is too small or too large.
+    #[error("--ram: {0}")]
+    Ram(String),
+    /// The swap device cannot be used. The text names the option.
+    #[error("{0}")]
+    Swap(String),
+    /// The guest's root directory cannot be opened.
+    #[error("--root {path}: {source}")]
+    Root {
+        /// The directory.
+        path: String,
+        /// The host's reason.
+        source: std::io::Error,
+    },
+    /// The program's file cannot be opened.
+    #[error("{path}: {source}")]
+    Program {
+        /// The file.
+        path: String,
+        /// The host's reason.
+        source: std::io::Error,
+    },
+    /// The program cannot be loaded.
+    #[error(transparent)]
+    Load(#[from] pagewalk_linux::LoadError),
+}

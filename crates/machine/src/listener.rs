@@ -1,0 +1,111 @@
+//! What hears of everything that happens, and knows when it happened.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use pagewalk_kernel::Event;
+use pagewalk_linux::Regs;
+use serde_json::{Map, Value, json};
+
+use crate::events::EventSink;
+use crate::kernel_events::cause_name;
+
+/// What the kernel had done for it by the machine: the basis of its share of virtual time.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// Frames filled with zeroes.
+    pub frames_zeroed: u64,
+    /// Frames copied.
+    pub frames_copied: u64,
+    /// Pages read from files, also in vain.
+    pub file_reads: u64,
+    /// Pages written to files, also in vain.
+    pub file_writes: u64,
+    /// Pages read from swap, also in vain.
+    pub swap_reads: u64,
+    /// Pages written to swap, also in vain.
+    pub swap_writes: u64,
+    /// Invalidations of translations.
+    pub flushes: u64,
+    /// Faults resolved, by cause.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// The listener: counts, and passes events on with the time.
+#[derive(Debug, Default)]
+pub struct Listener {
+    /// What it counted.
+    pub traffic: Traffic,
+    sink: Option<EventSink>,
+    instruction: u64,
+    cycle: u64,
+}
+
+impl Listener {
+    /// Sends events to `out` from now on.
+    pub fn send_to(&mut self, out: Box<dyn Write + Send>) {
+        self.sink = Some(EventSink::new(out));
+    }
+
+    /// A listener for a copied machine: the same counts, nobody to tell.
+    pub fn snapshot(&self) -> Self {
+        Self { traffic: self.traffic.clone(), ..Self::default() }
+    }
+
+    /// Flushes the stream.
+    ///
+    /// # Errors
+    /// The stream's first error.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.sink.as_mut().map_or(Ok(()), EventSink::finish)
+    }
+
+    /// It is now this many instructions and cycles after the start.
+    pub fn set_now(&mut self, instruction: u64, cycle: u64) {
+        self.instruction = instruction;
+        self.cycle = cycle;
+    }
+
+    /// The kernel did something.
+    pub fn kernel_event(&mut self, event: &Event<'_>) {
+        if let Event::Fault { cause, .. } = event {
+            *self.traffic.faults.entry(cause_name(*cause)).or_default() += 1;
+        }
+        if self.sink.is_some() {
+            let (name, fields) = crate::kernel_events::fields(event);
+            self.write(name, fields);
+        }
+    }
+
+    /// The program makes a system call.
+    pub fn syscall(&mut self, number: u64, regs: &Regs) {
+        if self.sink.is_some() {
+            let fields = object(json!({
+                "number": number,
+                "name": pagewalk_linux::syscall_name(number),
+                "pc": hex(regs.pc),
+                "args": regs.arguments().map(hex),
+            }));
+            self.write("syscall", fields);
+        }
+    }
+
+    fn write(&mut self, name: &str, fields: Map<String, Value>) {
+        if let Some(sink) = &mut self.sink {
+            sink.write(self.instruction, self.cycle, name, fields);
+        }
+    }
+}
+
+/// A number as events show addresses: JSON has no 64-bit integers that all readers keep.
+pub(crate) fn hex(value: u64) -> String {
+    format!("{value:#x}")
+}
+
+/// The fields of a JSON object.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

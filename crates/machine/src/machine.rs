@@ -1,0 +1,430 @@
+//! The machine: everything put together, and the loop that runs it.
+//!
+//! ```text
+//!   run the hart ──► Stop::Fault ──► Kernel::fault ──► resolved ──► run again
+//!        ▲                                └─► refused ─► signal ──┐
+//!        │      ──► Stop::Ecall ──► Process::syscall ─────────────┤
+//!        │      ──► Illegal, Ebreak, Misaligned ─► signal ────────┤
+//!        └──── page daemon, virtual time ◄────────────────────────┘
+//! ```
+//!
+//! One machine is one run: the same configuration, program and input give the same report and the
+//! same events, byte for byte.
+
+use std::io;
+use std::ops::ControlFlow;
+
+use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
+use pagewalk_kernel::{FaultResult, Kernel, RadixPmap, Shortage, Signal as Refusal, SpaceId};
+use pagewalk_linux::{Host, KernelMemory, Outcome, Process, Regs, Signal, SyncSignal};
+use pagewalk_mmu::VirtAddr;
+use pagewalk_mmu::radix::Format;
+
+use crate::config::{Config, Program};
+use crate::cost::CostModel;
+use crate::error::MachineError;
+use crate::guest_clock::{GuestClock, SplitMix64};
+use crate::listener::Listener;
+use crate::memory::Memory;
+use crate::platform::MachinePlatform;
+use crate::report::CycleParts;
+use crate::stdio::Stdio;
+use crate::swap_file::SwapFile;
+use crate::time::outside;
+
+/// Instructions between two reports of progress.
+const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
+
+/// The kernel over page tables of any radix format.
+pub(crate) type MachineKernel = Kernel<RadixPmap<Format>>;
+
+/// A machine with a program.
+#[derive(Debug)]
+pub struct Machine {
+    pub(crate) config: Config,
+    pub(crate) command: Vec<String>,
+    pub(crate) hart: Hart,
+    blocks: Blocks,
+    pub(crate) memory: Memory,
+    pub(crate) kernel: MachineKernel,
+    pub(crate) space: SpaceId,
+    process: Process,
+    host: Host,
+    pub(crate) swap: SwapFile,
+    pub(crate) listener: Listener,
+    random: SplitMix64,
+    pub(crate) tally: Tally,
+    pub(crate) end: Option<End>,
+}
+
+/// What the machine itself counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// Exceptions that were no system calls.
+    pub traps: u64,
+    /// System calls, by number.
+    pub syscalls: std::collections::BTreeMap<u64, u64>,
+    /// System calls in all.
+    pub syscalls_total: u64,
+    /// Cycles slept.
+    pub slept: u64,
+    /// The most frames of page tables at once.
+    pub peak_page_tables: u64,
+    /// The most swap slots in use at once.
+    pub peak_swap: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The program exited with this status.
+    Exited(i32),
+    /// A signal killed it.
+    Killed {
+        /// Which.
+        signal: Signal,
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// The instruction budget was used up, or somebody stopped it.
+    Stopped {
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Page faults.
+    pub faults: u64,
+    /// Page faults that waited for a device.
+    pub major_faults: u64,
+}
+
+impl Machine {
+    /// Builds the machine and loads the program.
+    ///
+    /// # Errors
+    /// What cannot be, and what would.
+    pub fn new(config: Config, program: Program, stdio: Stdio) -> Result<Self, MachineError> {
+        crate::boot::boot(config, program, stdio)
+    }
+
+    pub(crate) fn assemble(
+        config: Config,
+        command: Vec<String>,
+        parts: crate::boot::Parts,
+        regs: &Regs,
+    ) -> Self {
+        let random = parts.random;
+        let mut machine = Self {
+            command,
+            hart: Hart::new(),
+            blocks: Blocks::new(),
+            memory: parts.memory,
+            kernel: parts.kernel,
+            space: parts.space,
+            process: parts.process,
+            host: parts.host,
+            swap: parts.swap,
+            listener: parts.listener,
+            random,
+            tally: Tally::default(),
+            end: None,
+            config,
+        };
+        machine.set_regs(regs);
+        machine.settle();
+        machine
+    }
+
+    /// Sends the event stream to `out`.
+    pub fn set_events(&mut self, out: Box<dyn io::Write + Send>) {
+        self.listener.send_to(out);
+    }
+
+    /// Flushes the event stream.
+    ///
+    /// # Errors
+    /// The stream's first error.
+    pub fn finish_events(&mut self) -> io::Result<()> {
+        self.listener.finish()
+    }
+
+    /// Runs to the end, which stays the end: a machine that has ended does nothing more. `progress`
+    /// is asked now and then whether to go on.
+    pub fn run(&mut self, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> End {
+        let budget = self.config.instructions_max.unwrap_or(u64::MAX);
+        loop {
+            if let Some(end) = &self.end {
+                return end.clone();
+            }
+            let limit = self.hart.retired.saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
+            self.run_until(limit);
+            if self.end.is_some() || self.hart.retired < limit {
+                continue;
+            }
+            if limit == budget {
+                let reason = format!("stopped after {budget} instructions, as asked");
+                self.end = Some(End::Stopped { reason });
+            } else if progress(self.progress()).is_break() {
+                self.end = Some(End::Stopped { reason: "interrupted".to_owned() });
+            }
+        }
+    }
+
+    /// Runs until `limit` instructions have been retired in all, or the program ends.
+    pub fn run_until(&mut self, limit: u64) {
+        while self.end.is_none() && self.hart.retired < limit {
+            let stop = if self.config.slow {
+                run_plain(&mut self.hart, &mut self.memory, limit)
+            } else {
+                run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
+            };
+            if stop != Stop::Budget {
+                self.serve(stop);
+            }
+        }
+    }
+
+    /// The end, once there is one.
+    pub const fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Instructions retired so far.
+    pub const fn instructions(&self) -> u64 {
+        self.hart.retired
+    }
+
+    /// Checks the whole system: frames, mappings, slots, queues, and that no TLB holds a stale
+    /// translation.
+    ///
+    /// # Errors
+    /// What does not hold, by frame, address or slot.
+    pub fn audit(&mut self) -> Result<(), String> {
+        let platform = MachinePlatform {
+            memory: &mut self.memory,
+            swap: &mut self.swap,
+            files: &self.host.files,
+            listener: &mut self.listener,
+        };
+        self.kernel.audit(&platform).map_err(|error| error.to_string())
+    }
+
+    /// A copy of the machine as it is now, with a swap device of its own. The streams are shared.
+    ///
+    /// # Errors
+    /// If the swap device cannot be copied.
+    pub fn snapshot(&self) -> io::Result<Self> {
+        Ok(Self {
+            config: self.config.clone(),
+            command: self.command.clone(),
+            hart: self.hart.clone(),
+            blocks: self.blocks.clone(),
+            memory: self.memory.clone(),
+            kernel: self.kernel.clone(),
+            space: self.space,
+            process: self.process.clone(),
+            host: self.host.snapshot(),
+            swap: self.swap.snapshot()?,
+            listener: self.listener.snapshot(),
+            random: self.random.clone(),
+            tally: self.tally.clone(),
+            end: self.end.clone(),
+        })
+    }
+
+    /// The swap device, to inject faults into.
+    pub fn swap_mut(&mut self) -> &mut SwapFile {
+        &mut self.swap
+    }
+
+    /// References that the program made, by kind.
+    pub(crate) fn references(&self) -> crate::report::References {
+        crate::report::References {
+            fetches: self.hart.fetches,
+            loads: self.hart.loads + self.memory.extra.loads,
+            stores: self.hart.stores + self.memory.extra.stores,
+        }
+    }
+
+    /// Virtual time passed, by where it went.
+    pub(crate) fn cycle_parts(&self) -> CycleParts {
+        let references = self.references();
+        let total = references.fetches + references.loads + references.stores;
+        self.memory.time.parts(self.hart.retired, total, &self.memory)
+    }
+
+    fn progress(&self) -> Progress {
+        let counters = self.kernel.counters();
+        Progress {
+            instructions: self.hart.retired,
+            faults: counters.pgfault,
+            major_faults: counters.pgmajfault,
+        }
+    }
+
+    /// Does what the hart stopped for.
+    fn serve(&mut self, stop: Stop) {
+        self.listener.set_now(self.hart.retired, self.cycle_parts().total());
+        let outcome = match stop {
+            Stop::Budget => Outcome::Continue,
+            Stop::Ecall => self.syscall(),
+            Stop::Fault(fault) => self.fault(fault),
+            Stop::Ebreak => self.signal(Signal::SIGTRAP, TRAP_BRKPT, self.hart.pc),
+            Stop::Illegal => self.signal(Signal::SIGILL, ILL_ILLOPC, self.hart.pc),
+            Stop::Misaligned(fault) => self.signal(Signal::SIGBUS, BUS_ADRALN, fault.va),
+        };
+        self.end = match outcome {
+            Outcome::Continue => None,
+            Outcome::Exit(status) => Some(End::Exited(status)),
+            Outcome::Killed { signal, reason } => Some(End::Killed { signal, reason }),
+        };
+        self.lend(|kernel, platform| kernel.daemon(platform));
+        self.settle();
+    }
+
+    fn fault(&mut self, fault: MemFault) -> Outcome {
+        self.tally.traps += 1;
+        let kind = match fault.kind {
+            AccessKind::Fetch => pagewalk_mmu::AccessKind::Execute,
+            AccessKind::Load => pagewalk_mmu::AccessKind::Read,
+            AccessKind::Store => pagewalk_mmu::AccessKind::Write,
+        };
+        let space = self.space;
+        let va = VirtAddr(fault.va);
+        match self.lend(|kernel, platform| kernel.fault(platform, space, va, kind)) {
+            FaultResult::Resolved { .. } => Outcome::Continue,
+            FaultResult::Signal { signal: refusal, addr } => {
+                let signal = match refusal {
+                    Refusal::Segv(_) => Signal::SIGSEGV,
+                    Refusal::Bus => Signal::SIGBUS,
+                };
+                self.deliver(SyncSignal { signal, code: refusal.si_code(), addr: addr.0 })
+            }
+            FaultResult::OutOfMemory(shortage) => self.out_of_memory(shortage),
+        }
+    }
+
+    fn out_of_memory(&self, shortage: Shortage) -> Outcome {
+        let frames = self.kernel.frames();
+        let swap = self.kernel.swap();
+        let reason = format!(
+            "out of memory: {shortage} ({} of {} frames and {} of {} swap slots in use)",
+            frames.total - frames.free,
+            frames.total,
+            swap.used(),
+            swap.total(),
+        );
+        Outcome::Killed { signal: Signal::SIGKILL, reason }
+    }
+
+    fn signal(&mut self, signal: Signal, code: i32, addr: u64) -> Outcome {
+        self.tally.traps += 1;
+        self.deliver(SyncSignal { signal, code, addr })
+    }
+
+    fn deliver(&mut self, signal: SyncSignal) -> Outcome {
+        let mut regs = self.regs();
+        let mut platform = MachinePlatform {
+            memory: &mut self.memory,
+            swap: &mut self.swap,
+            files: &self.host.files,
+            listener: &mut self.listener,
+        };
+        let mut memory = KernelMemory::new(&mut self.kernel, &mut platform, self.space);
+        let outcome = self.process.deliver_fault_signal(&mut memory, &mut regs, signal);
+        self.set_regs(&regs);
+        outcome
+    }
+
+    fn syscall(&mut self) -> Outcome {
+        let mut regs = self.regs();
+        // The hart is behind the `ecall`, the ABI begins at it.
+        regs.pc = regs.pc.wrapping_sub(ECALL_BYTES);
+        let number = regs.x[A7];
+        *self.tally.syscalls.entry(number).or_default() += 1;
+        self.tally.syscalls_total += 1;
+        self.listener.syscall(number, &regs);
+        let cost: CostModel = self.memory.time.cost;
+        let mut clock = GuestClock {
+            cycles: self.cycle_parts().total(),
+            slept: 0,
+            cost: &cost,
+            random: &mut self.random,
+        };
+        let files = self.host.files.clone();
+        let mut platform = MachinePlatform {
+            memory: &mut self.memory,
+            swap: &mut self.swap,
+            files: &files,
+            listener: &mut self.listener,
+        };
+        let mut memory = KernelMemory::new(&mut self.kernel, &mut platform, self.space);
+        let outcome = self.process.syscall(&mut memory, &mut self.host, &mut clock, &mut regs);
+        self.tally.slept = self.tally.slept.saturating_add(clock.slept);
+        self.set_regs(&regs);
+        outcome
+    }
+
+    /// Lends the kernel what is below it.
+    fn lend<R>(
+        &mut self,
+        call: impl FnOnce(&mut MachineKernel, &mut MachinePlatform<'_>) -> R,
+    ) -> R {
+        let mut platform = MachinePlatform {
+            memory: &mut self.memory,
+            swap: &mut self.swap,
+            files: &self.host.files,
+            listener: &mut self.listener,
+        };
+        call(&mut self.kernel, &mut platform)
+    }
+
+    /// Brings virtual time up to what the kernel has counted.
+    fn settle(&mut self) {
+        let tables = self.kernel.frames().page_table;
+        self.tally.peak_page_tables = self.tally.peak_page_tables.max(tables);
+        self.tally.peak_swap = self.tally.peak_swap.max(self.kernel.swap().used());
+        self.memory.time.outside = outside(
+            &self.memory.time.cost,
+            self.kernel.counters(),
+            &self.tally,
+            &self.listener.traffic,
+            self.memory.ram.page(),
+        );
+    }
+
+    fn regs(&self) -> Regs {
+        Regs {
+            x: std::array::from_fn(|n| self.hart.x(n)),
+            f: std::array::from_fn(|n| self.hart.f(n)),
+            fcsr: self.hart.fcsr(),
+            pc: self.hart.pc,
+        }
+    }
+
+    fn set_regs(&mut self, regs: &Regs) {
+        for n in 0..32 {
+            self.hart.set_x(n, regs.x[n]);
+            self.hart.set_f(n, regs.f[n]);
+        }
+        self.hart.set_fcsr(regs.fcsr);
+        self.hart.pc = regs.pc;
+    }
+}
+
+/// Bytes of an `ecall`.
+const ECALL_BYTES: u64 = 4;
+
+/// The register that holds a system call's number.
+const A7: usize = 17;
+
+// si_code values (Linux: include/uapi/asm-generic/siginfo.h).
+const ILL_ILLOPC: i32 = 1;
+const BUS_ADRALN: i32 = 1;
+const TRAP_BRKPT: i32 = 1;

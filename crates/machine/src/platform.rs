@@ -1,0 +1,138 @@
+//! The machine as the kernel sees it: memory, TLB, files, the swap device, and the listener.
+
+use pagewalk_kernel::{CachedTranslation, Event, FileId, Flush, IoError, Platform, SwapSlot};
+use pagewalk_linux::Files;
+use pagewalk_mmu::{Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory};
+
+use crate::listener::Listener;
+use crate::memory::Memory;
+use crate::swap_file::{SwapFile, io_error};
+
+/// Everything below the kernel, lent to it for one call.
+#[derive(Debug)]
+pub struct MachinePlatform<'a> {
+    /// RAM and MMU.
+    pub memory: &'a mut Memory,
+    /// The swap device.
+    pub swap: &'a mut SwapFile,
+    /// The host files that the guest has open.
+    pub files: &'a Files,
+    /// Who hears of events.
+    pub listener: &'a mut Listener,
+}
+
+impl TableMemory for MachinePlatform<'_> {
+    #[inline]
+    fn read_entry(&self, at: PhysAddr, width: EntryWidth) -> Result<u64, OutOfMemory> {
+        self.memory.ram.read_entry(at, width)
+    }
+
+    #[inline]
+    fn write_entry(
+        &mut self,
+        at: PhysAddr,
+        width: EntryWidth,
+        value: u64,
+    ) -> Result<(), OutOfMemory> {
+        self.memory.ram.write_entry(at, width, value)
+    }
+}
+
+impl Platform for MachinePlatform<'_> {
+    fn frame(&self, pfn: Pfn) -> &[u8] {
+        self.memory.ram.frame(pfn)
+    }
+
+    fn frame_mut(&mut self, pfn: Pfn) -> &mut [u8] {
+        self.memory.ram.frame_mut(pfn)
+    }
+
+    fn copy_frame(&mut self, from: Pfn, to: Pfn) {
+        self.listener.traffic.frames_copied += 1;
+        self.memory.ram.copy_frame(from, to);
+    }
+
+    fn zero_frame(&mut self, pfn: Pfn) {
+        self.listener.traffic.frames_zeroed += 1;
+        self.memory.ram.frame_mut(pfn).fill(0);
+    }
+
+    fn flush(&mut self, what: Flush) {
+        self.listener.traffic.flushes += 1;
+        match what {
+            Flush::Page { asid, va } => self.memory.flush_page(asid, va),
+            Flush::Space { asid } => self.memory.flush_asid(asid),
+            Flush::All => self.memory.flush_all(),
+        }
+    }
+
+    fn load_root(&mut self, asid: Asid, table: PhysAddr) {
+        // The kernel makes its tables by the format's own rules: a root that the format refuses
+        // is a defect of one of the two.
+        self.memory.load_root(asid, table).expect("the kernel's root is well formed");
+    }
+
+    fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError> {
+        self.listener.traffic.file_reads += 1;
+        let frame = self.memory.ram.frame_mut(into);
+        let mut done = 0;
+        while done < frame.len() {
+            let rest = &mut frame[done..];
+            match self.files.read_at(file, offset + done as u64, rest) {
+                Ok(0) => break,
+                Ok(bytes) => done += bytes,
+                Err(error) => return Err(io_error(&error)),
+            }
+        }
+        frame[done..].fill(0);
+        Ok(done)
+    }
+
+    fn file_write(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        from: Pfn,
+        len: usize,
+    ) -> Result<(), IoError> {
+        self.listener.traffic.file_writes += 1;
+        let end = self.files.len(file).map_err(|e| io_error(&e))?;
+        let len = len.min(end.saturating_sub(offset) as usize);
+        let bytes = &self.memory.ram.frame(from)[..len];
+        let mut done = 0;
+        while done < len {
+            match self.files.write_at(file, offset + done as u64, &bytes[done..]) {
+                Ok(0) => return Err(IoError::Short),
+                Ok(written) => done += written,
+                Err(error) => return Err(io_error(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {
+        self.listener.traffic.swap_reads += 1;
+        self.swap.read(slot, self.memory.ram.frame_mut(into))
+    }
+
+    fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
+        self.listener.traffic.swap_writes += 1;
+        self.swap.write(slot, self.memory.ram.frame(from))
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        self.listener.kernel_event(&event);
+    }
+
+    fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
+        let base = self.memory.ram.page();
+        for (_, entry) in self.memory.mmu().tlb().into_iter().flat_map(|tlb| tlb.entries()) {
+            visit(CachedTranslation {
+                asid: entry.asid,
+                va: entry.vpn.base(base),
+                pfn: entry.pfn,
+                writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
+            });
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Machines for tests.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use pagewalk_machine::{Config, CostModel, Machine, Program, Stdio, SwapConfig};
+use pagewalk_mmu::radix::Format;
+use pagewalk_mmu::tlb::TlbConfig;
+use pagewalk_replacement::PolicyKind;
+
+/// All radix formats.
+pub const FORMATS: &[&str] = Format::NAMES;
+
+/// A program of `programs/bin` that ends soon, and its arguments. `/in` is [`input`]'s file.
+pub const PROGRAMS: &[&[&str]] = &[
+    &["hello", "a", "b"],
+    &["extsort", "/in", "/out"],
+    &["wordfreq", "/words", "5"],
+    &["matmul", "40"],
+    &["matmul-naive", "40"],
+    &["hashjoin", "2000"],
+    &["randaccess", "1", "20000"],
+    &["recurse", "1500"],
+    &["sieve", "100000"],
+    &["sha256", "/words"],
+    &["nbody", "300"],
+    &["nullderef"],
+    &["rotext"],
+    &["sigsegv"],
+    &["protect"],
+    &["selfmodify"],
+];
+
+/// A machine of this format with 16 MiB of swap.
+pub fn config(format: &str, ram_bytes: u64) -> Config {
+    Config {
+        format: Format::by_name(format).expect("a known format"),
+        tlb: Some(TlbConfig::default()),
+        ram_bytes,
+        swap: SwapConfig::Temporary { bytes: 16 << 20 },
+        policy: PolicyKind::Clock,
+        cost: CostModel::default(),
+        seed: 1,
+        slow: false,
+        instructions_max: None,
+    }
+}
+
+/// A directory with the programs' input files.
+pub fn input() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut state = 1u64;
+    let records: Vec<u8> = (0..16 * 1024)
+        .flat_map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.to_le_bytes()
+        })
+        .collect();
+    std::fs::write(dir.path().join("in"), records).expect("an input file");
+    let words = "the page that is not there is the page that faults\n".repeat(300);
+    std::fs::write(dir.path().join("words"), words).expect("an input file");
+    dir
+}
+
+/// The program's file.
+pub fn program(args: &[&str], root: &Path) -> Program {
+    let name = args[0];
+    let path: PathBuf =
+        [env!("CARGO_MANIFEST_DIR"), "..", "..", "programs", "bin", name].iter().collect();
+    Program {
+        path,
+        args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        env: Vec::new(),
+        root: Some(root.to_owned()),
+    }
+}
+
+/// A stream that can be read when the machine is done.
+#[derive(Clone, Default)]
+pub struct Capture(Arc<Mutex<Vec<u8>>>);
+
+impl Capture {
+    /// What was written.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no panic in another thread")).into_owned()
+    }
+}
+
+impl Write for Capture {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no panic in another thread").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A machine, and what its program writes.
+pub fn machine(config: Config, args: &[&str], root: &Path) -> (Machine, Capture) {
+    let capture = Capture::default();
+    let stdio = Stdio {
+        stdout: Box::new(capture.clone()),
+        stderr: Box::new(capture.clone()),
+        ..Stdio::null()
+    };
+    let machine = Machine::new(config, program(args, root), stdio).expect("a machine");
+    (machine, capture)
+}
+
+/// Runs to the end.
+pub fn run(machine: &mut Machine) {
+    machine.run(&mut |_| ControlFlow::Continue(()));
+}

@@ -1,0 +1,81 @@
+//! The fast path gives the same report as the plain path, to the last counter.
+
+mod common;
+
+use common::{FORMATS, PROGRAMS, config, input, machine, run};
+use pagewalk_machine::{Config, Report};
+use pagewalk_mmu::tlb::TlbConfig;
+
+/// Runs a program both ways, audits both machines, and compares reports and output.
+fn compare(config: &Config, args: &[&str]) -> Report {
+    let root = input();
+    let reports = [false, true].map(|slow| {
+        let (mut machine, output) = machine(Config { slow, ..config.clone() }, args, root.path());
+        run(&mut machine);
+        machine.audit().unwrap_or_else(|error| panic!("{args:?}: {error}"));
+        let mut report = machine.report();
+        assert_eq!(report.machine.slow, slow);
+        report.machine.slow = false;
+        (report, output.text())
+    });
+    assert_eq!(reports[0], reports[1], "{args:?} on {}", reports[0].0.machine.mmu);
+    let [(report, _), _] = reports;
+    assert_eq!(report.cycle_parts.total(), report.cycles);
+    report
+}
+
+#[test]
+fn every_program_on_every_format() {
+    for (format, program) in FORMATS.iter().flat_map(|f| PROGRAMS.iter().map(move |p| (f, p))) {
+        compare(&config(format, 1 << 20), program);
+    }
+}
+
+#[test]
+fn under_pressure_with_every_kind_of_tlb() {
+    let tlbs = [
+        "none",
+        "4",
+        "1x8:plru",
+        "l1i=1x2,l1d=2x2:fifo,l2=4x4:random",
+        "l1i=2x2:plru,l1d=1x3,l2=8x2:plru",
+        "64,untagged",
+    ];
+    let programs: [&[&str]; 4] = [
+        &["extsort", "/in", "/out", "16"],
+        &["hashjoin", "1500"],
+        &["selfmodify"],
+        &["recurse", "900"],
+    ];
+    for (tlb, program) in tlbs.iter().flat_map(|t| programs.iter().map(move |p| (t, p))) {
+        for format in ["ia32", "pae", "sv39", "x86-64-la57"] {
+            let tlb = (*tlb != "none").then(|| TlbConfig::parse(tlb).expect("a TLB"));
+            compare(&Config { tlb, ..config(format, 160 << 10) }, program);
+        }
+    }
+}
+
+#[test]
+fn the_same_run_twice_is_the_same() {
+    let root = input();
+    let reports = [(); 2].map(|()| {
+        let args = ["extsort", "/in", "/out"];
+        let (mut machine, _) = machine(config("sv48", 256 << 10), &args, root.path());
+        run(&mut machine);
+        machine.report()
+    });
+    assert_eq!(reports[0], reports[1]);
+}
+
+#[test]
+fn a_snapshot_goes_on_as_the_machine_does() {
+    let root = input();
+    let args = ["hashjoin", "2000"];
+    let (mut machine, _) = machine(config("sv39", 160 << 10), &args, root.path());
+    machine.run_until(100_000);
+    let mut copy = machine.snapshot().expect("a copy of the swap device");
+    run(&mut machine);
+    run(&mut copy);
+    assert!(machine.report().swap.pages_out > 0, "no pressure, no test");
+    assert_eq!(machine.report(), copy.report());
+}
