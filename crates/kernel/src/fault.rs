@@ -163,6 +163,7 @@ impl<P: Pmap> Kernel<P> {
         match self.resolve(platform, space, va, kind) {
             Ok(Resolution { cause, pfn, major }) => {
                 self.counters.pgmajfault += u64::from(major);
+                self.recent.push(pfn);
                 platform.event(Event::Fault { space, va, kind, cause, pfn, major });
                 FaultResult::Resolved { major }
             }

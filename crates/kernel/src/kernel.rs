@@ -120,6 +120,9 @@ impl fmt::Display for KernelError {
 
 impl core::error::Error for KernelError {}
 
+/// The pages that one instruction can touch: two of text and two of data, if both are misaligned.
+const PAGES_PER_INSTRUCTION: u64 = 4;
+
 /// A kernel: all address spaces of a machine, and what backs them.
 #[derive(Clone, Debug)]
 pub struct Kernel<P: Pmap> {
@@ -136,6 +139,34 @@ pub struct Kernel<P: Pmap> {
     pub(crate) policy: Box<dyn Policy>,
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
+    pub(crate) recent: Recent,
+}
+
+/// The frames that the last faults resolved to, which are not evicted: else a page that was
+/// brought in could be gone before the instruction restarts, and two pages of one instruction
+/// could push each other out for ever when everything else cannot go.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recent {
+    /// Oldest first.
+    frames: [Option<Pfn>; PAGES_PER_INSTRUCTION as usize],
+}
+
+impl Recent {
+    pub(crate) fn push(&mut self, pfn: Pfn) {
+        let known = self.frames.iter().position(|&held| held == Some(pfn)).unwrap_or(0);
+        self.frames[known..].rotate_left(1);
+        self.frames[PAGES_PER_INSTRUCTION as usize - 1] = Some(pfn);
+    }
+
+    pub(crate) fn contains(&self, pfn: Pfn) -> bool {
+        self.frames.contains(&Some(pfn))
+    }
+
+    fn remove(&mut self, pfn: Pfn) {
+        for held in self.frames.iter_mut().filter(|held| **held == Some(pfn)) {
+            *held = None;
+        }
+    }
 }
 
 impl<P: Pmap> Kernel<P> {
@@ -170,6 +201,7 @@ impl<P: Pmap> Kernel<P> {
             policy: config.policy.build(frames, config.seed),
             spaces: Vec::new(),
             counters: Vmstat::default(),
+            recent: Recent::default(),
             hardware,
             page,
             config,
@@ -177,12 +209,12 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// The fewest frames in which a program can run: the tables of four separate paths (text and
-    /// data, heap, mappings, stack), the pages that one instruction can touch (two of text, two of
-    /// data, if both are misaligned), and what the next fault takes.
+    /// data, heap, mappings, stack), the pages that one instruction can touch, and what the next
+    /// fault takes.
     pub fn frames_min(hardware: &P::Hardware) -> u64 {
         P::tables_initial(hardware)
             + 4 * P::tables_per_path(hardware)
-            + 4
+            + PAGES_PER_INSTRUCTION
             + Self::fault_frames_max(hardware)
     }
 
@@ -364,6 +396,7 @@ impl<P: Pmap> Kernel<P> {
             Use::File { .. } => self.cache.remove(&self.frames, pfn),
             _ => {}
         }
+        self.recent.remove(pfn);
         self.policy.remove(pfn);
         self.frames.release(pfn);
         self.counters.pgfree += 1;

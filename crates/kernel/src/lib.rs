@@ -19,7 +19,8 @@
 //! 2. What a program may do is in its regions, never read back from page-table entries.
 //! 3. A fault reserves all frames that it can need, page tables included, before it looks at
 //!    anything; from then on it evicts nothing and cannot run out. So no frame that a fault works
-//!    on can be a victim.
+//!    on can be a victim; nor are the frames of the last four faults, so that the instruction that
+//!    faulted finds all of its pages.
 //! 4. No byte of a program is lost by an I/O error: a page whose write failed stays in memory.
 //! 5. No clock, no random numbers, no order that depends on addresses of host memory.
 //!

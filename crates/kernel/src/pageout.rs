@@ -5,7 +5,7 @@
 //!   anon, clean, no slot       unmap ─ flush ─ free                         nothing: it was zeroes
 //!   anon, clean, slot          unmap, PTE := slot ─ flush ─ free            Swapped(slot)
 //!   anon, dirty                slot ─ unmap, PTE := slot ─ flush ─ write    Swapped(slot)
-//!                                └ write failed: map again, slot bad ─────► resident, dirty
+//!                                └ write failed: map again ───────────────► resident, dirty
 //!   file, clean                unmap ─ flush ─ free                         only in its file
 //!   file, dirty                take modified bits ─ flush ─ write ─ …       only in its file
 //!                                └ write failed ──────────────────────────► resident, dirty
@@ -19,19 +19,23 @@
 
 use crate::fault::Fault;
 use crate::{
-    Event, IoError, Kernel, Mapping, Platform, Pmap, Resident, Shortage, Store, SwapSlot, Use,
+    Event, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage, Store,
+    SwapSlot, Use,
 };
-use pagewalk_mmu::{Pfn, VirtAddr};
+use alloc::vec::Vec;
+use pagewalk_mmu::Pfn;
 use pagewalk_replacement::Probe;
 
 /// How many failed evictions end one search for a frame: a device that fails always would
-/// otherwise be asked for every page of memory.
+/// otherwise be asked to take every page of memory.
 const FAILURES_MAX: u32 = 8;
 
 /// Why a victim stays.
 enum Kept {
+    /// There is no slot to write it to (or no victim at all).
     NoSlot,
-    Io,
+    /// The write failed; the slot is still taken.
+    Io(Option<SwapSlot>),
 }
 
 impl<P: Pmap> Kernel<P> {
@@ -99,23 +103,40 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
+    /// Frees one frame. Slots whose write failed turn out bad only if another write succeeds: a
+    /// device that fails always is not made of bad slots.
     fn evict_one(&mut self, platform: &mut impl Platform, daemon: bool) -> Result<(), Shortage> {
-        let mut failures = 0;
-        while let Some(victim) = self.choose(platform, daemon) {
-            match self.evict(platform, victim, daemon) {
-                Ok(()) => {
-                    let c = &mut self.counters;
-                    *(if daemon { &mut c.pgsteal_kswapd } else { &mut c.pgsteal_direct }) += 1;
-                    return Ok(());
-                }
-                Err(Kept::NoSlot) => return Err(self.shortage()),
-                Err(Kept::Io) => failures += 1,
-            }
-            if failures >= FAILURES_MAX {
-                return Err(Shortage::IoErrors);
+        let mut suspects = Vec::new();
+        let result = self.evict_first(platform, daemon, &mut suspects);
+        for slot in suspects {
+            match result {
+                Ok(()) => self.swap.retire(slot),
+                Err(_) => self.swap.free_slot(slot),
             }
         }
-        Err(if failures > 0 { Shortage::IoErrors } else { self.shortage() })
+        let c = &mut self.counters;
+        *(if daemon { &mut c.pgsteal_kswapd } else { &mut c.pgsteal_direct }) +=
+            u64::from(result.is_ok());
+        result
+    }
+
+    /// Evicts the first victim that can be, and collects the slots that failed on the way.
+    fn evict_first(
+        &mut self,
+        platform: &mut impl Platform,
+        daemon: bool,
+        suspects: &mut Vec<SwapSlot>,
+    ) -> Result<(), Shortage> {
+        for failures in 0..FAILURES_MAX {
+            let victim = self.choose(platform, daemon);
+            match victim.map_or(Err(Kept::NoSlot), |v| self.evict(platform, v, daemon)) {
+                Ok(()) => return Ok(()),
+                Err(Kept::NoSlot) if failures == 0 => return Err(self.shortage()),
+                Err(Kept::NoSlot) => break,
+                Err(Kept::Io(slot)) => suspects.extend(slot),
+            }
+        }
+        Err(Shortage::IoErrors)
     }
 
     /// What is short, if there is no victim.
@@ -134,10 +155,13 @@ impl<P: Pmap> Kernel<P> {
 
     /// Asks the policy, with referenced bits taken from the page tables.
     fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
-        let Self { policy, frames, spaces, counters, swap, slots_kept, .. } = self;
+        let Self { policy, frames, spaces, counters, swap, slots_kept, recent, .. } = self;
         let room = swap.free() > 0 || *slots_kept > 0;
         policy.victim(&mut |pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
+            if recent.contains(pfn) {
+                return Probe::Busy;
+            }
             if !room && matches!(frames.used(pfn), Use::Anon { slot: None }) {
                 let modified = frames.reverse(pfn).any(|mapping| {
                     let space = spaces[mapping.space.0 as usize].as_ref();
@@ -178,7 +202,7 @@ impl<P: Pmap> Kernel<P> {
         self.collect_modified(platform, pfn);
         let dirty = self.frames.dirty(pfn);
         if dirty {
-            self.write_back(platform, pfn).map_err(|_told| Kept::Io)?;
+            self.write_back(platform, pfn).map_err(|_told| Kept::Io(None))?;
         }
         self.unmap_everywhere(platform, pfn);
         let store = match self.frames.used(pfn) {
@@ -214,26 +238,51 @@ impl<P: Pmap> Kernel<P> {
         };
         let was = unmapped.flush(platform);
         self.counters.flush_page += 1;
-        if let Some(slot) = slot.filter(|_| dirty) {
-            if let Err(error) = platform.swap_write(slot, pfn) {
-                self.restore(platform, place.va, place.space, was, kept.is_some(), slot, error);
-                return Err(Kept::Io);
-            }
-            self.counters.pswpout += 1;
-            let to = Store::Swap(slot);
-            platform.event(Event::PageOut { pfn, to, bytes: self.page.bytes() });
-        }
-        self.note_unmapped(place, was);
-        if slot.is_some() {
-            self.space_mut(place.space).residency.swapped += 1;
-        }
         if kept.is_some() {
             // The slot is the entry's now.
             self.frames.set_slot(pfn, None);
             self.slots_kept -= 1;
         }
+        if let Some(slot) = slot.filter(|_| dirty) {
+            self.swap_out(platform, place, was, slot)?;
+        }
+        self.note_unmapped(place, was);
+        if slot.is_some() {
+            self.space_mut(place.space).residency.swapped += 1;
+        }
         self.finish_eviction(platform, pfn, dirty, slot.map(Store::Swap), daemon);
         Ok(())
+    }
+
+    /// Writes an unmapped page to its slot. If that fails, the page is mapped again as it was, and
+    /// dirty.
+    fn swap_out(
+        &mut self,
+        platform: &mut impl Platform,
+        place: ReverseMapping,
+        was: Resident,
+        slot: SwapSlot,
+    ) -> Result<(), Kept> {
+        let (pfn, store) = (was.pfn, Store::Swap(slot));
+        let Err(error) = platform.swap_write(slot, pfn) else {
+            self.counters.pswpout += 1;
+            platform.event(Event::PageOut { pfn, to: store, bytes: self.page.bytes() });
+            return Ok(());
+        };
+        self.counters.swap_io_errors += 1;
+        platform.event(Event::IoError { store, pfn, write: true, error });
+        let space = self.spaces[place.space.0 as usize].as_mut().expect("a space in use");
+        let _same = space.pmap.take_slot(platform, &mut self.frames, place.va);
+        space.pmap.enter(platform, &mut self.frames, place.va, was);
+        self.frames.set_dirty(pfn, true);
+        Err(match error {
+            // The device is full: no fault of the slot.
+            IoError::NoSpace => {
+                self.swap.free_slot(slot);
+                Kept::Io(None)
+            }
+            IoError::Io | IoError::Short => Kept::Io(Some(slot)),
+        })
     }
 
     fn finish_eviction(
@@ -247,36 +296,6 @@ impl<P: Pmap> Kernel<P> {
         self.counters.pgdrop_clean += u64::from(!dirty);
         self.free_page(pfn);
         platform.event(Event::Evict { pfn, dirty, store, daemon });
-    }
-
-    /// The write to `slot` failed: the page is mapped again as it was, and dirty. The slot is bad,
-    /// unless the device was merely full.
-    #[expect(clippy::too_many_arguments, reason = "all of what the eviction had in hand")]
-    fn restore(
-        &mut self,
-        platform: &mut impl Platform,
-        va: VirtAddr,
-        id: crate::SpaceId,
-        was: Resident,
-        kept: bool,
-        slot: SwapSlot,
-        error: IoError,
-    ) {
-        let space = self.spaces[id.0 as usize].as_mut().expect("a space in use");
-        let _same = space.pmap.take_slot(platform, &mut self.frames, va);
-        space.pmap.enter(platform, &mut self.frames, va, was);
-        self.frames.set_dirty(was.pfn, true);
-        if kept {
-            self.frames.set_slot(was.pfn, None);
-            self.slots_kept -= 1;
-        }
-        match error {
-            IoError::NoSpace => self.swap.free_slot(slot),
-            IoError::Io | IoError::Short => self.swap.retire(slot),
-        }
-        self.counters.swap_io_errors += 1;
-        let store = Store::Swap(slot);
-        platform.event(Event::IoError { store, pfn: was.pfn, write: true, error });
     }
 
     /// A free slot; if there is none, one that a resident page keeps, which is dirty from then on.

@@ -100,7 +100,10 @@ impl Region {
     /// copy the page first.
     pub fn prot_of(&self, used: Use) -> Prot {
         match used {
-            Use::File { .. } if !self.shared => self.prot - Prot::WRITE,
+            // Who may store may load.
+            Use::File { .. } if !self.shared && self.prot.contains(Prot::WRITE) => {
+                (self.prot - Prot::WRITE) | Prot::READ
+            }
             _ => self.prot,
         }
     }

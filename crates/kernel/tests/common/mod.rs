@@ -1,0 +1,348 @@
+//! A machine that is as plain as can be: RAM, files and swap are vectors, the TLB is a map that
+//! never forgets unless it is flushed, and devices fail when they are told to.
+
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use pagewalk_kernel::{
+    Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush, IoError, Kernel, Layout,
+    MapRequest, Placement, Platform, Prot, RadixPmap, Signal, SpaceId, SwapSlot,
+};
+use pagewalk_mmu::radix::{Format, Radix};
+use pagewalk_mmu::{
+    Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, VirtAddr,
+};
+use std::collections::BTreeMap;
+
+pub const PAGE: u64 = 4096;
+pub const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+pub const LAYOUT: Layout = Layout {
+    user_start: VirtAddr(0x1_0000),
+    user_end: VirtAddr(0x8000_0000),
+    mmap_base: VirtAddr(0x7000_0000),
+    stack_top: VirtAddr(0x7fff_f000),
+    stack_limit: 64 * PAGE,
+};
+
+/// When a device fails: the next `Some(error)` answers the next transfer.
+pub type Faults = Box<dyn FnMut() -> Option<IoError>>;
+
+#[derive(Clone, Copy, Debug)]
+struct Cached {
+    pfn: Pfn,
+    writable: bool,
+    dirty: bool,
+}
+
+pub struct Mock {
+    pub format: Format,
+    pub ram: Vec<u8>,
+    pub files: Vec<Vec<u8>>,
+    pub swap: BTreeMap<u32, Vec<u8>>,
+    pub roots: BTreeMap<Asid, PhysAddr>,
+    pub swap_read_fails: Faults,
+    pub swap_write_fails: Faults,
+    pub file_read_fails: Faults,
+    pub file_write_fails: Faults,
+    pub events: Vec<String>,
+    /// Flushes have no effect.
+    pub deaf: bool,
+    tlb: BTreeMap<(Asid, u64), Cached>,
+}
+
+fn never() -> Faults {
+    Box::new(|| None)
+}
+
+pub fn always(error: IoError) -> Faults {
+    Box::new(move || Some(error))
+}
+
+/// Fails once in `one_in` transfers, in a fixed pattern.
+pub fn sometimes(one_in: u64, mut seed: u64) -> Faults {
+    Box::new(move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let draw = seed >> 33;
+        let errors = [IoError::Io, IoError::Short, IoError::NoSpace];
+        (draw % one_in == 0).then(|| errors[(draw / one_in % 3) as usize])
+    })
+}
+
+impl Mock {
+    pub fn new(format: Format, frames: u64) -> Self {
+        Self {
+            format,
+            ram: vec![0xa5; (frames * PAGE) as usize],
+            files: Vec::new(),
+            swap: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            swap_read_fails: never(),
+            swap_write_fails: never(),
+            file_read_fails: never(),
+            file_write_fails: never(),
+            events: Vec::new(),
+            deaf: false,
+            tlb: BTreeMap::new(),
+        }
+    }
+
+    pub fn heal(&mut self) {
+        self.swap_read_fails = never();
+        self.swap_write_fails = never();
+        self.file_read_fails = never();
+        self.file_write_fails = never();
+    }
+
+    fn bytes(pfn: Pfn) -> std::ops::Range<usize> {
+        (pfn.0 * PAGE) as usize..((pfn.0 + 1) * PAGE) as usize
+    }
+
+    /// One access of a program: the physical address, or `None` if the MMU faults.
+    fn translate(&mut self, asid: Asid, va: VirtAddr, kind: AccessKind) -> Option<PhysAddr> {
+        let key = (asid, va.0 / PAGE);
+        if let Some(&cached) = self.tlb.get(&key) {
+            let store = kind == AccessKind::Write;
+            if !store || (cached.writable && cached.dirty) {
+                return Some(PhysAddr(cached.pfn.0 * PAGE + va.0 % PAGE));
+            }
+            self.tlb.remove(&key);
+        }
+        let format = self.format;
+        let root = format.load_root(self, self.roots[&asid]).expect("a loadable root");
+        let found = format.walk(self, &root, va, Access::user(kind)).ok()?;
+        let writable = found.rights.contains(pagewalk_mmu::Rights::WRITE);
+        self.tlb.insert(key, Cached { pfn: found.pfn, writable, dirty: found.dirty });
+        Some(found.pa)
+    }
+}
+
+impl TableMemory for Mock {
+    fn read_entry(&self, at: PhysAddr, width: EntryWidth) -> Result<u64, OutOfMemory> {
+        let from = at.0 as usize;
+        let bytes = self.ram.get(from..from + width.bytes() as usize).ok_or(OutOfMemory(at))?;
+        let mut raw = [0; 8];
+        raw[..bytes.len()].copy_from_slice(bytes);
+        Ok(u64::from_le_bytes(raw))
+    }
+
+    fn write_entry(
+        &mut self,
+        at: PhysAddr,
+        width: EntryWidth,
+        value: u64,
+    ) -> Result<(), OutOfMemory> {
+        let (from, len) = (at.0 as usize, width.bytes() as usize);
+        let bytes = self.ram.get_mut(from..from + len).ok_or(OutOfMemory(at))?;
+        bytes.copy_from_slice(&value.to_le_bytes()[..len]);
+        Ok(())
+    }
+}
+
+impl Platform for Mock {
+    fn frame(&self, pfn: Pfn) -> &[u8] {
+        &self.ram[Self::bytes(pfn)]
+    }
+
+    fn frame_mut(&mut self, pfn: Pfn) -> &mut [u8] {
+        &mut self.ram[Self::bytes(pfn)]
+    }
+
+    fn copy_frame(&mut self, from: Pfn, to: Pfn) {
+        self.ram.copy_within(Self::bytes(from), Self::bytes(to).start);
+    }
+
+    fn zero_frame(&mut self, pfn: Pfn) {
+        self.frame_mut(pfn).fill(0);
+    }
+
+    fn flush(&mut self, what: Flush) {
+        if self.deaf {
+            return;
+        }
+        self.tlb.retain(|&(asid, page), _| match what {
+            Flush::Page { asid: of, va } => asid != of || page != va.0 / PAGE,
+            Flush::Space { asid: of } => asid != of,
+            Flush::All => false,
+        });
+    }
+
+    fn load_root(&mut self, asid: Asid, table: PhysAddr) {
+        self.roots.insert(asid, table);
+    }
+
+    fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError> {
+        if let Some(error) = (self.file_read_fails)() {
+            self.frame_mut(into).fill(0xee);
+            return Err(error);
+        }
+        let bytes = self.files[file.0 as usize].clone();
+        let from = (offset as usize).min(bytes.len());
+        let len = (bytes.len() - from).min(PAGE as usize);
+        let frame = self.frame_mut(into);
+        frame.fill(0);
+        frame[..len].copy_from_slice(&bytes[from..from + len]);
+        Ok(len)
+    }
+
+    fn file_write(
+        &mut self,
+        file: FileId,
+        offset: u64,
+        from: Pfn,
+        len: usize,
+    ) -> Result<(), IoError> {
+        let data = self.frame(from)[..len].to_vec();
+        let error = (self.file_write_fails)();
+        let written = if error.is_some() { len / 2 } else { len };
+        let bytes = &mut self.files[file.0 as usize];
+        let at = offset as usize;
+        let end = (at + written).min(bytes.len());
+        if at < end {
+            bytes[at..end].copy_from_slice(&data[..end - at]);
+        }
+        error.map_or(Ok(()), Err)
+    }
+
+    fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {
+        if let Some(error) = (self.swap_read_fails)() {
+            self.frame_mut(into).fill(0xee);
+            return Err(error);
+        }
+        let bytes = self.swap.get(&slot.0).expect("a slot that was written").clone();
+        self.frame_mut(into).copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
+        let mut bytes = self.frame(from).to_vec();
+        let error = (self.swap_write_fails)();
+        if error.is_some() {
+            bytes[PAGE as usize / 2..].fill(0xdd);
+        }
+        self.swap.insert(slot.0, bytes);
+        error.map_or(Ok(()), Err)
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        self.events.push(format!("{event:?}"));
+    }
+
+    fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
+        for (&(asid, page), cached) in &self.tlb {
+            let va = VirtAddr(page * PAGE);
+            visit(CachedTranslation { asid, va, pfn: cached.pfn, writable: cached.writable });
+        }
+    }
+}
+
+/// Why a program's access failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Signal(Signal),
+    OutOfMemory,
+}
+
+/// A kernel with one address space on a mock.
+pub struct Machine {
+    pub kernel: Kernel<RadixPmap>,
+    pub mock: Mock,
+    pub space: SpaceId,
+}
+
+impl Machine {
+    pub fn new(name: &str, config: Config) -> Self {
+        let format = Format::by_name(name).expect("a format's name");
+        let mut mock = Mock::new(format, config.frames);
+        let mut kernel = Kernel::new(format, config).expect("enough memory");
+        let space = kernel.create_space(&mut mock, LAYOUT).expect("enough memory");
+        Self { kernel, mock, space }
+    }
+
+    /// With so many frames above the least that the format runs in.
+    pub fn tight(name: &str, spare: u64, swap_slots: u64) -> Self {
+        let format = Format::by_name(name).expect("a format's name");
+        let frames = Kernel::<RadixPmap>::frames_min(&format) + spare;
+        Self::new(name, Config { frames, swap_slots, ..Config::default() })
+    }
+
+    pub fn audit(&self) {
+        if let Err(error) = self.kernel.audit(&self.mock) {
+            panic!("{}: {error}", self.mock.format.name());
+        }
+    }
+
+    /// What a program's instruction does: through the TLB, restarting after faults.
+    pub fn access(&mut self, va: VirtAddr, kind: AccessKind) -> Result<PhysAddr, Stop> {
+        let asid = self.kernel.asid(self.space);
+        for _ in 0..8 {
+            if let Some(pa) = self.mock.translate(asid, va, kind) {
+                return Ok(pa);
+            }
+            let result = self.kernel.fault(&mut self.mock, self.space, va, kind);
+            self.kernel.daemon(&mut self.mock);
+            match result {
+                FaultResult::Resolved { .. } => {}
+                FaultResult::Signal { signal, addr } => {
+                    assert_eq!(addr, va);
+                    return Err(Stop::Signal(signal));
+                }
+                FaultResult::OutOfMemory(_) => return Err(Stop::OutOfMemory),
+            }
+        }
+        panic!("the fault at {va} is resolved again and again");
+    }
+
+    pub fn load(&mut self, va: u64) -> Result<u8, Stop> {
+        self.access(VirtAddr(va), AccessKind::Read).map(|pa| self.mock.ram[pa.0 as usize])
+    }
+
+    pub fn store(&mut self, va: u64, byte: u8) -> Result<(), Stop> {
+        let pa = self.access(VirtAddr(va), AccessKind::Write)?;
+        self.mock.ram[pa.0 as usize] = byte;
+        Ok(())
+    }
+
+    pub fn map(&mut self, request: MapRequest) -> u64 {
+        self.kernel.mmap(&mut self.mock, self.space, request).expect("room").0
+    }
+
+    pub fn map_anon(&mut self, pages: u64) -> u64 {
+        self.map(MapRequest::anonymous(pages * PAGE, RW))
+    }
+
+    pub fn map_file(&mut self, file: u32, pages: u64, prot: Prot, shared: bool) -> u64 {
+        let backing = Backing::File { file: FileId(file), offset: 0 };
+        self.map(MapRequest { backing, shared, ..MapRequest::anonymous(pages * PAGE, prot) })
+    }
+
+    pub fn unmap(&mut self, va: u64, pages: u64) {
+        self.kernel
+            .munmap(&mut self.mock, self.space, VirtAddr(va), pages * PAGE)
+            .expect("a range");
+    }
+
+    /// Makes memory so short that everything that can go goes.
+    pub fn press(&mut self) {
+        let pages = self.kernel.frames().total * 2;
+        let hog = self.map_anon(pages);
+        for page in 0..pages {
+            match self.store(hog + page * PAGE, 1) {
+                Ok(()) | Err(Stop::OutOfMemory) => {}
+                Err(stop) => panic!("{stop:?}"),
+            }
+        }
+        self.unmap(hog, pages);
+    }
+}
+
+/// Fixed placement.
+pub fn at(va: u64) -> Placement {
+    Placement::Fixed(VirtAddr(va))
+}
+
+/// Runs a test on all eight formats.
+pub fn on_all_formats(test: impl Fn(&str)) {
+    for name in Format::NAMES {
+        test(name);
+    }
+}
