@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::listing::{Kind, LISTING};
+use super::rng::Rng;
 
 /// A field of an instruction: its name, and for each of its bits, from the highest down, the place
 /// in the instruction and the place in the field's value.
@@ -83,8 +84,11 @@ impl Row {
         place
     }
 
+    /// The field of this name, whether it may be zero or not, in its full or its short form.
     pub fn field(&self, name: &str) -> Option<&Field> {
-        self.fields.iter().find(|field| field.name.trim_start_matches("nz") == name)
+        self.fields
+            .iter()
+            .find(|field| field.name.trim_start_matches("nz").trim_end_matches('\'') == name)
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -123,12 +127,20 @@ impl Row {
         self.fields.iter().all(nonzero) && !matches!(self.get(word, "rm"), Some(5 | 6))
     }
 
+    /// A random instruction of this row; no reserved encoding.
+    pub fn random(&self, rng: &mut Rng) -> u32 {
+        let all = if self.bytes == 2 { 0xffff } else { u32::MAX };
+        loop {
+            let word = (rng.next() as u32 & !self.mask | self.value) & all;
+            if self.is_legal(word) {
+                return word;
+            }
+        }
+    }
+
     /// The integer register that a field names, or the floating-point one.
     pub fn register(&self, word: u32, name: &str) -> Option<u32> {
-        let field = self
-            .fields
-            .iter()
-            .find(|f| f.name.trim_start_matches("nz").trim_end_matches('\'') == name)?;
+        let field = self.field(name)?;
         let number = field.get(word);
         Some(if field.name.ends_with('\'') { number + 8 } else { number })
     }

@@ -5,6 +5,8 @@
 pub mod bus;
 pub mod encode;
 pub mod listing;
+pub mod program;
+pub mod random;
 pub mod rng;
 
 pub use bus::{Access, FlatBus, PAGE};

@@ -18,6 +18,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod mixed;
 mod oracle;
-mod program;
 mod single;

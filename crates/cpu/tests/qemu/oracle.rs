@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::program::BASE;
 use crate::common::{FlatBus, PAGE};
-use crate::program::BASE;
 use pagewalk_cpu::{Blocks, Hart, Stop, run, run_plain};
 
 /// More than any program here executes.

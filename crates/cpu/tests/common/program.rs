@@ -5,7 +5,7 @@
 //!           one segment that may be read, written and executed
 //! ```
 
-use crate::common::encode::{Row, named};
+use super::encode::{Row, named};
 
 /// Where programs are linked: both sides run them there, so that `auipc` gives the same.
 pub const BASE: u64 = 0x4000_0000;
