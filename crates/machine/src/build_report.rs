@@ -193,7 +193,13 @@ impl Machine {
         let references = self.references();
         let mut counters: BTreeMap<String, u64> =
             self.kernel.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let walks: &KindCounts = &mmu.walks;
+        // Without a TLB every reference walks; the MMU has seen only those of the slow path.
+        let walks = if self.config.tlb.is_some() {
+            mmu.walks
+        } else {
+            let References { fetches, loads, stores } = references;
+            KindCounts { fetches, loads, stores }
+        };
         counters.extend(
             [
                 ("instructions", self.hart.retired),
