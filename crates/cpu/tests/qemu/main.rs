@@ -18,6 +18,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod legal;
 mod mixed;
 mod oracle;
 mod single;
