@@ -83,7 +83,7 @@ fn a_program_too_high_for_the_mmu_is_told_which_would_do() {
     let mut bytes = executable();
     bytes[136..144].copy_from_slice(&(1u64 << 40).to_le_bytes());
     let message = load(&bytes, Vec::new()).unwrap_err().to_string();
-    for word in ["prog: segment 1", "0x10000002000", "--mmu sv48 or x86-64", "Ttext-segment"] {
+    for word in ["prog: segment 1", "0x10000002000", "--mmu sv48, sv57, x86-64", "Ttext-segment"] {
         assert!(message.contains(word), "{word:?} is not in {message:?}");
     }
 }
