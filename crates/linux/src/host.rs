@@ -78,6 +78,10 @@ impl Host {
     /// Tells the user, once, why the guest finds no files.
     pub(crate) fn say_once_about_root(&mut self, path: &str) {
         const TOPIC: &str = "no root";
+        // C libraries look there and do without: nothing that a root would mend.
+        if path.starts_with("/proc/") || path.starts_with("/sys/") {
+            return;
+        }
         if self.said.insert(TOPIC.to_owned()) {
             self.say_once(&format!(
                 "the program looks for {path} but sees no files; give a directory with --root DIR"
