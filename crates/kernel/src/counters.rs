@@ -1,5 +1,7 @@
 //! Counters, with the names of /proc/vmstat where it has them.
 
+use crate::Flushed;
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
         /// What the kernel did since it was made. In pages where nothing else is said.
@@ -75,4 +77,11 @@ counters! {
     bytes_copied,
     /// Stack growths.
     stack_grow,
+}
+
+impl Vmstat {
+    pub(crate) fn count_flush(&mut self, flushed: Flushed) {
+        self.flush_page += flushed.pages;
+        self.flush_space += flushed.spaces;
+    }
 }

@@ -18,6 +18,7 @@
 //! After step 3 nothing is evicted and no frame is missing.
 
 use crate::pmap::Resident;
+use crate::space::space_in;
 use crate::{
     Event, FaultCause, FileId, Kernel, Mapping, Platform, Pmap, Prot, Region, ReverseMapping,
     SpaceId, Store, SwapSlot, Use,
@@ -243,10 +244,10 @@ impl<P: Pmap> Kernel<P> {
     ) -> Resolution {
         let of_file = matches!(self.frames.used(now.pfn), Use::File { .. });
         if of_file && fault.copies() {
-            let space = self.spaces[fault.space.0 as usize].as_mut().expect("a space in use");
+            let space = space_in(&mut self.spaces, fault.space);
             if let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, fault.page, None) {
-                let was = unmapped.flush(platform);
-                self.counters.flush_page += 1;
+                let (was, flushed) = unmapped.flush(platform);
+                self.counters.count_flush(flushed);
                 self.note_unmapped(fault.place(), was);
             }
             return self.copy_on_write(platform, fault, now.pfn, false);
@@ -271,7 +272,7 @@ impl<P: Pmap> Kernel<P> {
             fault.page,
             fault.stores(),
         ));
-        self.counters.flush_page += u64::from(debt.discharge(platform));
+        self.discharge(platform, debt);
         self.counters.pgminor_map += 1;
         if fault.stores() {
             self.drop_slot(now.pfn);

@@ -8,6 +8,7 @@
 //! ```
 
 use crate::pmap::FlushDebt;
+use crate::space::space_in;
 use crate::{Event, FileId, IoError, Kernel, Platform, Pmap, Store, Use};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -167,13 +168,13 @@ impl<P: Pmap> Kernel<P> {
     /// Removes all mappings of a file's frame; their modified bits go to the frame.
     pub(crate) fn unmap_everywhere(&mut self, platform: &mut impl Platform, pfn: Pfn) {
         while let Some(mapping) = self.frames.reverse_nth(pfn, 0) {
-            let space = self.spaces[mapping.space.0 as usize].as_mut().expect("a space in use");
+            let space = space_in(&mut self.spaces, mapping.space);
             let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, mapping.va, None)
             else {
                 unreachable!("frame {pfn} is mapped at {}", mapping.va)
             };
-            let was = unmapped.flush(platform);
-            self.counters.flush_page += 1;
+            let (was, flushed) = unmapped.flush(platform);
+            self.counters.count_flush(flushed);
             if was.modified {
                 self.frames.set_dirty(pfn, true);
             }
@@ -182,6 +183,6 @@ impl<P: Pmap> Kernel<P> {
     }
 
     pub(crate) fn discharge(&mut self, platform: &mut impl Platform, debt: FlushDebt) {
-        self.counters.flush_page += u64::from(debt.discharge(platform));
+        self.counters.count_flush(debt.discharge(platform));
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel: its parts, and how address spaces come and go.
 
 use crate::pmap::{Gather, Resident};
-use crate::space::Space;
+use crate::space::{Space, space_in};
 use crate::{
     FrameSummary, FrameTable, Layout, Mapping, PageCache, Platform, Pmap, Region, RegionSet,
     Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
@@ -272,8 +272,7 @@ impl<P: Pmap> Kernel<P> {
         let layout = self.space(id).layout;
         self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
         if let Some(space) = self.spaces[id.0 as usize].take() {
-            crate::FlushDebt::space(space.asid).discharge(platform);
-            self.counters.flush_space += 1;
+            self.discharge(platform, crate::FlushDebt::space(space.asid));
             space.pmap.destroy(platform, &mut self.frames);
         }
     }
@@ -351,7 +350,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     pub(crate) fn space_mut(&mut self, id: SpaceId) -> &mut Space<P> {
-        self.spaces[id.0 as usize].as_mut().expect("a space in use")
+        space_in(&mut self.spaces, id)
     }
 
     /// Maps a frame, and notes that it is mapped.
@@ -363,7 +362,7 @@ impl<P: Pmap> Kernel<P> {
     ) {
         let ReverseMapping { space: id, va } = mapping;
         let anon = matches!(self.frames.used(new.pfn), Use::Anon { .. });
-        let space = self.spaces[id.0 as usize].as_mut().expect("a space in use");
+        let space = space_in(&mut self.spaces, id);
         space.pmap.enter(platform, &mut self.frames, va, new);
         let residency = &mut space.residency;
         *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) += 1;
@@ -413,7 +412,7 @@ impl<P: Pmap> Kernel<P> {
         let mut gather = Gather::default();
         let mut next = Some(from);
         while let Some(from) = next {
-            let space = self.spaces[id.0 as usize].as_mut().expect("a space in use");
+            let space = space_in(&mut self.spaces, id);
             next = space.pmap.clear_range(platform, &mut self.frames, from, to, &mut gather);
             self.release_gathered(platform, id, &mut gather);
         }

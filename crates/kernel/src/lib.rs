@@ -70,7 +70,9 @@ pub use mmap::MapRequest;
 pub use page_cache::PageCache;
 pub use placement::Placement;
 pub use platform::{CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
-pub use pmap::{FlushDebt, Gather, Gathered, Mapping, Pmap, Prot, Resident, TableInUse, Unmapped};
+pub use pmap::{
+    FlushDebt, Flushed, Gather, Gathered, Mapping, Pmap, Prot, Resident, TableInUse, Unmapped,
+};
 pub use radix_pmap::RadixPmap;
 pub use region::{Backing, Region, RegionName, RegionSet};
 pub use remap::Remap;

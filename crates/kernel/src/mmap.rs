@@ -2,6 +2,7 @@
 //!
 //! They change regions; pages follow when they are touched. What goes away goes at once.
 
+use crate::space::space_in;
 use crate::{
     Backing, Errno, Event, Kernel, Placement, Platform, Pmap, Prot, Region, RegionName, SpaceId,
 };
@@ -161,7 +162,7 @@ impl<P: Pmap> Kernel<P> {
 
     fn protect_pages(&mut self, platform: &mut impl Platform, id: SpaceId, region: &Region) {
         let Self { spaces, frames, .. } = self;
-        let space = spaces[id.0 as usize].as_mut().expect("a space in use");
+        let space = space_in(spaces, id);
         let mut prot = |pfn| region.prot_of(frames.used(pfn));
         let debt = space.pmap.protect_range(platform, region.start, region.end, &mut prot);
         self.discharge(platform, debt);

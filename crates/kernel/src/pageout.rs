@@ -18,6 +18,7 @@
 //! frames are free; a fault itself ("direct"), if fewer than `min` are, or than it needs.
 
 use crate::fault::Fault;
+use crate::space::space_in;
 use crate::{
     Event, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage, Store,
     SwapSlot, Use,
@@ -176,7 +177,7 @@ impl<P: Pmap> Kernel<P> {
             for mapping in frames.reverse(pfn) {
                 let Some(space) = spaces[mapping.space.0 as usize].as_mut() else { continue };
                 if let Some(debt) = space.pmap.take_referenced(platform, mapping.va) {
-                    counters.flush_page += u64::from(debt.discharge(platform));
+                    counters.count_flush(debt.discharge(platform));
                     counters.pgreferenced += 1;
                     answer = Probe::Referenced;
                 }
@@ -232,12 +233,12 @@ impl<P: Pmap> Kernel<P> {
             None if dirty => Some(self.allocate_slot().ok_or(Kept::NoSlot)?),
             None => None,
         };
-        let space = self.spaces[place.space.0 as usize].as_mut().expect("a space in use");
+        let space = space_in(&mut self.spaces, place.space);
         let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, place.va, slot) else {
             unreachable!("frame {pfn} is mapped at {}", place.va)
         };
-        let was = unmapped.flush(platform);
-        self.counters.flush_page += 1;
+        let (was, flushed) = unmapped.flush(platform);
+        self.counters.count_flush(flushed);
         if kept.is_some() {
             // The slot is the entry's now.
             self.frames.set_slot(pfn, None);
@@ -271,7 +272,7 @@ impl<P: Pmap> Kernel<P> {
         };
         self.counters.swap_io_errors += 1;
         platform.event(Event::IoError { store, pfn, write: true, error });
-        let space = self.spaces[place.space.0 as usize].as_mut().expect("a space in use");
+        let space = space_in(&mut self.spaces, place.space);
         let _same = space.pmap.take_slot(platform, &mut self.frames, place.va);
         space.pmap.enter(platform, &mut self.frames, place.va, was);
         self.frames.set_dirty(pfn, true);

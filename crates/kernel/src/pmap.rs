@@ -59,6 +59,10 @@ pub struct Resident {
     pub modified: bool,
 }
 
+/// Up to so many pages are flushed one by one, more with their space (Linux on x86:
+/// tlb_single_page_flush_ceiling).
+const FLUSH_PAGES_MAX: u64 = 33;
+
 /// Translations that may still be cached. Only [`FlushDebt::discharge`] gets rid of it.
 #[must_use = "stale translations stay in the TLB until the debt is discharged"]
 #[derive(Debug)]
@@ -67,8 +71,17 @@ pub struct FlushDebt(Owed);
 #[derive(Debug)]
 enum Owed {
     Nothing,
-    Page(Asid, VirtAddr),
+    Pages { asid: Asid, from: VirtAddr, to: VirtAddr, page: PageSize },
     Space(Asid),
+}
+
+/// What a discharge flushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Single pages.
+    pub pages: u64,
+    /// Whole spaces.
+    pub spaces: u64,
 }
 
 impl FlushDebt {
@@ -77,39 +90,49 @@ impl FlushDebt {
         Self(Owed::Nothing)
     }
 
-    /// One page is stale.
-    pub const fn page(asid: Asid, va: VirtAddr) -> Self {
-        Self(Owed::Page(asid, va))
+    /// The page at `va` is stale.
+    pub const fn page(asid: Asid, va: VirtAddr, page: PageSize) -> Self {
+        Self(Owed::Pages { asid, from: va, to: VirtAddr(va.0 + page.bytes()), page })
     }
 
-    /// Much of a space is stale.
+    /// More of a space is stale than pages: pointers to tables.
     pub const fn space(asid: Asid) -> Self {
         Self(Owed::Space(asid))
     }
 
-    /// Both debts of one space: the page alone if there is one page, else the space.
+    /// Both debts of one space; of pages, what lies between them as well.
     pub fn and(self, other: Self) -> Self {
-        match (self.0, other.0) {
-            (Owed::Nothing, owed) | (owed, Owed::Nothing) => Self(owed),
-            (Owed::Page(asid, a), Owed::Page(_, b)) if a == b => Self::page(asid, a),
-            (
-                Owed::Page(asid, _) | Owed::Space(asid),
-                Owed::Page(other, _) | Owed::Space(other),
-            ) => {
-                debug_assert_eq!(asid, other, "debts of two spaces are discharged one by one");
-                Self::space(asid)
+        use Owed::{Nothing, Pages, Space};
+        Self(match (self.0, other.0) {
+            (Nothing, owed) | (owed, Nothing) => owed,
+            (Space(asid), _) | (_, Space(asid)) => Space(asid),
+            (Pages { asid, from, to, page }, Pages { asid: of, from: first, to: last, .. }) => {
+                debug_assert_eq!(asid, of, "debts of two spaces are discharged one by one");
+                Pages { asid, from: from.min(first), to: to.max(last), page }
             }
-        }
+        })
     }
 
-    /// Flushes what is owed. Returns whether there was anything.
-    pub fn discharge(self, platform: &mut impl Platform) -> bool {
+    /// Flushes what is owed.
+    pub fn discharge(self, platform: &mut impl Platform) -> Flushed {
         match self.0 {
-            Owed::Nothing => return false,
-            Owed::Page(asid, va) => platform.flush(Flush::Page { asid, va }),
-            Owed::Space(asid) => platform.flush(Flush::Space { asid }),
+            Owed::Nothing => Flushed::default(),
+            Owed::Pages { asid, from, to, page } => {
+                let pages = (to.0 - from.0) >> page.shift();
+                if pages > FLUSH_PAGES_MAX {
+                    return Self::space(asid).discharge(platform);
+                }
+                for n in 0..pages {
+                    let va = VirtAddr(from.0 + (n << page.shift()));
+                    platform.flush(Flush::Page { asid, va });
+                }
+                Flushed { pages, spaces: 0 }
+            }
+            Owed::Space(asid) => {
+                platform.flush(Flush::Space { asid });
+                Flushed { pages: 0, spaces: 1 }
+            }
         }
-        true
     }
 }
 
@@ -128,9 +151,9 @@ impl Unmapped {
     }
 
     /// Flushes, and hands out what the mapping was.
-    pub fn flush(self, platform: &mut impl Platform) -> Resident {
-        self.debt.discharge(platform);
-        self.was
+    pub fn flush(self, platform: &mut impl Platform) -> (Resident, Flushed) {
+        let flushed = self.debt.discharge(platform);
+        (self.was, flushed)
     }
 }
 
@@ -185,9 +208,10 @@ impl Gather {
     }
 
     /// Flushes once for all, and hands out what was gathered.
-    pub fn flush(&mut self, platform: &mut impl Platform) -> impl Iterator<Item = Gathered> + '_ {
-        core::mem::replace(&mut self.debt, FlushDebt::none()).discharge(platform);
-        self.entries.drain(..)
+    pub fn flush(&mut self, platform: &mut impl Platform) -> (Vec<Gathered>, Flushed) {
+        let debt = core::mem::replace(&mut self.debt, FlushDebt::none());
+        let flushed = debt.discharge(platform);
+        (core::mem::take(&mut self.entries), flushed)
     }
 }
 

@@ -248,7 +248,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
             return FlushDebt::none();
         }
         self.write(platform, at, self.encode(page));
-        FlushDebt::page(self.asid, va)
+        FlushDebt::page(self.asid, va, self.page_size())
     }
 }
 
@@ -426,7 +426,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         if slot.is_none() {
             frames.add_live(table, -1);
         }
-        Some(Unmapped::new(FlushDebt::page(self.asid, va), was))
+        Some(Unmapped::new(FlushDebt::page(self.asid, va, self.page_size()), was))
     }
 
     fn take_slot(
@@ -485,9 +485,10 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                     self.write(platform, at, 0);
                     frames.add_live(table, -1);
                     match self.decode_leaf(raw) {
-                        Mapping::Resident(was) => {
-                            gather.push(Gathered::Page { va, was }, FlushDebt::page(self.asid, va))
-                        }
+                        Mapping::Resident(was) => gather.push(
+                            Gathered::Page { va, was },
+                            FlushDebt::page(self.asid, va, self.page_size()),
+                        ),
                         Mapping::Swapped(slot) => {
                             gather.push(Gathered::Slot(slot), FlushDebt::none());
                         }
@@ -519,7 +520,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                 let new = self.encode(Resident { prot: prot(page.pfn), ..page });
                 if new != raw {
                     self.write(platform, at, new);
-                    debt = debt.and(FlushDebt::page(self.asid, va));
+                    debt = debt.and(FlushDebt::page(self.asid, va, self.page_size()));
                 }
             }
             next = VirtAddr(va.0 + self.page_size().bytes());

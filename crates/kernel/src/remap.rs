@@ -9,6 +9,7 @@
 //! Entries move, pages do not. The old tables stay until all entries have moved, so that they can
 //! be moved back if there are no frames for new ones.
 
+use crate::space::space_in;
 use crate::{
     Errno, Event, Kernel, Mapping, Placement, Platform, Pmap, Region, ReverseMapping, SpaceId,
 };
@@ -188,7 +189,7 @@ impl<P: Pmap> Kernel<P> {
         to: VirtAddr,
     ) {
         let Self { spaces, frames, counters, .. } = self;
-        let pmap = &mut spaces[id.0 as usize].as_mut().expect("a space in use").pmap;
+        let pmap = &mut space_in(spaces, id).pmap;
         match pmap.lookup(platform, from) {
             Mapping::None => {}
             Mapping::Swapped(_) => {
@@ -198,8 +199,8 @@ impl<P: Pmap> Kernel<P> {
             }
             Mapping::Resident(_) => {
                 if let Some(unmapped) = pmap.evict(platform, frames, from, None) {
-                    let was = unmapped.flush(platform);
-                    counters.flush_page += 1;
+                    let (was, flushed) = unmapped.flush(platform);
+                    counters.count_flush(flushed);
                     pmap.enter(platform, frames, to, was);
                     frames.remove_mapping(was.pfn, ReverseMapping { space: id, va: from });
                     frames.add_mapping(was.pfn, ReverseMapping { space: id, va: to });

@@ -67,3 +67,11 @@ pub(crate) struct Space<P: Pmap> {
     /// Without `page_tables`, which the pmap counts.
     pub residency: Residency,
 }
+
+/// The space, without borrowing the rest of the kernel.
+///
+/// # Panics
+/// If it does not exist: identifiers come from `create_space` alone.
+pub(crate) fn space_in<P: Pmap>(spaces: &mut [Option<Space<P>>], id: SpaceId) -> &mut Space<P> {
+    spaces[id.0 as usize].as_mut().expect("a space in use")
+}

@@ -12,7 +12,6 @@
 
 use crate::pmap::{Gather, Gathered, Resident};
 use crate::{Kernel, Platform, Pmap, ReverseMapping, SpaceId, Use};
-use alloc::vec::Vec;
 use pagewalk_mmu::{Pfn, VirtAddr};
 
 impl<P: Pmap> Kernel<P> {
@@ -26,8 +25,8 @@ impl<P: Pmap> Kernel<P> {
         if gather.is_empty() {
             return;
         }
-        self.counters.flush_space += 1;
-        let released: Vec<Gathered> = gather.flush(platform).collect();
+        let (released, flushed) = gather.flush(platform);
+        self.counters.count_flush(flushed);
         for entry in released {
             match entry {
                 Gathered::Page { va, was } => self.release_page(platform, id, va, was),

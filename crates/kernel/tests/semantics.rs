@@ -616,7 +616,7 @@ fn page_tables_go_when_they_are_empty() {
 #[test]
 fn too_little_memory_is_refused_with_the_minimum() {
     on_all_formats(|name| {
-        let format = pagewalk_mmu::radix::Format::by_name(name).unwrap();
+        let format = format(name);
         let minimum = Kernel::<RadixPmap>::frames_min(&format);
         assert!(minimum < 32, "{name} needs {minimum} frames");
         let config = Config { frames: minimum - 1, ..Config::default() };

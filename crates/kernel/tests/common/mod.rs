@@ -7,7 +7,7 @@ use pagewalk_kernel::{
     Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush, IoError, Kernel, Layout,
     MapRequest, Placement, Platform, Prot, RadixPmap, Signal, SpaceId, SwapSlot,
 };
-use pagewalk_mmu::radix::{Format, Radix};
+use pagewalk_mmu::radix::{AdUpdate, Format, Radix, RiscV, RiscVControls, Scheme};
 use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, VirtAddr,
 };
@@ -45,6 +45,8 @@ pub struct Mock {
     pub file_read_fails: Faults,
     pub file_write_fails: Faults,
     pub events: Vec<String>,
+    /// Events are not kept.
+    pub quiet: bool,
     /// Flushes have no effect.
     pub deaf: bool,
     tlb: BTreeMap<(Asid, u64), Cached>,
@@ -64,7 +66,7 @@ pub fn sometimes(one_in: u64, mut seed: u64) -> Faults {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let draw = seed >> 33;
         let errors = [IoError::Io, IoError::Short, IoError::NoSpace];
-        (draw % one_in == 0).then(|| errors[(draw / one_in % 3) as usize])
+        draw.is_multiple_of(one_in).then(|| errors[(draw / one_in % 3) as usize])
     })
 }
 
@@ -81,6 +83,7 @@ impl Mock {
             file_read_fails: never(),
             file_write_fails: never(),
             events: Vec::new(),
+            quiet: false,
             deaf: false,
             tlb: BTreeMap::new(),
         }
@@ -224,7 +227,9 @@ impl Platform for Mock {
     }
 
     fn event(&mut self, event: Event<'_>) {
-        self.events.push(format!("{event:?}"));
+        if !self.quiet {
+            self.events.push(format!("{event:?}"));
+        }
     }
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
@@ -251,7 +256,7 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(name: &str, config: Config) -> Self {
-        let format = Format::by_name(name).expect("a format's name");
+        let format = format(name);
         let mut mock = Mock::new(format, config.frames);
         let mut kernel = Kernel::new(format, config).expect("enough memory");
         let space = kernel.create_space(&mut mock, LAYOUT).expect("enough memory");
@@ -260,7 +265,7 @@ impl Machine {
 
     /// With so many frames above the least that the format runs in.
     pub fn tight(name: &str, spare: u64, swap_slots: u64) -> Self {
-        let format = Format::by_name(name).expect("a format's name");
+        let format = format(name);
         let frames = Kernel::<RadixPmap>::frames_min(&format) + spare;
         Self::new(name, Config { frames, swap_slots, ..Config::default() })
     }
@@ -340,9 +345,20 @@ pub fn at(va: u64) -> Placement {
     Placement::Fixed(VirtAddr(va))
 }
 
-/// Runs a test on all eight formats.
-pub fn on_all_formats(test: impl Fn(&str)) {
-    for name in Format::NAMES {
-        test(name);
+/// RISC-V whose hardware leaves referenced and modified bits to software.
+pub const SVADE: &str = "sv39-svade";
+
+/// A format by its name.
+pub fn format(name: &str) -> Format {
+    if name == SVADE {
+        let controls = RiscVControls { ad: AdUpdate::Svade, ..RiscVControls::default() };
+        return Format::RiscV(RiscV::new(Scheme::Sv39, controls));
     }
+    Format::by_name(name).expect("a format's name")
+}
+
+/// Runs a test on all eight formats, and with referenced and modified bits set by software.
+pub fn on_all_formats(test: impl Fn(&str)) {
+    Format::NAMES.iter().for_each(|name| test(name));
+    test(SVADE);
 }
