@@ -36,10 +36,10 @@ fn under_pressure_with_every_kind_of_tlb() {
     let tlbs = [
         "none",
         "4",
-        "1x8:plru",
+        "l1=1x8:plru",
         "l1i=1x2,l1d=2x2:fifo,l2=4x4:random",
         "l1i=2x2:plru,l1d=1x3,l2=8x2:plru",
-        "64,untagged",
+        "l1=1x64,untagged",
     ];
     let programs: [&[&str]; 4] = [
         &["extsort", "/in", "/out", "16"],
