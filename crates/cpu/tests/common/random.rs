@@ -30,8 +30,11 @@ const BUFFER: u32 = 8;
 /// Registers stored at the end of a round: x, f and `fcsr`.
 const STORED: u64 = 8 * (32 + 32 + 1);
 
-/// The buffer: `BUFFER` points at its middle, a page border, `SP` at its start.
-const BUFFER_BYTES: u64 = 4096;
+/// The two pages of the buffer, which takes the second half of the one and the first of the other:
+/// `BUFFER` points at its middle, `SP` at its start.
+const BUFFER_PAGES: u64 = 0x2000;
+const BUFFER_START: u64 = 0x800;
+const BUFFER_MIDDLE: u64 = 0x1000;
 
 /// How large a program is to be.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +43,11 @@ pub struct Size {
     pub segments: u64,
     pub items: u64,
     pub rounds: u64,
-    /// Whether nobody else is to run it: it reads counters, and stores conditionally, where the
-    /// manual leaves open when that succeeds.
-    pub alone: bool,
+    /// Whether it reads `cycle`, `time` and `instret`.
+    pub counters: bool,
+    /// Whether it stores conditionally, far from the reservation: the manual leaves open when that
+    /// succeeds.
+    pub conditional: bool,
 }
 
 /// A program, as an ELF file, and where its parts are.
@@ -103,14 +108,18 @@ pub fn program(rng: &mut Rng, size: Size) -> Program {
     // Room for the code: an item has 10 bytes at most.
     let data =
         BASE + (size.bodies * (size.segments * (size.items + 3) * 10 + 800) + 0x3000 & !0xfff);
-    let seeds = data + BUFFER_BYTES;
+    let seeds = data + BUFFER_PAGES;
     let seeds_bytes = 64 * (size.bodies * size.rounds + 16);
     let output = seeds + seeds_bytes;
     let output_bytes = STORED * size.bodies * size.rounds;
 
     let mut code = Code::default();
-    let pointers =
-        [(SP, data), (BUFFER, data + BUFFER_BYTES / 2), (OUTPUT, output), (SEEDS, seeds)];
+    let pointers = [
+        (SP, data + BUFFER_START),
+        (BUFFER, data + BUFFER_MIDDLE),
+        (OUTPUT, output),
+        (SEEDS, seeds),
+    ];
     for (register, value) in pointers {
         code.li(register, value);
     }
@@ -127,7 +136,7 @@ pub fn program(rng: &mut Rng, size: Size) -> Program {
     code.finish(output, output_bytes);
 
     let random = |rng: &mut Rng| if rng.one_in(2) { rng.integer() } else { rng.float() };
-    let words = (BUFFER_BYTES + seeds_bytes) / 8;
+    let words = (BUFFER_PAGES + seeds_bytes) / 8;
     let mut bytes: Vec<u8> = (0..words).flat_map(|_| random(rng).to_le_bytes()).collect();
     bytes.resize(bytes.len() + output_bytes as usize, 0);
     Program { elf: code.elf(data, &bytes), output, output_bytes }
@@ -179,7 +188,7 @@ fn items(rng: &mut Rng, size: Size) -> Vec<Item> {
                 // A loop's end is entered through its count.
                 to -= 1;
             }
-            items.push(item(rng, to, size.alone));
+            items.push(item(rng, to, size));
         }
         let word = row.make(&[("rd", INNER), ("rs1", INNER), ("imm", u32::MAX)]);
         items.push(Item::Plain { row, word });
@@ -189,7 +198,7 @@ fn items(rng: &mut Rng, size: Size) -> Vec<Item> {
     items
 }
 
-fn item(rng: &mut Rng, to: usize, alone: bool) -> Item {
+fn item(rng: &mut Rng, to: usize, size: Size) -> Item {
     loop {
         let row = &rows()[rng.below(rows().len() as u64) as usize];
         let word = row.random(rng);
@@ -199,9 +208,9 @@ fn item(rng: &mut Rng, to: usize, alone: bool) -> Item {
         }
         let word = match row.kind {
             // QEMU 7.2 is wrong about it.
-            Kind::Compute if row.name == "ctzw" && !alone => continue,
+            Kind::Compute if row.name == "ctzw" && !size.conditional => continue,
             Kind::Compute | Kind::ComputeSp => word,
-            Kind::Csr if alone => {
+            Kind::Csr if size.counters => {
                 let word = row.set(word, "csr", 0xc00 + rng.below(3) as u32);
                 // Read only: by CSRRS or CSRRC, with x0 or 0 as the mask.
                 if row.name.starts_with("csrrw") {
@@ -211,7 +220,7 @@ fn item(rng: &mut Rng, to: usize, alone: bool) -> Item {
             }
             Kind::LoadSp | Kind::StoreSp => word,
             Kind::Load | Kind::Store => with_base(row, word),
-            Kind::StoreConditional if !alone => continue,
+            Kind::StoreConditional if !size.conditional => continue,
             Kind::Atomic | Kind::LoadReserved | Kind::StoreConditional => {
                 row.set(word, "rs1", rng.pick(&[SP, BUFFER]))
             }

@@ -6,7 +6,8 @@ use crate::oracle::{is_available, run_both_ways, run_qemu};
 
 const PROGRAMS: u64 = 12;
 
-const SIZE: Size = Size { bodies: 40, segments: 3, items: 40, rounds: 12, alone: false };
+const SIZE: Size =
+    Size { bodies: 40, segments: 3, items: 40, rounds: 12, counters: false, conditional: false };
 
 #[test]
 fn random_programs_give_what_qemu_gives() {
