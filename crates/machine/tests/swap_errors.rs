@@ -8,7 +8,7 @@ use pagewalk_linux::Signal;
 use pagewalk_machine::{Config, End, Injected, SwapConfig};
 
 const RAM: u64 = 192 << 10;
-const ARGS: [&str; 2] = ["hashjoin", "2000"];
+const ARGS: [&str; 3] = ["randaccess", "1", "3000"];
 
 /// What the program writes where nothing fails.
 fn expected() -> String {
