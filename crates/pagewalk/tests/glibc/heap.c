@@ -1,5 +1,7 @@
 // The allocator under churn, across the threshold beyond which it maps, and what searches and sorts
 // live on the heap: qsort, bsearch, tsearch, hsearch.
+//
+//     heap [SORTED [STEPS]]
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,7 +22,7 @@ static uint64_t next(void)
     return state;
 }
 
-enum { SLOTS = 256, STEPS = 20000 };
+enum { SLOTS = 256 };
 
 static struct {
     unsigned char *bytes;
@@ -46,10 +48,10 @@ static size_t some_size(void)
     }
 }
 
-static void churn(void)
+static void churn(long steps)
 {
     uint64_t total = 0;
-    for (int step = 0; step < STEPS; step++) {
+    for (long step = 0; step < steps; step++) {
         int i = (int)(next() % SLOTS);
         size_t size = some_size();
         if (slots[i].size > 2000 && next() % 4)
@@ -213,7 +215,7 @@ static void searching(void)
 
 int main(int argc, char **argv)
 {
-    churn();
+    churn(argc > 2 ? atol(argv[2]) : 20000);
     special();
     sorting(argc > 1 ? strtoul(argv[1], NULL, 10) : 50000);
     searching();

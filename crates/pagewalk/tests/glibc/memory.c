@@ -72,7 +72,7 @@ static void heap(void)
     printf("kept %lx, new is zero %d\n", checksum(start, 40000),
            checksum(start + 110000, 90000) == 0);
     report("brk", brk(start));
-    void *volatile beyond = sbrk(1l << 46);
+    void *volatile beyond = sbrk(1l << 60);
     printf("too far: %d %s\n", beyond == (void *)-1, strerror(errno));
 }
 

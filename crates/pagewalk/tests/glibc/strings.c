@@ -95,17 +95,14 @@ static void functions(void)
 
 static void wide(void)
 {
-    printf("locale %s, ", setlocale(LC_ALL, NULL));
-    printf("%s, decimal point '%s'\n", setlocale(LC_ALL, "C.UTF-8") ? "UTF-8" : "no UTF-8",
-           localeconv()->decimal_point);
+    // The C locale alone: all others are files of the system.
+    printf("locale %s, decimal point '%s', longest character %zu\n", setlocale(LC_ALL, ""),
+           localeconv()->decimal_point, MB_CUR_MAX);
     wchar_t text[32];
-    size_t length = mbstowcs(text, "gr\xc3\xb6\xc3\x9f" "e \xe2\x82\xac", 32);
-    printf("%zd:", (ssize_t)length);
-    for (size_t i = 0; length != (size_t)-1 && i < length; i++)
-        printf(" %x", (unsigned)text[i]);
     char back[32] = "";
-    printf(" %zd %s\n", length == (size_t)-1 ? -1 : (ssize_t)wcstombs(back, text, 32), back);
-    setlocale(LC_ALL, "C");
+    printf("%zd %ls", (ssize_t)mbstowcs(text, "plain", 32), text);
+    printf(" %zd %s", (ssize_t)wcstombs(back, text, 32), back);
+    printf(" %zd %d\n", (ssize_t)mbstowcs(text, "gr\xc3\xb6\xc3\x9f" "er", 32), wctob(L'x'));
     wchar_t wide[40] = L"wide characters";
     wcscat(wide, L" here");
     printf("%ls %zu %d %ls %ls\n", wide, wcslen(wide), sign(wcscmp(wide, L"wider")),
