@@ -47,7 +47,7 @@ pub enum SwapConfig {
         /// Its size in bytes; rounded down to whole pages.
         bytes: u64,
     },
-    /// A file of the user's: made if absent, overwritten if it is there.
+    /// A named file: made if absent, refused if it is something else than a swap file.
     File {
         /// Where.
         path: PathBuf,

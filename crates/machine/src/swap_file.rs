@@ -1,5 +1,12 @@
 //! The swap device: a file on the host, cut into slots of one page.
 //!
+//! ```text
+//!   | header page: MAGIC │ 0 … | slot 0 | slot 1 | …
+//! ```
+//!
+//! The header tells a swap file from any other: a file of the user's that has none is refused, so
+//! that no option can turn data into swap space.
+//!
 //! Transfers report what went wrong and leave it to the kernel what follows from it. Faults can be
 //! injected, to test exactly that.
 
@@ -11,6 +18,9 @@ use pagewalk_kernel::{IoError, SwapSlot};
 use pagewalk_mmu::PageSize;
 
 use crate::config::SwapConfig;
+
+/// What the header page of a swap file begins with.
+const MAGIC: &[u8; 16] = b"pagewalk swap 1\n";
 
 /// A swap device.
 #[derive(Debug)]
@@ -113,7 +123,7 @@ impl SwapFile {
 
     fn seek(&mut self, slot: SwapSlot) -> Result<&mut File, IoError> {
         let file = self.file.as_mut().ok_or(IoError::Io)?;
-        let offset = u64::from(slot.0) * self.page.bytes();
+        let offset = (u64::from(slot.0) + 1) * self.page.bytes();
         file.seek(SeekFrom::Start(offset)).map_err(|e| io_error(&e))?;
         Ok(file)
     }
@@ -135,7 +145,7 @@ fn open_named(path: &Path, bytes: u64, page: PageSize) -> Result<File, String> {
             page
         ));
     }
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
@@ -146,14 +156,24 @@ fn open_named(path: &Path, bytes: u64, page: PageSize) -> Result<File, String> {
     if !metadata.is_file() {
         return Err(format!("--swap {}: not a regular file", path.display()));
     }
+    let need = (bytes / page.bytes() + 1) * page.bytes();
     if metadata.len() == 0 {
-        file.set_len(bytes).map_err(fail)?;
-    } else if metadata.len() < bytes {
+        file.write_all(MAGIC).and_then(|()| file.set_len(need)).map_err(fail)?;
+        return Ok(file);
+    }
+    let mut magic = [0; MAGIC.len()];
+    if file.read_exact(&mut magic).is_err() || magic != *MAGIC {
         return Err(format!(
-            "--swap {}: the file has {} bytes, {bytes} are asked for: give a smaller size, or \
-             another file",
+            "--swap {}: the file exists and is no swap file of pagewalk's: give another name",
+            path.display()
+        ));
+    }
+    if metadata.len() < need {
+        return Err(format!(
+            "--swap {}: the file has room for {} bytes, {bytes} are asked for: give a smaller \
+             size, or another file",
             path.display(),
-            metadata.len()
+            metadata.len().saturating_sub(page.bytes())
         ));
     }
     Ok(file)
@@ -167,5 +187,49 @@ pub(crate) fn io_error(error: &io::Error) -> IoError {
         }
         ErrorKind::UnexpectedEof | ErrorKind::WriteZero => IoError::Short,
         _ => IoError::Io,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: PageSize = PageSize::from_shift(12);
+
+    fn open(path: &Path, bytes: u64) -> Result<SwapFile, String> {
+        SwapFile::open(&SwapConfig::File { path: path.to_owned(), bytes }, PAGE)
+    }
+
+    #[test]
+    fn slots_keep_their_pages() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("swap");
+        let mut swap = open(&path, 3 << 12).unwrap();
+        assert_eq!(swap.slots(), 3);
+        for slot in 0..3 {
+            swap.write(SwapSlot(slot), &[slot as u8 + 1; 4096]).unwrap();
+        }
+        let mut copy = swap.snapshot().unwrap();
+        swap.write(SwapSlot(1), &[9; 4096]).unwrap();
+        for (device, expected) in [(&mut copy, 2), (&mut swap, 9)] {
+            let mut page = [0; 4096];
+            device.read(SwapSlot(1), &mut page).unwrap();
+            assert_eq!(page, [expected; 4096]);
+        }
+        // The file can serve again, but not for more than it holds.
+        drop(swap);
+        assert!(open(&path, 2 << 12).is_ok());
+        assert!(open(&path, 4 << 12).unwrap_err().contains("12288 bytes"));
+    }
+
+    #[test]
+    fn data_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("thesis");
+        std::fs::write(&path, "years of work").unwrap();
+        assert!(open(&path, 1 << 20).unwrap_err().contains("no swap file"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"years of work");
+        assert!(open(dir.path(), 1 << 20).is_err());
+        assert!(open(&dir.path().join("new"), 100).unwrap_err().contains("at least"));
     }
 }
