@@ -192,13 +192,7 @@ fn step<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(), Stop> {
 }
 
 /// Executes one instruction, counting all but its fetches.
-fn step_op<B: Bus>(
-    hart: &mut Hart,
-    bus: &mut B,
-    pc: u64,
-    op: Op,
-    bytes: u16,
-) -> Result<(), Stop> {
+fn step_op<B: Bus>(hart: &mut Hart, bus: &mut B, pc: u64, op: Op, bytes: u16) -> Result<(), Stop> {
     let block = Block::single(op, bytes);
     match run_ops(hart, bus, &[op, Op::NEXT], pc, bytes) {
         Outcome::Taken(target) | Outcome::Indirect(target) => finish_step(hart, &block, target),
