@@ -12,7 +12,6 @@ use pagewalk_cpu::{Blocks, Hart, Stop, run, run_plain};
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::encode::named;
 use common::program::{BASE, Code};
 use common::{FlatBus, PAGE};
 
@@ -23,6 +22,9 @@ const PAGES: usize = 64;
 
 /// Where data begins: behind the code.
 const DATA: u64 = BASE + 4 * PAGE;
+
+/// Writes an endless program.
+type Program = fn(&mut Code);
 
 /// Adds up the numbers from 1 to x5 (three instructions a round), again and again.
 fn sum(code: &mut Code) {
@@ -96,7 +98,7 @@ fn jump_to(code: &mut Code, target: u64) {
     code.op("jal", &[("imm", offset as u32)]);
 }
 
-fn machine(program: fn(&mut Code)) -> (Hart, FlatBus) {
+fn machine(program: Program) -> (Hart, FlatBus) {
     let mut code = Code::default();
     let mut hart = Hart::new();
     hart.pc = code.here();
@@ -107,8 +109,7 @@ fn machine(program: fn(&mut Code)) -> (Hart, FlatBus) {
 fn interpreter(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("instructions");
     group.throughput(Throughput::Elements(BUDGET));
-    let programs: [(&str, fn(&mut Code)); 4] =
-        [("sum", sum), ("sieve", sieve), ("calls", calls), ("float", float)];
+    let programs = [("sum", sum as Program), ("sieve", sieve), ("calls", calls), ("float", float)];
     for (name, program) in programs {
         let (mut hart, mut bus) = machine(program);
         let mut blocks = Blocks::new();

@@ -106,8 +106,8 @@ impl Item {
 /// A random program.
 pub fn program(rng: &mut Rng, size: Size) -> Program {
     // Room for the code: an item has 10 bytes at most.
-    let data =
-        BASE + (size.bodies * (size.segments * (size.items + 3) * 10 + 800) + 0x3000 & !0xfff);
+    let room = size.bodies * (size.segments * (size.items + 3) * 10 + 800);
+    let data = BASE + ((room + 0x3000) & !0xfff);
     let seeds = data + BUFFER_PAGES;
     let seeds_bytes = 64 * (size.bodies * size.rounds + 16);
     let output = seeds + seeds_bytes;

@@ -72,10 +72,10 @@ impl Rng {
             5 => exponent(1) - 1 + self.below(3),
             6 => exponent(0x7fe) | fraction | u64::MAX >> 12 >> self.below(8),
             7 => exponent(1022 + self.below(68)) | fraction >> self.below(52) << self.below(52),
-            8 => exponent(1022 + self.below(68)) & (1 << 63) - 1 | self.below(4),
+            8 => exponent(1022 + self.below(68)) | self.below(4),
             9 => exponent(1022 + self.below(68)) - self.below(3),
             10 => exponent(0x3ff - 160 + self.below(320)) | fraction,
-            _ => (self.next() & (1 << 63) - 1) % exponent(0x7ff),
+            _ => (self.next() & ((1 << 63) - 1)) % exponent(0x7ff),
         }
     }
 
