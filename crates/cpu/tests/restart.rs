@@ -141,8 +141,11 @@ fn blocks_count_as_single_instructions_do() {
 
 // Single cases: x10 is the address, x11 the operand, x12 the destination.
 
+/// An instruction's fields and what they hold.
+type Fields<'a> = &'a [(&'a str, u32)];
+
 /// One instruction at the start of page 0, then `ecall`; data in pages 2 and 3.
-fn case(name: &str, fields: &[(&str, u32)]) -> (Hart, FlatBus) {
+fn case(name: &str, fields: Fields<'_>) -> (Hart, FlatBus) {
     let mut bus = FlatBus::new(BASE, 4);
     bus.put_words(BASE, &[named(name).make(fields), 0x73]);
     for (i, byte) in bus.memory[2 * PAGE as usize..].iter_mut().enumerate() {
@@ -159,7 +162,7 @@ fn case(name: &str, fields: &[(&str, u32)]) -> (Hart, FlatBus) {
 const BORDER: u64 = BASE + 3 * PAGE;
 
 /// Runs into a fault with blocks and without, and on when the page is there.
-fn assert_faults(name: &str, fields: &[(&str, u32)], va: u64, unmapped: u64, fault: MemFault) {
+fn assert_faults(name: &str, fields: Fields<'_>, va: u64, unmapped: u64, fault: MemFault) {
     let (mut hart, mut bus) = case(name, fields);
     hart.set_x(10, va);
     bus.set_mapped(unmapped, false);
@@ -184,7 +187,7 @@ fn assert_faults(name: &str, fields: &[(&str, u32)], va: u64, unmapped: u64, fau
 
 #[test]
 fn loads_and_stores_fault_at_either_side_of_a_border() {
-    let fields: [(&str, &[(&str, u32)], AccessKind); 6] = [
+    let accesses: [(&str, Fields<'_>, AccessKind); 6] = [
         ("ld", &[("rd", 12), ("rs1", 10)], AccessKind::Load),
         ("lhu", &[("rd", 10), ("rs1", 10)], AccessKind::Load),
         ("fld", &[("fd", 12), ("rs1", 10)], AccessKind::Load),
@@ -192,7 +195,7 @@ fn loads_and_stores_fault_at_either_side_of_a_border() {
         ("sh", &[("rs2", 11), ("rs1", 10)], AccessKind::Store),
         ("fsd", &[("fs2", 11), ("rs1", 10)], AccessKind::Store),
     ];
-    for (name, fields, kind) in fields {
+    for (name, fields, kind) in accesses {
         let va = BORDER - 1;
         assert_faults(name, fields, va, va, MemFault { va, kind });
         assert_faults(name, fields, va, BORDER, MemFault { va: BORDER, kind });
