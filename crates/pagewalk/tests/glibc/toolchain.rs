@@ -25,8 +25,9 @@ pub struct Toolchain {
 impl Toolchain {
     /// Finds the tools, or says which is missing: as a failure if CI_ORACLES is `require`.
     pub fn find() -> Option<Self> {
-        let compiler = found_or_skipped("riscv64-linux-gnu-gcc")?;
-        let emulator = found_or_skipped("qemu-riscv64")?;
+        let compiler = found_or_skipped("riscv64-linux-gnu-gcc", on_path)?;
+        let emulator = found_or_skipped("qemu-riscv64", on_path)?;
+        found_or_skipped("libc.a of libc6-dev-riscv64-cross", |_| static_library(&compiler))?;
         Some(Self { compiler, emulator })
     }
 
@@ -77,15 +78,26 @@ impl Toolchain {
     }
 }
 
-fn found_or_skipped(tool: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let found = env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file());
+fn found_or_skipped(tool: &str, find: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let found = find(tool);
     if found.is_none() {
         let required = env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
         assert!(!required, "{tool} not found, and CI_ORACLES is require");
         println!("skipped: {tool} not found");
     }
     found
+}
+
+fn on_path(tool: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file())
+}
+
+/// The compiler gives the name alone back if it has no such file.
+fn static_library(compiler: &Path) -> Option<PathBuf> {
+    let output = Command::new(compiler).arg("-print-file-name=libc.a").output().ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim_end());
+    path.is_absolute().then_some(path)
 }
 
 fn source(program: &str) -> PathBuf {
