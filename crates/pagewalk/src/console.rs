@@ -53,21 +53,25 @@ impl Console {
             && elapsed >= QUIET_TIME
             && self.is_at_line_start.load(Ordering::Relaxed)
         {
+            if bar.is_finished() {
+                bar.reset();
+            }
             bar.set_message(progress_text(progress, elapsed));
-            bar.tick();
         }
     }
 
-    /// Takes the progress line away for good.
+    /// Takes the progress line away.
     pub fn clear(&self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.bar
+            && !bar.is_finished()
+        {
             bar.finish_and_clear();
         }
     }
 }
 
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+    let style = ProgressStyle::with_template("{wide_msg}");
     ProgressBar::new_spinner()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }
@@ -90,16 +94,12 @@ struct GuestStream<W> {
 
 impl<W: Write> Write for GuestStream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Self { console, stream } = self;
-        let mut write = || {
-            let written = stream.write(bytes)?;
-            stream.flush()?;
-            Ok(written)
-        };
-        let Some(bar) = &console.bar else { return write() };
-        let written = bar.suspend(write)?;
+        // The line comes back with the next progress, if there is room for it.
+        self.console.clear();
+        let written = self.stream.write(bytes)?;
+        self.stream.flush()?;
         if let Some(&last) = bytes[..written].last() {
-            console.is_at_line_start.store(last == b'\n', Ordering::Relaxed);
+            self.console.is_at_line_start.store(last == b'\n', Ordering::Relaxed);
         }
         Ok(written)
     }

@@ -159,7 +159,7 @@ fn walks(page: &mut Page, report: &Report) {
     page.figure("Page-table walks", grouped(walks.walks), String::new());
     page.detail("entries read", grouped(walks.reads), per_walk(walks.reads));
     page.detail("entries written", grouped(walks.writes), per_walk(walks.writes));
-    page.detail("walks despite a hit", grouped(walks.rewalks), share);
+    page.detail("despite an entry", grouped(walks.rewalks), share);
 }
 
 fn faults(page: &mut Page, faults: &FaultReport) {
@@ -174,6 +174,10 @@ fn faults(page: &mut Page, faults: &FaultReport) {
     }
     for (cause, &count) in &faults.by_cause {
         page.detail(&format!("  {cause}"), grouped(count), share(count));
+    }
+    let resolved: u64 = faults.by_cause.values().sum();
+    if total > resolved {
+        page.detail("  not resolved", grouped(total - resolved), share(total - resolved));
     }
 }
 

@@ -1,0 +1,274 @@
+//! The guest programs on the whole machine: what they print does not depend on the machine, what
+//! is counted does not depend on how it is run, and the parts make up the totals.
+
+mod common;
+
+use std::fs;
+
+use common::{Done, guest, number, pagewalk, report, repository};
+use serde_json::Value;
+
+const FORMATS: [&str; 8] = ["ia32", "pae", "x86-64", "x86-64-la57", "sv32", "sv39", "sv48", "sv57"];
+
+const RAM: [&str; 3] = ["1MiB", "4MiB", "64MiB"];
+
+/// Programs, their arguments, and what the report gives as their exit code. Files are those of the
+/// repository, which is their root directory.
+const PROGRAMS: [(&str, &[&str], u64); 14] = [
+    ("hello", &["a", "--b"], 0),
+    ("matmul", &["64"], 0),
+    ("matmul-naive", &["64"], 0),
+    ("hashjoin", &["1000"], 0),
+    ("randaccess", &["2", "2000"], 0),
+    ("recurse", &["10000"], 0),
+    ("sieve", &["10000"], 0),
+    ("nbody", &["100"], 0),
+    ("selfmodify", &[], 0),
+    ("sigsegv", &[], 0),
+    ("protect", &[], 0),
+    ("wordfreq", &["/programs/README.md", "5"], 0),
+    ("nullderef", &[], 139),
+    ("rotext", &[], 139),
+];
+
+/// The words of a run of one of [`PROGRAMS`].
+fn words<'a>(path: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    [&[path], args].concat()
+}
+
+fn assert_parts_sum_to_totals(report: &Value, what: &str) {
+    let sum = |pointer: &str| -> u64 {
+        let parts = report.pointer(pointer).and_then(Value::as_object).expect("an object");
+        parts.values().map(|part| part.as_u64().expect("a count")).sum()
+    };
+    let equal = |left: u64, right: u64, of: &str| assert_eq!(left, right, "{what}: {of}");
+    let get = |pointer: &str| number(report, pointer);
+    equal(sum("/cycle_parts"), get("/cycles"), "cycles");
+    equal(get("/faults/minor") + get("/faults/major"), get("/counters/pgfault"), "faults");
+    equal(get("/faults/major"), get("/counters/pgmajfault"), "major faults");
+    // What became a signal has no cause.
+    assert!(sum("/faults/by_cause") <= get("/counters/pgfault"), "{what}: faults by cause");
+    equal(get("/swap/pages_in"), get("/counters/pswpin"), "pages read from swap");
+    equal(get("/swap/pages_out"), get("/counters/pswpout"), "pages written to swap");
+    for (level, fields) in report["tlb"].as_object().expect("an object") {
+        if let Some(lookups) = fields.get("lookups").and_then(Value::as_u64) {
+            equal(number(fields, "/hits") + number(fields, "/misses"), lookups, level);
+        }
+    }
+    let data = get("/references/loads") + get("/references/stores");
+    if report["tlb"]["l1i"].is_object() {
+        equal(get("/tlb/l1i/lookups"), get("/references/fetches"), "instruction look-ups");
+        equal(get("/tlb/l1d/lookups"), data, "data look-ups");
+    }
+    if report["tlb"]["l2"].is_object() {
+        let misses = get("/tlb/l1i/misses") + get("/tlb/l1d/misses");
+        equal(get("/tlb/l2/lookups"), misses, "second-level look-ups");
+        equal(get("/tlb/l2/misses"), get("/walks/walks"), "walks");
+    }
+    assert!(get("/memory/peak_used") <= get("/memory/frames"), "{what}: frames");
+}
+
+#[test]
+fn the_machine_does_not_change_the_program() {
+    let root = format!("--root={}", repository().display());
+    for (name, args, code) in PROGRAMS {
+        let path = guest(name);
+        let mut first: Option<(Done, u64)> = None;
+        for (mmu, ram) in FORMATS.iter().flat_map(|mmu| RAM.map(|ram| (*mmu, ram))) {
+            let what = format!("{name} on {mmu} with {ram}");
+            let options = ["--mmu", mmu, "--ram", ram, root.as_str()];
+            let (done, report) = report(&options, &words(&path, args));
+            assert_eq!(number(&report, "/exit/code"), code, "{what}: {done:?}");
+            assert_eq!(done.status, i32::from(code != 0), "{what}");
+            assert_parts_sum_to_totals(&report, &what);
+            let result = (done, number(&report, "/instructions"));
+            match &first {
+                None => first = Some(result),
+                Some(first) => assert_eq!(&result, first, "{what}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_plain_path_gives_the_same_report() {
+    let root = format!("--root={}", repository().display());
+    for (name, args, _) in PROGRAMS {
+        let path = guest(name);
+        for (mmu, tlb) in [("sv39", "l1i=16x4,l1d=16x4,l2=128x12"), ("ia32", "l1=2x4:plru")] {
+            let run = |slow: &[&str]| {
+                let options = ["--mmu", mmu, "--tlb", tlb, "--ram", "1MiB", root.as_str()];
+                let (done, mut report) = report(&[&options, slow].concat(), &words(&path, args));
+                report["machine"]["slow"] = Value::Null;
+                (done, report)
+            };
+            assert_eq!(run(&[]), run(&["--slow"]), "{name} on {mmu}");
+        }
+    }
+}
+
+#[test]
+fn a_machine_without_a_tlb_walks_at_every_reference() {
+    let path = guest("sieve");
+    let with = report(&[], &[&path, "1000"]).1;
+    let without = report(&["--tlb", "none"], &[&path, "1000"]).1;
+    assert_eq!(number(&with, "/instructions"), number(&without, "/instructions"));
+    assert_eq!(without["references"], with["references"]);
+    let references: u64 = ["fetches", "loads", "stores"]
+        .map(|kind| number(&without, &format!("/references/{kind}")))
+        .iter()
+        .sum();
+    assert!(number(&without, "/walks/walks") >= references);
+    for level in ["l1", "l1i", "l1d", "l2"] {
+        assert!(without["tlb"][level].is_null());
+    }
+    assert_parts_sum_to_totals(&without, "no TLB");
+}
+
+/// Two MiB of records whose order says nothing about their value.
+fn records() -> Vec<u64> {
+    let step = |n: u64| n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    std::iter::successors(Some(1), |&n| Some(step(n))).take(1 << 18).collect()
+}
+
+#[test]
+fn a_file_larger_than_the_ram_is_sorted() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    let mut records = records();
+    let bytes: Vec<u8> = records.iter().flat_map(|record| record.to_le_bytes()).collect();
+    fs::write(file("in"), bytes).unwrap();
+    let root = directory.path().display().to_string();
+    let swap = format!("{}:16MiB", file("swap").display());
+    let options = ["--ram", "512KiB", "--root", &root, "--swap", &swap];
+    let (done, report) = report(&options, &[&guest("extsort"), "/in", "/out"]);
+    assert_eq!(done.status, 0, "{done:?}");
+
+    records.sort_unstable();
+    let sorted: Vec<u8> = records.iter().flat_map(|record| record.to_le_bytes()).collect();
+    assert!(fs::read(file("out")).unwrap() == sorted, "the output is not the sorted input");
+    assert_parts_sum_to_totals(&report, "extsort");
+    let pages = (sorted.len() / 4096) as u64;
+    assert!(number(&report, "/swap/pages_out") >= pages - 128, "the area does not fit into RAM");
+    assert!(number(&report, "/files/pages_in") >= pages, "the input was mapped and read");
+    let causes = report["faults"]["by_cause"].as_object().expect("an object");
+    let resolved: u64 = causes.values().filter_map(Value::as_u64).sum();
+    assert_eq!(resolved, number(&report, "/counters/pgfault"), "every fault was resolved");
+    assert!(file("swap").exists(), "a named swap file stays");
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let run = || {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        let (json, events) = (file("report.json"), file("events.ndjson"));
+        let path = guest("randaccess");
+        let options = ["run", "-q", "--ram=1MiB", "--policy=random", "--json", &json];
+        let words = [&options, ["--events", &events, &path, "2", "1000"].as_slice()].concat();
+        assert_eq!(pagewalk(words).status, 0);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing else is left");
+        (fs::read(json).unwrap(), fs::read_to_string(events).unwrap())
+    };
+    let (report, events) = run();
+    assert_eq!(run(), (report, events.clone()));
+    assert!(events.lines().count() > 512, "more pages than RAM, an event for each fault");
+    for line in events.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(event.is_object(), "{line}");
+    }
+}
+
+#[test]
+fn the_json_has_what_the_schema_promises() {
+    let (done, report) = report(&["--seed", "7"], &[&guest("hello"), "x"]);
+    assert_eq!(done.status, 0);
+    assert_eq!(number(&report, "/schema_version"), 1);
+    assert_eq!(number(&report, "/exit/code"), 0);
+    assert_eq!(report["command"], serde_json::json!([guest("hello"), "x"]));
+    assert_eq!(number(&report, "/machine/seed"), 7);
+    assert!(number(&report, "/instructions") > 100);
+    assert!(number(&report, "/cycles") > number(&report, "/instructions"));
+    for name in ["pgfault", "pgmajfault", "pswpin", "pswpout"] {
+        number(&report, &format!("/counters/{name}"));
+    }
+    assert!(number(&report, "/tlb/l1i/lookups") > 0);
+}
+
+#[test]
+fn output_goes_to_stdout_and_the_report_to_stderr() {
+    let hello = guest("hello");
+    let done = pagewalk(["run", &hello]);
+    assert_eq!(done.stdout.lines().next(), Some("Hello from a page near you."));
+    assert!(done.stderr.contains("Ended         exit code 0"), "{}", done.stderr);
+    assert!(done.stderr.contains("Instructions"), "{}", done.stderr);
+    assert!(!done.stderr.contains('\u{1b}'), "no colours for a pipe");
+
+    let quiet = pagewalk(["run", "--quiet", &hello]);
+    assert_eq!((quiet.stdout, quiet.stderr.as_str()), (done.stdout.clone(), ""));
+
+    let json = pagewalk(["run", "--quiet", "--json", "-", &hello]);
+    let document = json.stdout.strip_prefix(&done.stdout).expect("the program's output is first");
+    assert_eq!(number(&serde_json::from_str(document).unwrap(), "/exit/code"), 0);
+}
+
+#[test]
+fn a_killed_program_is_told_with_its_reason() {
+    let done = pagewalk(["run", &guest("nullderef")]);
+    assert_eq!(done.status, 1);
+    assert_eq!(done.stdout, "about to dereference null\n");
+    assert!(done.stderr.contains("killed by SIGSEGV, exit code 139"), "{}", done.stderr);
+}
+
+#[test]
+fn the_budget_of_instructions_ends_a_run() {
+    let options = ["--max-instructions", "100k"];
+    let (done, report) = report(&options, &[&guest("sieve"), "1000000"]);
+    assert_eq!(done.status, 1, "the program did not finish");
+    assert_eq!(number(&report, "/instructions"), 100_000);
+    assert!(report["exit"]["reason"].as_str().unwrap().contains("100000"), "{report}");
+}
+
+#[test]
+fn without_memory_and_swap_the_program_is_killed() {
+    let options = ["--ram", "1MiB", "--swap", "none"];
+    let (done, report) = report(&options, &[&guest("randaccess"), "4", "1000"]);
+    assert_eq!(done.status, 1);
+    assert_eq!(number(&report, "/exit/code"), 137, "{report}");
+    assert_eq!(report["exit"]["signal"], "SIGKILL");
+    assert!(report["exit"]["reason"].as_str().unwrap().contains("out of memory"), "{report}");
+}
+
+#[test]
+fn results_that_cannot_be_written_fail_the_run() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    for option in ["--json", "--events"] {
+        let done = pagewalk(["run", "--quiet", option, "/dev/full", &guest("hello")]);
+        assert_eq!(done.status, 1, "{done:?}");
+        assert!(done.stderr.contains("/dev/full: not written"), "{done:?}");
+    }
+}
+
+/// Ctrl-C, and a polite request to end, stop the program; its report still comes.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_reported() {
+    use std::process::Command;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    for signal in ["-INT", "-TERM"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pagewalk"));
+        command.current_dir(repository()).args(["run", &guest("nbody"), "1000000000"]);
+        let done = common::finish(&mut command, |child| {
+            sleep(Duration::from_millis(500));
+            let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+            assert!(kill.expect("kill starts").success());
+        });
+        assert_eq!(done.status, 1, "{done:?}");
+        assert!(done.stderr.contains("interrupted"), "{done:?}");
+        assert!(done.stderr.contains("Instructions"), "{done:?}");
+    }
+}
