@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pagewalk_linux::Signal;
 use pagewalk_mmu::KindCounts;
 use pagewalk_mmu::radix::Radix;
 use pagewalk_mmu::tlb::L1Config;
@@ -67,11 +68,15 @@ impl Machine {
                 signal: Some(signal.name().to_owned()),
                 reason: Some(reason.clone()),
             },
-            Some(End::Stopped { reason }) => ExitReport {
-                // As of a program that SIGINT killed: a stopped run is no success.
-                code: SIGNALLED + 2,
+            Some(End::Budget) => ExitReport {
+                code: 0,
                 signal: None,
-                reason: Some(reason.clone()),
+                reason: Some(format!("stopped after {} instructions, as asked", self.hart.retired)),
+            },
+            Some(End::Interrupted) => ExitReport {
+                code: SIGNALLED + i32::from(Signal::SIGINT.number()),
+                signal: None,
+                reason: Some("interrupted".to_owned()),
             },
         }
     }

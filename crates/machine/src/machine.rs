@@ -32,8 +32,12 @@ use crate::stdio::Stdio;
 use crate::swap_file::SwapFile;
 use crate::time::outside;
 
-/// Instructions between two reports of progress.
+/// The most instructions between two reports of progress.
 const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
+
+/// The most faults and system calls between two reports of progress: a machine that only pages
+/// retires few instructions.
+const PROGRESS_STOPS: u64 = 4096;
 
 /// The kernel over page tables of any radix format.
 pub(crate) type MachineKernel = Kernel<RadixPmap<Format>>;
@@ -86,11 +90,10 @@ pub enum End {
         /// Why, in a sentence.
         reason: String,
     },
-    /// The instruction budget was used up, or somebody stopped it.
-    Stopped {
-        /// Why, in a sentence.
-        reason: String,
-    },
+    /// The instruction budget was used up.
+    Budget,
+    /// Somebody stopped it.
+    Interrupted,
 }
 
 /// How far a run has come.
@@ -163,15 +166,14 @@ impl Machine {
                 return end.clone();
             }
             let limit = self.hart.retired.saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
-            self.run_until(limit);
-            if self.end.is_some() || self.hart.retired < limit {
+            self.run_slice(limit, PROGRESS_STOPS);
+            if self.end.is_some() {
                 continue;
             }
-            if limit == budget {
-                let reason = format!("stopped after {budget} instructions, as asked");
-                self.end = Some(End::Stopped { reason });
+            if self.hart.retired >= budget {
+                self.end = Some(End::Budget);
             } else if progress(self.progress()).is_break() {
-                self.end = Some(End::Stopped { reason: "interrupted".to_owned() });
+                self.end = Some(End::Interrupted);
             }
         }
     }
@@ -179,12 +181,22 @@ impl Machine {
     /// Runs until `limit` instructions have been retired in all, or the program ends.
     pub fn run_until(&mut self, limit: u64) {
         while self.end.is_none() && self.hart.retired < limit {
+            self.run_slice(limit, u64::MAX);
+        }
+    }
+
+    /// Runs until `limit` instructions have been retired in all, the program ends, or the hart has
+    /// stopped `stops` times.
+    fn run_slice(&mut self, limit: u64, stops: u64) {
+        let mut left = stops;
+        while self.end.is_none() && self.hart.retired < limit && left > 0 {
             let stop = if self.config.slow {
                 run_plain(&mut self.hart, &mut self.memory, limit)
             } else {
                 run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
             };
             if stop != Stop::Budget {
+                left -= 1;
                 self.serve(stop);
             }
         }

@@ -12,6 +12,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use pagewalk_kernel::{IoError, SwapSlot};
@@ -106,8 +107,8 @@ impl SwapFile {
     pub fn read(&mut self, slot: SwapSlot, into: &mut [u8]) -> Result<(), IoError> {
         self.reads += 1;
         self.check_injected(false, self.reads - 1)?;
-        let file = self.seek(slot)?;
-        file.read_exact(into).map_err(|e| io_error(&e))
+        let (file, offset) = self.place(slot)?;
+        file.read_exact_at(into, offset).map_err(|e| io_error(&e))
     }
 
     /// Writes a slot.
@@ -117,15 +118,14 @@ impl SwapFile {
     pub fn write(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
         self.writes += 1;
         self.check_injected(true, self.writes - 1)?;
-        let file = self.seek(slot)?;
-        file.write_all(from).map_err(|e| io_error(&e))
+        let (file, offset) = self.place(slot)?;
+        file.write_all_at(from, offset).map_err(|e| io_error(&e))
     }
 
-    fn seek(&mut self, slot: SwapSlot) -> Result<&mut File, IoError> {
-        let file = self.file.as_mut().ok_or(IoError::Io)?;
-        let offset = (u64::from(slot.0) + 1) * self.page.bytes();
-        file.seek(SeekFrom::Start(offset)).map_err(|e| io_error(&e))?;
-        Ok(file)
+    /// The file, and where in it a slot lies.
+    fn place(&self, slot: SwapSlot) -> Result<(&File, u64), IoError> {
+        let file = self.file.as_ref().ok_or(IoError::Io)?;
+        Ok((file, (u64::from(slot.0) + 1) * self.page.bytes()))
     }
 
     fn check_injected(&self, write: bool, now: u64) -> Result<(), IoError> {
