@@ -23,7 +23,8 @@ pub struct Hart {
     pub(crate) reservation: Option<u64>,
     /// Instructions retired.
     pub retired: u64,
-    /// Instruction fetches begun: one an instruction, also for those that faulted.
+    /// Instruction fetches begun, also those that faulted: one an instruction, two if it crosses into
+    /// another page.
     pub fetches: u64,
     /// Data loads begun.
     pub loads: u64,

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::FlatBus;
 use common::encode::named;
 use common::program::BASE;
+use common::{FlatBus, PAGE};
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
 
 const ECALL: u32 = 0x73;
@@ -157,4 +157,21 @@ fn a_branch_goes_its_own_way_each_time() {
     ];
     let (stop, hart) = run_with(&code, &[(5, 100)], 10_000);
     assert_eq!((stop, hart.x(6)), (Stop::Ecall, 50));
+}
+
+#[test]
+fn code_that_the_cache_cannot_hold_runs_all_the_same() {
+    // More than the 2²⁰ decoded instructions that are kept, twice.
+    const COUNT: usize = 1_100_000;
+    let mut bus = FlatBus::new(BASE, 4 * COUNT / PAGE as usize + 2);
+    bus.put_words(BASE, &vec![addi(12, 12, 1); COUNT]);
+    let jump = named("jalr").make(&[("rs1", 10)]);
+    let end = [addi(14, 14, -1), named("beq").make(&[("rs1", 14), ("imm", 8)]), jump, ECALL];
+    bus.put_words(BASE + 4 * COUNT as u64, &end);
+    let mut hart = Hart::new();
+    hart.pc = BASE;
+    hart.set_x(10, BASE);
+    hart.set_x(14, 2);
+    assert_eq!(run(&mut hart, &mut bus, &mut Blocks::new(), u64::MAX), Stop::Ecall);
+    assert_eq!(hart.x(12), 2 * COUNT as u64);
 }

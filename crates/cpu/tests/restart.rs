@@ -16,8 +16,8 @@ mod common;
 use common::encode::named;
 use common::program::BASE;
 use common::random::{Program, Size, program};
-use common::{FlatBus, PAGE, Rng};
-use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
+use common::{Access, FlatBus, PAGE, Rng};
+use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, RefTime, Stop, run, run_plain};
 
 const SIZE: Size =
     Size { bodies: 12, segments: 3, items: 40, rounds: 0, counters: false, conditional: true };
@@ -254,5 +254,30 @@ fn an_instruction_across_pages_faults_at_the_page_that_is_missing() {
         assert_eq!((machine.hart.retired, machine.hart.x(12)), (3, 2));
         // One that faulted, one, one of two pages that faulted, the same again, and the last.
         assert_eq!(machine.hart.fetches, 1 + 1 + 2 + 2 + 1);
+    }
+}
+
+#[test]
+fn the_second_page_is_fetched_after_the_first_and_before_the_data() {
+    let load = named("ld").make(&[("rd", 12), ("rs1", 10)]);
+    for blocks in [true, false] {
+        let mut bus = FlatBus::new(BASE, 4);
+        bus.log = Some(Vec::new());
+        bus.memory[PAGE as usize - 2..][..4].copy_from_slice(&load.to_le_bytes());
+        let mut machine = Machine { hart: Hart::new(), bus, blocks: blocks.then(Blocks::new) };
+        machine.hart.pc = BASE + PAGE - 2;
+        machine.hart.retired = 7;
+        machine.hart.set_x(10, BORDER);
+        assert_eq!(machine.run(8), Stop::Budget);
+        let fetch = RefTime::fetch(7);
+        assert_eq!(machine.bus.fetched[..2], [fetch.0, fetch.second_page().0]);
+        let load = Access {
+            kind: AccessKind::Load,
+            va: BORDER,
+            bytes: 8,
+            now: RefTime::data(7),
+            code_page: 1,
+        };
+        assert_eq!(machine.bus.log, Some(vec![load]));
     }
 }

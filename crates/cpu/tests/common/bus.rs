@@ -20,6 +20,8 @@ pub struct Access {
     pub va: u64,
     pub bytes: usize,
     pub now: RefTime,
+    /// The page that instructions are fetched from: its fetch has just been used.
+    pub code_page: usize,
 }
 
 /// Memory from a base address on.
@@ -124,7 +126,7 @@ impl FlatBus {
 
     fn record(&mut self, kind: AccessKind, va: u64, bytes: usize, now: RefTime) {
         if let Some(log) = &mut self.log {
-            log.push(Access { kind, va, bytes, now });
+            log.push(Access { kind, va, bytes, now, code_page: self.code_slot });
         }
     }
 
