@@ -37,8 +37,8 @@ pub enum Command {
 /// Run a RISC-V Linux program and report what it did to memory.
 ///
 /// The program's output is standard output. The report goes to standard error when it has ended.
-/// The exit status is 0 if the program ended with 0, 1 if it did not or was killed, and 2 if it
-/// could not be started as asked.
+/// The exit status is 0 if the program ended with 0 or was stopped as asked, 1 if it did not, was
+/// killed or interrupted, and 2 if it could not be started as asked.
 #[derive(Args)]
 #[command(override_usage = "pagewalk run [OPTIONS] PROGRAM [ARGS]...", after_help = EXAMPLES)]
 pub struct RunArgs {
@@ -58,9 +58,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "none|SIZE|FILE:SIZE")]
     pub swap: Option<String>,
 
-    /// The TLB: none, a number of entries, or its levels as SETSxWAYS[:POLICY].
+    /// The TLB: none, a number of entries, or its levels as SETSxWAYS:POLICY.
     ///
-    /// Levels are l1 for a unified first level, or l1i and l1d, and l2. POLICY is lru, plru, fifo
+    /// Levels are l1 for a unified first level, or l1i and l1d, and l2. POLICY is lru (if left out), plru, fifo
     /// or random. `untagged` has the TLB flushed at each change of address space.
     /// [default: l1i=16x4,l1d=16x4,l2=128x12]
     #[arg(long, value_name = "SPEC")]
