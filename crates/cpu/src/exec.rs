@@ -14,7 +14,7 @@
 //! of those before it, and the references that it began itself.
 
 use crate::block::{Block, BlockId, Blocks, decode_parcels, decode_short, is_long};
-use crate::bus::{AccessKind, Bus, Effect, MemFault, RefTime, Value};
+use crate::bus::{AccessKind, Bus, Code, Effect, MemFault, RefTime, Value};
 use crate::hart::{Hart, Stop};
 use crate::op::{Group, Op, OpCode};
 use crate::{csr, exec_bits, exec_float};
@@ -24,8 +24,8 @@ pub fn run<B: Bus>(hart: &mut Hart, bus: &mut B, blocks: &mut Blocks, limit: u64
     while hart.retired < limit {
         forget_changed(bus, blocks);
         let stopped = match enter(hart, bus, blocks) {
-            Ok(Some(id)) => run_chain(hart, bus, blocks, id, limit),
-            Ok(None) => step(hart, bus),
+            Ok(Entered::Block(id)) => run_chain(hart, bus, blocks, id, limit),
+            Ok(Entered::Step(code)) => step_from(hart, bus, code),
             Err(fault) => {
                 hart.fetches += 1;
                 return Stop::Fault(fault);
@@ -54,24 +54,30 @@ fn forget_changed<B: Bus>(bus: &mut B, blocks: &mut Blocks) {
     }
 }
 
-/// The block at the pc, its translation entered; `None` if the instruction crosses a page.
-fn enter<B: Bus>(
-    hart: &Hart,
-    bus: &mut B,
-    blocks: &mut Blocks,
-) -> Result<Option<BlockId>, MemFault> {
+/// What is at the pc.
+enum Entered {
+    /// A block, its translation entered.
+    Block(BlockId),
+    /// An instruction that is no part of a block, because it crosses a page or is not aligned;
+    /// where it begins, if that was fetched.
+    Step(Option<Code>),
+}
+
+fn enter<B: Bus>(hart: &Hart, bus: &mut B, blocks: &mut Blocks) -> Result<Entered, MemFault> {
     if let Some(recent) = blocks.recent(hart.pc, bus.epoch()) {
         bus.enter_code(recent.slot);
-        return Ok(Some(recent.block));
+        return Ok(Entered::Block(recent.block));
     }
     if hart.pc & 1 != 0 {
-        return Ok(None);
+        return Ok(Entered::Step(None));
     }
     let code = bus.fetch(hart.pc, RefTime::fetch(hart.retired))?;
-    let Some(id) = blocks.at(bus, code.pa, code.room) else { return Ok(None) };
+    let Some(id) = blocks.at(bus, code.pa, code.room) else {
+        return Ok(Entered::Step(Some(code)));
+    };
     bus.enter_code(code.slot);
     blocks.remember(hart.pc, bus.epoch(), id, code.slot);
-    Ok(Some(id))
+    Ok(Entered::Block(id))
 }
 
 /// Runs blocks of one page, following their links.
@@ -183,9 +189,14 @@ fn link<B: Bus>(
 
 /// Fetches, decodes and executes one instruction.
 fn step<B: Bus>(hart: &mut Hart, bus: &mut B) -> Result<(), Stop> {
+    step_from(hart, bus, None)
+}
+
+/// [`step`], the first fetch having been made if `first` tells its result.
+fn step_from<B: Bus>(hart: &mut Hart, bus: &mut B, first: Option<Code>) -> Result<(), Stop> {
     let pc = hart.pc;
     let mut fetches = 0;
-    let fetched = fetch(hart, bus, &mut fetches);
+    let fetched = fetch(hart, bus, first, &mut fetches);
     let result = fetched.and_then(|(op, bytes)| step_op(hart, bus, pc, op, bytes));
     hart.fetches += fetches;
     result
@@ -220,14 +231,22 @@ fn finish_step(hart: &mut Hart, block: &Block, pc: u64) {
 }
 
 /// Fetches the instruction at the pc, counting the references begun.
-fn fetch<B: Bus>(hart: &Hart, bus: &mut B, fetches: &mut u64) -> Result<(Op, u16), Stop> {
+fn fetch<B: Bus>(
+    hart: &Hart,
+    bus: &mut B,
+    first: Option<Code>,
+    fetches: &mut u64,
+) -> Result<(Op, u16), Stop> {
     let now = RefTime::fetch(hart.retired);
     *fetches += 1;
     if hart.pc & 1 != 0 {
         let fault = MemFault { va: hart.pc, kind: AccessKind::Fetch };
         return Err(Stop::Misaligned(fault));
     }
-    let code = bus.fetch(hart.pc, now).map_err(Stop::Fault)?;
+    let code = match first {
+        Some(code) => code,
+        None => bus.fetch(hart.pc, now).map_err(Stop::Fault)?,
+    };
     let low = bus.code_parcel(code.pa);
     if !is_long(low) {
         bus.enter_code(code.slot);

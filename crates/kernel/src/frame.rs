@@ -73,7 +73,7 @@ struct Frame {
 }
 
 impl Frame {
-    fn new(used: Use, link: u32) -> Self {
+    const fn new(used: Use, link: u32) -> Self {
         let (first_va, first_space) = (NOWHERE.va, NOWHERE.space);
         Self { used, first_va, first_space, link, mappings: 0, dirty: false }
     }
@@ -99,7 +99,10 @@ struct Chained {
 /// The state of all frames.
 #[derive(Clone, Debug)]
 pub struct FrameTable {
+    /// The frames that were ever used: the table grows with use, not with RAM.
     frames: Vec<Frame>,
+    total: u32,
+    /// Free frames that were used before, the last freed first.
     free_head: u32,
     free: u64,
     used_max: u64,
@@ -110,19 +113,19 @@ pub struct FrameTable {
     chain_free: u32,
 }
 
+/// The entry of every frame that is not in the table yet.
+static NEVER_USED: Frame = Frame::new(Use::Free, END);
+
 const NOWHERE: ReverseMapping = ReverseMapping { space: SpaceId(0), va: VirtAddr(0) };
 
 impl FrameTable {
     /// All frames free, to be filled in the order of their numbers.
     pub(crate) fn new(frames: u32) -> Self {
-        let mut entries: Vec<Frame> =
-            (1..=frames).map(|next| Frame::new(Use::Free, next)).collect();
-        if let Some(last) = entries.last_mut() {
-            last.link = END;
-        }
         Self {
-            free_head: if entries.is_empty() { END } else { 0 },
-            frames: entries,
+            // Reserved, not touched.
+            frames: Vec::with_capacity(frames as usize),
+            total: frames,
+            free_head: END,
             free: u64::from(frames),
             used_max: 0,
             tables: 0,
@@ -135,7 +138,7 @@ impl FrameTable {
 
     /// All frames.
     pub fn total(&self) -> u64 {
-        self.frames.len() as u64
+        u64::from(self.total)
     }
 
     /// Frames that are free.
@@ -194,15 +197,28 @@ impl FrameTable {
 
     /// Takes a free frame; its bytes are whatever they were.
     pub(crate) fn allocate(&mut self, used: Use) -> Option<Pfn> {
-        let head = self.free_head;
-        let frame = self.frames.get_mut(head as usize)?;
+        let pfn = match self.free_head {
+            END => self.use_first()?,
+            head => head,
+        };
+        let frame = &mut self.frames[pfn as usize];
         debug_assert_eq!(frame.used, Use::Free);
         self.free_head = frame.link;
         *frame = Frame::new(used, END);
         self.free -= 1;
         self.used_max = self.used_max.max(self.total() - self.free);
         *self.count(used) += 1;
-        Some(Pfn(u64::from(head)))
+        Some(Pfn(u64::from(pfn)))
+    }
+
+    /// Makes an entry for the lowest frame that was never used, if there is one.
+    fn use_first(&mut self) -> Option<u32> {
+        let pfn = self.frames.len() as u32;
+        if pfn == self.total {
+            return None;
+        }
+        self.frames.push(Frame::new(Use::Free, END));
+        Some(pfn)
     }
 
     /// Frees a frame that nothing maps.
@@ -322,12 +338,13 @@ impl FrameTable {
     /// The free frames in the order of the list, for the audit: stops at a loop.
     pub(crate) fn free_list(&self) -> impl Iterator<Item = Pfn> + '_ {
         let mut next = self.free_head;
-        (0..=self.frames.len()).map_while(move |_| {
+        let used_before = (0..=self.frames.len()).map_while(move |_| {
             let frame = self.frames.get(next as usize)?;
             let pfn = Pfn(u64::from(next));
             next = frame.link;
             Some(pfn)
-        })
+        });
+        used_before.chain((self.frames.len() as u64..self.total()).map(Pfn))
     }
 
     fn count(&mut self, used: Use) -> &mut u64 {
@@ -340,7 +357,8 @@ impl FrameTable {
     }
 
     fn at(&self, pfn: Pfn) -> &Frame {
-        &self.frames[pfn.0 as usize]
+        debug_assert!(pfn.0 < self.total());
+        self.frames.get(pfn.0 as usize).unwrap_or(&NEVER_USED)
     }
 
     fn at_mut(&mut self, pfn: Pfn) -> &mut Frame {
