@@ -29,6 +29,7 @@ mod compressed;
 mod csr;
 mod decode;
 mod exec;
+mod exec_atomic;
 mod exec_bits;
 mod exec_float;
 mod hart;
