@@ -169,7 +169,7 @@ fn read_header<I: Image + ?Sized>(image: &I) -> Result<Header, ElfError> {
         .read_exact_at(0, &mut magic[..shown])
         .map_err(|e| error(0, "e_ident", Problem::Read(e)))?;
     if magic != elf::ELFMAG {
-        return Err(error(0, "e_ident", Problem::NotElf(magic)));
+        return Err(error(0, "e_ident", Problem::NotElf(magic[..shown].to_vec())));
     }
     let header: Header = read_struct(image, 0, "file header")?;
     check_header(&header)?;

@@ -22,7 +22,7 @@ pub enum Problem {
     #[error(
         "not an ELF file (starts with {0:02x?}, expected 7f 45 4c 46): give a RISC-V executable, e.g. from riscv64-linux-gnu-gcc -static"
     )]
-    NotElf([u8; 4]),
+    NotElf(Vec<u8>),
     /// The header or a table ends after the file.
     #[error("truncated: needs {need:#x} bytes but the file has {have:#x}; copy or link it again")]
     Truncated {

@@ -53,8 +53,8 @@ pub struct RunArgs {
 
     /// Swap space: none, SIZE for a temporary file, or FILE:SIZE for a file that is kept.
     ///
-    /// FILE is made if it is absent, and overwritten if it is there. [default: a temporary file of
-    /// four times the RAM, at least 256MiB]
+    /// FILE is made if it is absent; a file that is there must have been made so. [default: a
+    /// temporary file of four times the RAM, at least 256MiB]
     #[arg(long, value_name = "none|SIZE|FILE:SIZE")]
     pub swap: Option<String>,
 
