@@ -279,8 +279,6 @@ impl Memory {
                     self.epoch += 1;
                 }
                 Dropped::Entry { side, entry, .. } => {
-                    // Upper bits that the page number lost come back by sign extension, as the
-                    // canonical addresses of both halves have it.
                     let va = entry.vpn.base(self.page).0;
                     let bytes = entry.page.bytes();
                     if side != Some(Side::Instruction) {

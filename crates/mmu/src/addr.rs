@@ -86,8 +86,7 @@ impl PhysAddr {
 }
 
 impl Vpn {
-    /// The page's first address. Upper bits that do not fit are lost: callers that need canonical
-    /// addresses of the upper half keep the [`VirtAddr`].
+    /// The page's first address.
     #[inline]
     pub const fn base(self, page: PageSize) -> VirtAddr {
         VirtAddr(self.0 << page.shift())
