@@ -243,6 +243,13 @@ impl<P: Pmap> Kernel<P> {
             let in_tree = seen.table[pfn.0 as usize];
             match used {
                 Use::Free => summary.free += 1,
+                Use::MachineTable => {
+                    check!(
+                        pfn.0 < P::machine_tables(&self.hardware),
+                        "frame {pfn} is not the machine's own"
+                    );
+                    summary.page_table += 1;
+                }
                 Use::Table { .. } => {
                     check!(in_tree, "frame {pfn} is a page table that no space has");
                     summary.page_table += 1;

@@ -57,6 +57,9 @@ counters! {
     cow_copied,
     /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.
     pgminor_map,
+    /// Mappings given to the hardware once more, because its table had had no room for them (a
+    /// hashed page table). These are no page faults.
+    pgspill,
     /// Referenced bits found set, and cleared.
     pgreferenced,
     /// Pages evicted without a write, because their backing store had the same bytes.

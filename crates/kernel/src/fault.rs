@@ -160,6 +160,11 @@ impl<P: Pmap> Kernel<P> {
         va: VirtAddr,
         kind: AccessKind,
     ) -> FaultResult {
+        let page = va.page_base(self.page);
+        if self.space_mut(space).pmap.refill(platform, page) {
+            self.counters.pgspill += 1;
+            return FaultResult::Resolved { major: false };
+        }
         self.counters.pgfault += 1;
         match self.resolve(platform, space, va, kind) {
             Ok(Resolution { cause, pfn, major }) => {

@@ -30,6 +30,8 @@ const END: u32 = u32::MAX;
 pub enum Use {
     /// Nothing.
     Free,
+    /// A part of the table that all spaces share; never freed.
+    MachineTable,
     /// A page table with this many entries in use.
     Table {
         /// Entries that are not empty.
@@ -349,7 +351,7 @@ impl FrameTable {
 
     fn count(&mut self, used: Use) -> &mut u64 {
         match used {
-            Use::Table { .. } => &mut self.tables,
+            Use::MachineTable | Use::Table { .. } => &mut self.tables,
             Use::Anon { .. } => &mut self.anon,
             Use::File { .. } => &mut self.file,
             Use::Free => unreachable!("a frame is not allocated as free"),

@@ -191,9 +191,13 @@ impl<P: Pmap> Kernel<P> {
             return Err(ConfigError::TooManySlots { slots, maximum });
         }
         let scaled = Watermarks::scaled(frames, page.bytes(), Self::fault_frames_max(&hardware));
+        let mut table = FrameTable::new(frames as u32);
+        for _ in 0..P::machine_tables(&hardware) {
+            table.allocate(Use::MachineTable).expect("more frames than the minimum");
+        }
         Ok(Self {
             marks: config.watermarks.unwrap_or(scaled),
-            frames: FrameTable::new(frames as u32),
+            frames: table,
             cache: PageCache::default(),
             swap: SwapMap::new(slots as u32),
             slots_kept: 0,
@@ -212,7 +216,8 @@ impl<P: Pmap> Kernel<P> {
     /// data, heap, mappings, stack), the pages that one instruction can touch, and what the next
     /// fault takes.
     pub fn frames_min(hardware: &P::Hardware) -> u64 {
-        P::tables_initial(hardware)
+        P::machine_tables(hardware)
+            + P::tables_initial(hardware)
             + 4 * P::tables_per_path(hardware)
             + PAGES_PER_INSTRUCTION
             + Self::fault_frames_max(hardware)
@@ -234,6 +239,11 @@ impl<P: Pmap> Kernel<P> {
         layout: Layout,
     ) -> Result<SpaceId, KernelError> {
         self.check_layout(&layout)?;
+        if self.spaces.is_empty() {
+            for pfn in 0..P::machine_tables(&self.hardware) {
+                platform.zero_frame(Pfn(pfn));
+            }
+        }
         let index = self.spaces.iter().position(Option::is_none).unwrap_or(self.spaces.len());
         // Identifier 0 is the kernel's own, where hardware does not tag.
         let asid = u16::try_from(index + 1).map(Asid).map_err(|_| KernelError::TooManySpaces)?;

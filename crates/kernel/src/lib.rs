@@ -34,6 +34,7 @@
 extern crate alloc;
 
 mod advice;
+mod any_pmap;
 mod audit;
 mod copy;
 mod counters;
@@ -58,6 +59,7 @@ mod swap;
 mod unmap;
 mod watermarks;
 
+pub use any_pmap::AnyPmap;
 pub use audit::AuditError;
 pub use copy::CopyError;
 pub use counters::Vmstat;

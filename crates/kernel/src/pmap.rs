@@ -232,6 +232,13 @@ pub trait Pmap: Clone {
     /// How many slots an absent entry can name.
     fn slots_max(hardware: &Self::Hardware) -> u64;
 
+    /// Table frames that the machine's own tables take, which all spaces share (an inverted or
+    /// hashed page table). They are the frames from 0 on, and hold zeroes at first: an empty table.
+    fn machine_tables(hardware: &Self::Hardware) -> u64 {
+        let _ = hardware;
+        0
+    }
+
     /// Table frames that a new, empty space takes.
     fn tables_initial(hardware: &Self::Hardware) -> u64;
 
@@ -260,6 +267,13 @@ pub trait Pmap: Clone {
 
     /// Table frames that entering a page at `va` would take.
     fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64;
+
+    /// Gives the hardware a mapping that the pmap holds and the hardware had no room for. `false`
+    /// if there is none: the fault has another reason.
+    fn refill(&mut self, platform: &mut impl Platform, va: VirtAddr) -> bool {
+        let _ = (platform, va);
+        false
+    }
 
     /// Maps the page at `va`, which has no resident mapping. Nothing is owed: the hardware here
     /// never caches absent entries (RISC-V's Svvptc; x86 always).

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use pagewalk_kernel::{Config as KernelConfig, Layout, SpaceId};
 use pagewalk_linux::{Host, KernelMemory, Process, Program as LinuxProgram, Root};
-use pagewalk_mmu::radix::{Format, Radix};
 use pagewalk_mmu::{PageSize, VirtAddr};
 
 use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
+use crate::hardware::Hardware;
 use crate::listener::Listener;
 use crate::machine::{Machine, MachineKernel};
 use crate::memory::Memory;
@@ -38,7 +38,8 @@ pub(crate) fn boot(
     program: Program,
     stdio: Stdio,
 ) -> Result<Machine, MachineError> {
-    let page = config.format.geometry().base_page();
+    let page = config.hardware.base_page();
+    let Hardware::Paged(tables) = config.hardware;
     check_ram(config.ram_bytes)?;
     let file = open_program(&program)?;
     let mut host = open_host(&program, stdio)?;
@@ -47,12 +48,11 @@ pub(crate) fn boot(
     let frames = config.ram_bytes / page.bytes();
     let time = Time::new(config.cost);
     let ram = Ram::new(frames, page);
-    let mut memory = Memory::new(ram, config.format, config.tlb, config.slow, time);
+    let mut memory = Memory::new(ram, tables, config.tlb, config.slow, time);
     let mut listener = Listener::default();
     let mut random = SplitMix64::new(config.seed);
-    let mut kernel =
-        MachineKernel::new(config.format, kernel_config(&config, frames, swap.slots()))
-            .map_err(|error| MachineError::Ram(error.to_string()))?;
+    let mut kernel = MachineKernel::new(tables, kernel_config(&config, frames, swap.slots()))
+        .map_err(|error| MachineError::Ram(error.to_string()))?;
 
     let files = host.files.clone();
     let mut platform = MachinePlatform {
@@ -61,7 +61,7 @@ pub(crate) fn boot(
         files: &files,
         listener: &mut listener,
     };
-    let layout = layout(user_end(&config.format), page);
+    let layout = layout(user_end(&config.hardware), page);
     let space = kernel
         .create_space(&mut platform, layout)
         .map_err(|error| MachineError::Ram(error.to_string()))?;
@@ -98,8 +98,8 @@ fn layout(user_end: u64, page: PageSize) -> Layout {
 /// The first address above the program's: half of what the format can address, as Linux takes it,
 /// but three quarters of a 32-bit space, and never more than 47 bits, which is what programs are
 /// promised unless they ask for more.
-fn user_end(format: &Format) -> u64 {
-    match format.geometry().va_bits {
+fn user_end(hardware: &Hardware) -> u64 {
+    match hardware.va_bits() {
         bits @ ..=32 => 3 << (bits - 2),
         bits => 1 << (bits - 1).min(47),
     }

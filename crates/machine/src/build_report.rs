@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use pagewalk_linux::Signal;
 use pagewalk_mmu::KindCounts;
-use pagewalk_mmu::radix::Radix;
 use pagewalk_mmu::tlb::L1Config;
 
 use crate::machine::{End, Machine};
@@ -43,13 +42,14 @@ impl Machine {
     }
 
     fn machine_report(&self) -> MachineReport {
-        let geometry = self.config.format.geometry();
+        let hardware = &self.config.hardware;
+        let page_bytes = hardware.base_page().bytes();
         MachineReport {
-            mmu: self.config.format.name().to_owned(),
-            page_bytes: geometry.base_page().bytes(),
-            levels: geometry.levels.len() as u8,
+            mmu: hardware.name().to_owned(),
+            page_bytes,
+            levels: hardware.levels(),
             ram_bytes: self.memory.ram.bytes(),
-            swap_bytes: self.swap.slots() * geometry.base_page().bytes(),
+            swap_bytes: self.swap.slots() * page_bytes,
             tlb: self.config.tlb.as_ref().map_or("none".to_owned(), ToString::to_string),
             policy: self.config.policy.name().to_owned(),
             seed: self.config.seed,

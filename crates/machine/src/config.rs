@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use pagewalk_mmu::radix::Format;
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
 use crate::cost::CostModel;
+use crate::hardware::Hardware;
 
 /// The smallest RAM that can be asked for; whether a program starts in it is another matter.
 pub const RAM_BYTES_MIN: u64 = 64 << 10;
@@ -17,8 +17,8 @@ pub const RAM_BYTES_MAX: u64 = 1 << 40;
 /// A machine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The page-table format and its control bits.
-    pub format: Format,
+    /// What translates addresses.
+    pub hardware: Hardware,
     /// The TLB; `None` for a machine that walks at every reference.
     pub tlb: Option<TlbConfig>,
     /// RAM in bytes; rounded down to whole frames.

@@ -15,10 +15,9 @@ use std::io;
 use std::ops::ControlFlow;
 
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
-use pagewalk_kernel::{FaultResult, Kernel, RadixPmap, Shortage, Signal as Refusal, SpaceId};
+use pagewalk_kernel::{AnyPmap, FaultResult, Kernel, Shortage, Signal as Refusal, SpaceId};
 use pagewalk_linux::{Host, KernelMemory, Outcome, Process, Regs, Signal, SyncSignal};
 use pagewalk_mmu::VirtAddr;
-use pagewalk_mmu::radix::Format;
 
 use crate::config::{Config, Program};
 use crate::cost::CostModel;
@@ -39,8 +38,8 @@ const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
 /// retires few instructions.
 const PROGRESS_STOPS: u64 = 4096;
 
-/// The kernel over page tables of any radix format.
-pub(crate) type MachineKernel = Kernel<RadixPmap<Format>>;
+/// The kernel over page tables of any kind.
+pub(crate) type MachineKernel = Kernel<AnyPmap>;
 
 /// A machine with a program.
 #[derive(Debug)]

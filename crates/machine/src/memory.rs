@@ -17,10 +17,10 @@
 //! 3. With `plain` set no host page is ever made; all counters come out the same.
 
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
-use pagewalk_mmu::radix::{Format, Radix};
 use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
 use pagewalk_mmu::{
-    Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, VirtAddr,
+    Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Tables,
+    VirtAddr,
 };
 
 use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
@@ -63,13 +63,13 @@ pub struct Extra {
 
 impl Memory {
     /// A memory system over RAM that is all zero.
-    pub fn new(ram: Ram, format: Format, tlb: Option<TlbConfig>, plain: bool, time: Time) -> Self {
+    pub fn new(ram: Ram, tables: Tables, tlb: Option<TlbConfig>, plain: bool, time: Time) -> Self {
         Self {
             page: ram.page(),
             // A granule must not reach beyond a page.
             plain: plain || ram.page().shift() < GRANULE_SHIFT,
             ram,
-            mmu: Mmu::new(format, tlb),
+            mmu: Mmu::new(tables, tlb),
             readable: HostPages::new(),
             writable: HostPages::new(),
             executable: HostPages::new(),
@@ -132,10 +132,13 @@ impl Memory {
         }
     }
 
-    /// Table entries that a walk to a base page reads.
+    /// Table entries that each of the unseen walks reads.
     pub fn reads_per_walk(&self) -> u64 {
-        let levels = self.mmu.format().geometry().levels.len() as u64;
-        levels - u64::from(self.mmu.root().registers.is_some())
+        self.mmu.tables().reads_per_walk(self.mmu.root()).unwrap_or(0)
+    }
+
+    fn walks_are_equal(&self) -> bool {
+        self.mmu.tables().reads_per_walk(self.mmu.root()).is_some()
     }
 
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
@@ -239,8 +242,9 @@ impl Memory {
     fn install(&mut self, va: u64, kind: AccessKind, hit: &Hit) {
         let slot = match (self.mmu.tlb(), hit.slot) {
             (Some(_), Some(slot)) => slot.0,
-            // Without a TLB a walk is counted by the number of levels, so only full walks count.
-            (None, _) if hit.entry.page == self.page => 0,
+            // Without a TLB a walk is counted by the number of levels: only full walks count, and
+            // none where the number varies.
+            (None, _) if hit.entry.page == self.page && self.walks_are_equal() => 0,
             _ => return,
         };
         let offset = hit.pa.0 & !(GRANULE - 1);

@@ -10,7 +10,7 @@ use pagewalk_mmu::radix::{Format, Leaf, Radix};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, Level, Mmu, OutOfMemory, Pfn, PhysAddr, Rights,
-    TableMemory, VirtAddr,
+    TableMemory, Tables, VirtAddr,
 };
 use sparse::Builder;
 use std::hint::black_box;
@@ -54,7 +54,7 @@ fn setup(format: &str, tlb: Option<&str>, pages: u64) -> (Mmu, Flat) {
     });
     let memory = Flat(words.collect());
     let tlb = tlb.map(|text| TlbConfig::parse(text).expect("a good description"));
-    let mut mmu = Mmu::new(format, tlb);
+    let mut mmu = Mmu::new(Tables::Radix(format), tlb);
     mmu.load_root(Asid(1), root, &memory).expect("a good root");
     (mmu, memory)
 }

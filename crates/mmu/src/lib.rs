@@ -30,6 +30,9 @@ mod addr;
 mod fault;
 mod memory;
 mod mmu;
+mod observer;
+mod tables;
+mod translation;
 
 pub mod radix;
 pub mod tlb;
@@ -39,3 +42,6 @@ pub use addr::{Asid, Level, PageSize, Pfn, PhysAddr, VirtAddr, Vpn};
 pub use fault::{ArchFault, Fault, FaultCause};
 pub use memory::{EntryWidth, OutOfMemory, TableMemory};
 pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source};
+pub use observer::{Probe, ProbeKind, Step, WalkObserver};
+pub use tables::Tables;
+pub use translation::Translation;

@@ -27,14 +27,17 @@ mod counters;
 
 pub use counters::{KindCounts, MmuCounters};
 
-use crate::radix::{Format, Radix, Root, Step, Translation, WalkObserver};
+use crate::radix::Root;
 use crate::tlb::{Globals, Side, Slot, Tlb, TlbConfig, TlbEntry};
-use crate::{Access, Asid, Fault, FaultCause, PageSize, PhysAddr, TableMemory, VirtAddr};
+use crate::{
+    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Probe, Step, TableMemory, Tables,
+    Translation, VirtAddr, WalkObserver,
+};
 
-/// A memory management unit over radix page tables.
+/// A memory management unit.
 #[derive(Clone, Debug)]
 pub struct Mmu {
-    format: Format,
+    tables: Tables,
     base_page: PageSize,
     tlb: Option<Tlb>,
     root: Root,
@@ -70,10 +73,10 @@ pub enum Source {
 impl Mmu {
     /// An MMU after reset: root at physical address 0, address space 0. Without a TLB every access
     /// walks.
-    pub fn new(format: Format, tlb: Option<TlbConfig>) -> Self {
-        let base_page = format.geometry().base_page();
+    pub fn new(tables: Tables, tlb: Option<TlbConfig>) -> Self {
+        let base_page = tables.base_page();
         Self {
-            format,
+            tables,
             base_page,
             tlb: tlb.map(|config| Tlb::new(config, base_page)),
             root: Root { table: PhysAddr(0), registers: None },
@@ -102,7 +105,7 @@ impl Mmu {
         };
         let found = tlb.reference_l1(Side::of(access.kind), vpn, self.asid, now);
         let is_refused = match found {
-            Some((slot, &entry)) if is_usable(&self.format, &entry, access) => {
+            Some((slot, &entry)) if is_usable(&self.tables, &entry, access) => {
                 return Ok(self.hit(va, entry, Some(slot), Source::L1));
             }
             found => found.is_some(),
@@ -122,7 +125,7 @@ impl Mmu {
         table: PhysAddr,
         memory: &M,
     ) -> Result<(), FaultCause> {
-        self.root = self.format.load_root(memory, table)?;
+        self.root = self.tables.load_root(memory, table)?;
         self.asid = asid;
         self.counters.root_loads += 1;
         if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().tagged) {
@@ -167,9 +170,9 @@ impl Mmu {
         self.asid
     }
 
-    /// The format of the page tables.
-    pub const fn format(&self) -> &Format {
-        &self.format
+    /// The page tables.
+    pub const fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// The TLB, if there is one.
@@ -230,7 +233,7 @@ impl Mmu {
         let vpn = va.vpn(self.base_page);
         let Some(tlb) = &mut self.tlb else { return Answer::Absent };
         match tlb.reference_l2(vpn, self.asid, now) {
-            Some(entry) if is_usable(&self.format, &entry, access) => {
+            Some(entry) if is_usable(&self.tables, &entry, access) => {
                 Answer::Usable(tlb.fill_l1(Side::of(access.kind), entry, now), entry)
             }
             Some(_) => Answer::Refused,
@@ -246,7 +249,8 @@ impl Mmu {
         access: Access,
     ) -> Result<TlbEntry, Fault> {
         let mut references = References::default();
-        let result = self.format.walk_observed(memory, &self.root, va, access, &mut references);
+        let result =
+            self.tables.walk_observed(memory, &self.root, self.asid, va, access, &mut references);
         self.counters.walks.add(access.kind);
         self.counters.walk_reads += references.reads;
         self.counters.walk_writes += references.writes;
@@ -289,8 +293,8 @@ enum Answer {
 
 /// Whether `access` may go by the entry, or must walk.
 #[inline]
-fn is_usable(format: &Format, entry: &TlbEntry, access: Access) -> bool {
-    entry.is_dirty_enough(access) && format.permit(entry.rights, access).is_ok()
+fn is_usable(tables: &Tables, entry: &TlbEntry, access: Access) -> bool {
+    entry.is_dirty_enough(access) && tables.permit(entry.rights, access).is_ok()
 }
 
 /// Counts a walk's memory references, also where it ends in a fault.
@@ -304,6 +308,11 @@ impl WalkObserver for References {
     #[inline]
     fn step(&mut self, step: &Step) {
         self.reads += u64::from(step.at.is_some());
+    }
+
+    #[inline]
+    fn probe(&mut self, _: &Probe) {
+        self.reads += 1;
     }
 
     #[inline]

@@ -5,12 +5,12 @@ mod common;
 
 use common::{Ram, Tables, canonical, dense_address, leaf_from, leaf_levels};
 use pagewalk_mmu::radix::{
-    AdUpdate, Entry, Format, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, Step,
-    WalkObserver, X86_64, X86Controls, walk,
+    AdUpdate, Entry, Format, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, X86_64,
+    X86Controls, walk,
 };
 use pagewalk_mmu::{
-    Access, AccessKind, FaultCause, Level, PageSize, PhysAddr, Privilege, Rights, TableMemory,
-    VirtAddr,
+    Access, AccessKind, FaultCause, Level, PageSize, PhysAddr, Privilege, Rights, Step,
+    TableMemory, VirtAddr, WalkObserver,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;

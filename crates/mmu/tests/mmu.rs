@@ -9,7 +9,7 @@ use pagewalk_mmu::radix::{
 use pagewalk_mmu::tlb::{Globals, Side, TlbConfig};
 use pagewalk_mmu::{
     Access, AccessKind, Asid, FaultCause, Level, Mmu, MmuCounters, Pfn, PhysAddr, Privilege,
-    Rights, Source, TableMemory, VirtAddr,
+    Rights, Source, TableMemory, Tables, VirtAddr,
 };
 use proptest::prelude::*;
 use sparse::{Builder, Sparse};
@@ -170,7 +170,7 @@ impl Twins {
         let world = World::new(format);
         let config = tlb.map(|text| TlbConfig::parse(text).expect("a good description"));
         let walked = world.memory.clone();
-        Self { world, mmu: Mmu::new(format, config), walked, space: None, now: 0 }
+        Self { world, mmu: Mmu::new(Tables::Radix(format), config), walked, space: None, now: 0 }
     }
 
     fn run(&mut self, op: &Op) {

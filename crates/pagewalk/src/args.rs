@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_mmu::radix::Format;
+use pagewalk_machine::Hardware;
 use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -42,9 +42,9 @@ pub enum Command {
 #[derive(Args)]
 #[command(override_usage = "pagewalk run [OPTIONS] PROGRAM [ARGS]...", after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// The page-table format.
-    #[arg(long, value_name = "FORMAT", default_value = "sv39")]
-    #[arg(value_parser = PossibleValuesParser::new(Format::NAMES))]
+    /// What translates addresses.
+    #[arg(long, value_name = "MMU", default_value = "sv39")]
+    #[arg(value_parser = PossibleValuesParser::new(Hardware::NAMES))]
     pub mmu: String,
 
     /// RAM: bytes, or a number with K, M, G, T (or KiB, MiB, GiB, TiB), powers of 1024.

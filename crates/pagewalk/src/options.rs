@@ -9,8 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::config::{RAM_BYTES_MAX, RAM_BYTES_MIN};
-use pagewalk_machine::{Config, CostModel, Program, SwapConfig};
-use pagewalk_mmu::radix::{Format, Radix};
+use pagewalk_machine::{Config, CostModel, Hardware, Program, SwapConfig};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -66,16 +65,16 @@ impl Options {
 }
 
 fn config(args: &RunArgs) -> Result<Config, Failure> {
-    let format = format(&args.mmu)?;
+    let hardware = hardware(&args.mmu)?;
     let ram_bytes = ram(&args.ram)?;
     let seed = &args.seed;
     Ok(Config {
-        format,
+        hardware,
         tlb: tlb(args.tlb.as_deref())?,
         ram_bytes,
         swap: match &args.swap {
             None => default_swap(ram_bytes),
-            Some(text) => swap(text, &format)?,
+            Some(text) => swap(text, &hardware)?,
         },
         policy: policy(&args.policy)?,
         cost: args.cost.as_deref().map_or_else(|| Ok(CostModel::default()), cost)?,
@@ -85,9 +84,9 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     })
 }
 
-fn format(name: &str) -> Result<Format, Failure> {
-    let expected = || format!("give one of {}", Format::NAMES.join(", "));
-    Format::by_name(name).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
+fn hardware(name: &str) -> Result<Hardware, Failure> {
+    let expected = || format!("give one of {}", Hardware::NAMES.join(", "));
+    Hardware::by_name(name).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
 }
 
 fn policy(name: &str) -> Result<PolicyKind, Failure> {
@@ -109,7 +108,7 @@ fn default_swap(ram_bytes: u64) -> SwapConfig {
 }
 
 /// `none`, `SIZE` or `FILE:SIZE`; a file's name may contain colons, a size does not.
-fn swap(text: &str, format: &Format) -> Result<SwapConfig, Failure> {
+fn swap(text: &str, hardware: &Hardware) -> Result<SwapConfig, Failure> {
     let refuse = |problem: String| Failure::bad_value("swap", text, problem);
     if text == "none" {
         return Ok(SwapConfig::None);
@@ -120,7 +119,7 @@ fn swap(text: &str, format: &Format) -> Result<SwapConfig, Failure> {
     };
     let bytes = size(size_text)
         .map_err(|problem| refuse(format!("expected none, SIZE or FILE:SIZE; {problem}")))?;
-    let page_bytes = format.geometry().base_page().bytes();
+    let page_bytes = hardware.base_page().bytes();
     if bytes < page_bytes {
         let page = format!("at least one page of {page_bytes} bytes");
         return Err(refuse(format!("too small: give {page}, or none for no swap")));
@@ -253,8 +252,8 @@ mod tests {
 
     #[test]
     fn swap_is_none_a_size_or_a_file_and_a_size() {
-        let format = Format::by_name("sv39").unwrap();
-        let read = |text| swap(text, &format).unwrap();
+        let hardware = Hardware::by_name("sv39").unwrap();
+        let read = |text| swap(text, &hardware).unwrap();
         assert_eq!(read("none"), SwapConfig::None);
         assert_eq!(read("1MiB"), SwapConfig::Temporary { bytes: 1 << 20 });
         let path = PathBuf::from("a:b");

@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pagewalk_machine::{Config, CostModel, Machine, Program, Stdio, SwapConfig};
-use pagewalk_mmu::radix::Format;
+use pagewalk_machine::{Config, CostModel, Hardware, Machine, Program, Stdio, SwapConfig};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
-/// All radix formats.
-pub const FORMATS: &[&str] = Format::NAMES;
+/// All kinds of translation.
+pub const FORMATS: &[&str] = Hardware::NAMES;
 
 /// A program of `programs/bin` that ends soon, and its arguments. `/in` is [`input`]'s file.
 pub const PROGRAMS: &[&[&str]] = &[
@@ -37,7 +36,7 @@ pub const PROGRAMS: &[&[&str]] = &[
 /// A machine of this format with 16 MiB of swap.
 pub fn config(format: &str, ram_bytes: u64) -> Config {
     Config {
-        format: Format::by_name(format).expect("a known format"),
+        hardware: Hardware::by_name(format).expect("a known MMU"),
         tlb: Some(TlbConfig::default()),
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },

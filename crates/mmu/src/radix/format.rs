@@ -1,10 +1,13 @@
 //! Any radix format, chosen at run time.
 
 use super::{
-    Entry, Geometry, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, Scheme, Touch,
-    Translation, WalkObserver, X86_64, X86Controls, walk_observed,
+    Entry, Geometry, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, Scheme, Touch, X86_64,
+    X86Controls, walk_observed,
 };
-use crate::{Access, ArchFault, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, VirtAddr};
+use crate::{
+    Access, ArchFault, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, Translation,
+    VirtAddr, WalkObserver,
+};
 
 /// A radix format.
 ///

@@ -26,7 +26,7 @@ pub use format::Format;
 pub use ia32::Ia32;
 pub use pae::Pae;
 pub use riscv::{AdUpdate, RiscV, RiscVControls, Scheme};
-pub use walk::{Step, Translation, WalkObserver, walk, walk_observed};
+pub use walk::{walk, walk_observed};
 pub use x86::X86Controls;
 pub use x86_64::X86_64;
 

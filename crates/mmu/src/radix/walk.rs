@@ -1,65 +1,14 @@
 //! The page-table walker, one for all formats.
 
 use super::{Entry, Radix, Root, Touch};
+use crate::observer::{Step, WalkObserver};
 use crate::{
-    Access, AccessKind, Fault, FaultCause, Level, PageSize, Pfn, PhysAddr, Rights, TableMemory,
+    Access, AccessKind, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, Translation,
     VirtAddr,
 };
 
 /// The most levels that any format has.
 const LEVELS_MAX: usize = 5;
-
-/// A successful walk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Translation {
-    /// The physical address.
-    pub pa: PhysAddr,
-    /// The page that the leaf maps.
-    pub page: PageSize,
-    /// The first base frame of that page.
-    pub pfn: Pfn,
-    /// What all levels together allow.
-    pub rights: Rights,
-    /// Valid in every address space.
-    pub global: bool,
-    /// The leaf's dirty bit is set (after this walk's update).
-    pub dirty: bool,
-    /// Table entries read from memory.
-    pub reads: u8,
-    /// Table entries written (accessed and dirty bits).
-    pub writes: u8,
-}
-
-/// One step of a walk: one entry read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The level of the table.
-    pub level: Level,
-    /// Where the entry lies; `None` if it came from a register.
-    pub at: Option<PhysAddr>,
-    /// The index into the table.
-    pub index: u64,
-    /// The bits read.
-    pub raw: u64,
-    /// Their meaning.
-    pub entry: Entry,
-}
-
-/// Sees every step of a walk.
-pub trait WalkObserver {
-    /// An entry was read and decoded.
-    fn step(&mut self, step: &Step);
-    /// An entry was written, to set accessed or dirty bits.
-    fn update(&mut self, at: PhysAddr, raw: u64);
-}
-
-/// No observer: compiles to nothing.
-impl WalkObserver for () {
-    #[inline]
-    fn step(&mut self, _: &Step) {}
-    #[inline]
-    fn update(&mut self, _: PhysAddr, _: u64) {}
-}
 
 /// Translates `va` for `access`, setting accessed and dirty bits as the hardware does.
 ///

@@ -1,0 +1,183 @@
+//! The page tables of any machine as a [`Pmap`], chosen at run time.
+
+use crate::pmap::{Gather, TableInUse, Unmapped};
+use crate::{FlushDebt, FrameTable, Mapping, Platform, Pmap, Prot, RadixPmap, Resident, SwapSlot};
+use pagewalk_mmu::radix::Format;
+use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, Tables, VirtAddr};
+
+/// One address space's page tables, of the kind that the machine has.
+#[derive(Clone, Debug)]
+pub enum AnyPmap {
+    /// A tree.
+    Radix(RadixPmap<Format>),
+}
+
+/// Asks the hardware's kind of pmap.
+macro_rules! of_kind {
+    ($hardware:expr, $function:ident) => {
+        match $hardware {
+            Tables::Radix(format) => RadixPmap::$function(format),
+        }
+    };
+}
+
+/// Runs `$body` with `$pmap` bound to the pmap of its kind.
+macro_rules! each {
+    ($self:expr, $pmap:ident => $body:expr) => {
+        match $self {
+            AnyPmap::Radix($pmap) => $body,
+        }
+    };
+}
+
+impl Pmap for AnyPmap {
+    type Hardware = Tables;
+
+    fn page(hardware: &Tables) -> PageSize {
+        of_kind!(hardware, page)
+    }
+
+    fn frames_max(hardware: &Tables) -> u64 {
+        of_kind!(hardware, frames_max)
+    }
+
+    fn user_end_max(hardware: &Tables) -> VirtAddr {
+        of_kind!(hardware, user_end_max)
+    }
+
+    fn slots_max(hardware: &Tables) -> u64 {
+        of_kind!(hardware, slots_max)
+    }
+
+    fn machine_tables(hardware: &Tables) -> u64 {
+        of_kind!(hardware, machine_tables)
+    }
+
+    fn tables_initial(hardware: &Tables) -> u64 {
+        of_kind!(hardware, tables_initial)
+    }
+
+    fn tables_per_path(hardware: &Tables) -> u64 {
+        of_kind!(hardware, tables_per_path)
+    }
+
+    fn create(
+        hardware: &Tables,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        asid: Asid,
+    ) -> Self {
+        match hardware {
+            Tables::Radix(format) => Self::Radix(RadixPmap::create(format, platform, frames, asid)),
+        }
+    }
+
+    fn root(&self) -> PhysAddr {
+        each!(self, pmap => pmap.root())
+    }
+
+    fn tables(&self) -> u64 {
+        each!(self, pmap => pmap.tables())
+    }
+
+    fn destroy(self, platform: &mut impl Platform, frames: &mut FrameTable) {
+        each!(self, pmap => pmap.destroy(platform, frames));
+    }
+
+    fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping {
+        each!(self, pmap => pmap.lookup(platform, va))
+    }
+
+    fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64 {
+        each!(self, pmap => pmap.tables_missing(platform, va))
+    }
+
+    fn refill(&mut self, platform: &mut impl Platform, va: VirtAddr) -> bool {
+        each!(self, pmap => pmap.refill(platform, va))
+    }
+
+    fn enter(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        new: Resident,
+    ) {
+        each!(self, pmap => pmap.enter(platform, frames, va, new));
+    }
+
+    fn evict(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        slot: Option<SwapSlot>,
+    ) -> Option<Unmapped> {
+        each!(self, pmap => pmap.evict(platform, frames, va, slot))
+    }
+
+    fn take_slot(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> Option<SwapSlot> {
+        each!(self, pmap => pmap.take_slot(platform, frames, va))
+    }
+
+    fn put_slot(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        slot: SwapSlot,
+    ) {
+        each!(self, pmap => pmap.put_slot(platform, frames, va, slot));
+    }
+
+    fn clear_range(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        from: VirtAddr,
+        to: VirtAddr,
+        gather: &mut Gather,
+    ) -> Option<VirtAddr> {
+        each!(self, pmap => pmap.clear_range(platform, frames, from, to, gather))
+    }
+
+    fn protect_range(
+        &mut self,
+        platform: &mut impl Platform,
+        from: VirtAddr,
+        to: VirtAddr,
+        prot: &mut dyn FnMut(Pfn) -> Prot,
+    ) -> FlushDebt {
+        each!(self, pmap => pmap.protect_range(platform, from, to, prot))
+    }
+
+    fn next_mapping(
+        &self,
+        platform: &impl Platform,
+        from: VirtAddr,
+        to: VirtAddr,
+    ) -> Option<(VirtAddr, Mapping)> {
+        each!(self, pmap => pmap.next_mapping(platform, from, to))
+    }
+
+    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+        each!(self, pmap => pmap.take_referenced(platform, va))
+    }
+
+    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+        each!(self, pmap => pmap.take_modified(platform, va))
+    }
+
+    fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt {
+        each!(self, pmap => pmap.touch(platform, va, store))
+    }
+
+    fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {
+        each!(self, pmap => pmap.visit_tables(platform, visit));
+    }
+}

@@ -1,0 +1,106 @@
+//! The page tables of a machine, of whatever kind: what a TLB miss asks.
+
+use crate::radix::{Format, Radix, Root};
+use crate::{
+    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Rights, TableMemory, Translation,
+    VirtAddr, WalkObserver,
+};
+
+/// Page tables that hardware walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tables {
+    /// A tree for each address space.
+    Radix(Format),
+}
+
+impl Tables {
+    /// The base page.
+    #[inline]
+    pub fn base_page(&self) -> PageSize {
+        match self {
+            Self::Radix(format) => format.geometry().base_page(),
+        }
+    }
+
+    /// The width of a virtual address in bits.
+    pub fn va_bits(&self) -> u8 {
+        match self {
+            Self::Radix(format) => format.geometry().va_bits,
+        }
+    }
+
+    /// The levels of a tree.
+    pub fn levels(&self) -> u8 {
+        match self {
+            Self::Radix(format) => format.geometry().levels.len() as u8,
+        }
+    }
+
+    /// The name, as [`Tables::by_name`] takes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Radix(format) => format.name(),
+        }
+    }
+
+    /// The tables called `name`, under their default controls.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Format::by_name(name).map(Self::Radix)
+    }
+
+    /// Loads the root as the processor does when its base register is written.
+    ///
+    /// # Errors
+    /// The cause, if the root itself is malformed or lies outside memory.
+    pub fn load_root<M: TableMemory + ?Sized>(
+        &self,
+        memory: &M,
+        table: PhysAddr,
+    ) -> Result<Root, FaultCause> {
+        match self {
+            Self::Radix(format) => format.load_root(memory, table),
+        }
+    }
+
+    /// Looks `va` up for `access` in the space of `asid`, setting referenced and modified bits as
+    /// the hardware does.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn walk_observed<M: TableMemory + ?Sized, O: WalkObserver>(
+        &self,
+        memory: &mut M,
+        root: &Root,
+        asid: Asid,
+        va: VirtAddr,
+        access: Access,
+        observer: &mut O,
+    ) -> Result<Translation, Fault> {
+        let _ = asid;
+        match self {
+            Self::Radix(format) => format.walk_observed(memory, root, va, access, observer),
+        }
+    }
+
+    /// Whether a page with `rights` allows `access`, under the control bits in force.
+    ///
+    /// # Errors
+    /// The cause, if not.
+    #[inline]
+    pub fn permit(&self, rights: Rights, access: Access) -> Result<(), FaultCause> {
+        match self {
+            Self::Radix(format) => format.permit(rights, access),
+        }
+    }
+
+    /// How many references every successful walk to a base page reads; `None` if that varies.
+    pub fn reads_per_walk(&self, root: &Root) -> Option<u64> {
+        match self {
+            Self::Radix(format) => {
+                let levels = format.geometry().levels.len() as u64;
+                Some(levels - u64::from(root.registers.is_some()))
+            }
+        }
+    }
+}
