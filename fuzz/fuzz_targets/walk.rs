@@ -6,8 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pagewalk_mmu::radix::{
-    AdUpdate, Format, Ia32, Pae, Radix, RiscV, RiscVControls, Step, WalkObserver, X86_64,
-    X86Controls, walk,
+    Aarch64, Aarch64Controls, AdUpdate, Format, Ia32, Pae, Radix, RiscV, RiscVControls, Step,
+    WalkObserver, X86_64, X86Controls, walk,
 };
 use pagewalk_mmu::{
     Access, AccessKind, EntryWidth, OutOfMemory, PhysAddr, Privilege, TableMemory, VirtAddr,
@@ -79,12 +79,20 @@ fn format(kind: u8, controls: u32) -> Format {
     };
     let ad = if bit(2) { AdUpdate::Svade } else { AdUpdate::Svadu };
     let riscv = RiscVControls { sum: bit(0), mxr: bit(1), ad };
+    let aarch64 = Aarch64Controls {
+        ha: bit(0),
+        hd: bit(1),
+        pan: bit(2),
+        wxn: bit(3),
+        output_bits: [32, 36, 40, 42, 44, 48, 48, 48][(controls >> 8 & 7) as usize],
+    };
     let name = Format::NAMES[usize::from(kind) % Format::NAMES.len()];
     match Format::by_name(name).expect("a name in NAMES") {
         Format::Ia32(_) => Format::Ia32(Ia32::new(x86)),
         Format::Pae(_) => Format::Pae(Pae::new(x86)),
         Format::X86_64(f) => Format::X86_64(X86_64::new(f.geometry().levels.len() as u8, x86)),
         Format::RiscV(f) => Format::RiscV(RiscV::new(f.scheme, riscv)),
+        Format::Aarch64(f) => Format::Aarch64(Aarch64::new(f.granule(), aarch64)),
     }
 }
 

@@ -122,7 +122,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         match self.format.decode(Level(0), raw) {
             Entry::Leaf(leaf) => Mapping::Resident(Resident {
                 pfn: leaf.pfn,
-                prot: prot_of(leaf.rights),
+                prot: prot_of(self.format.granted(&leaf, raw)),
                 referenced: leaf.accessed,
                 modified: leaf.dirty,
             }),

@@ -39,19 +39,20 @@ fn warm(c: &mut Criterion) {
     for name in Format::NAMES {
         let format = Format::by_name(name).expect("a name in NAMES");
         let geometry = *format.geometry();
+        let page = geometry.base_page();
         let mut ram = Ram(vec![0; 0x10_0000]);
         // One table per level, the lowest of them full.
         let top = geometry.top().0;
         for level in 1..=top {
-            let at = PhysAddr(u64::from(top - level) * 0x1000);
-            let pointer = format.encode_table(Level(level), PhysAddr(at.0 + 0x1000));
+            let at = PhysAddr(u64::from(top - level) * page.bytes());
+            let pointer = format.encode_table(Level(level), PhysAddr(at.0 + page.bytes()));
             ram.write_entry(at, geometry.entry, pointer).expect("in memory");
         }
         let pages = 512;
-        for page in 0..pages {
-            let at = PhysAddr(u64::from(top) * 0x1000 + page * geometry.entry.bytes());
+        for index in 0..pages {
+            let at = PhysAddr(u64::from(top) * page.bytes() + index * geometry.entry.bytes());
             let leaf = Leaf {
-                pfn: Pfn(page),
+                pfn: Pfn(index),
                 rights: Rights::all(),
                 global: false,
                 accessed: true,
@@ -67,7 +68,7 @@ fn warm(c: &mut Criterion) {
         let mut va = 0;
         group.bench_function(*name, |b| {
             b.iter(|| {
-                va = (va + 0x5008) % (pages << 12);
+                va = (va + 5 * page.bytes() + 8) % (pages * page.bytes());
                 format.walk(&mut ram, &root, black_box(VirtAddr(va)), black_box(access))
             });
         });

@@ -54,9 +54,18 @@ bitflags! {
         const READ = 1;
         /// Data may be written.
         const WRITE = 2;
-        /// Instructions may be fetched.
+        /// Instructions may be fetched; where [`Rights::EXECUTE_SUPERVISOR`] has a meaning, in
+        /// user mode.
         const EXECUTE = 4;
         /// A user-mode page.
         const USER = 8;
+        /// Instructions may be fetched in supervisor mode, where a format says that apart
+        /// (AArch64). Elsewhere it has no meaning and is never set.
+        const EXECUTE_SUPERVISOR = 16;
+        /// The supervisor may read, where a format says that apart (PowerPC: the segment's key Ks);
+        /// READ and WRITE are then the user's. Elsewhere it has no meaning and is never set.
+        const READ_SUPERVISOR = 32;
+        /// The supervisor may write; as [`Rights::READ_SUPERVISOR`].
+        const WRITE_SUPERVISOR = 64;
     }
 }

@@ -34,6 +34,8 @@ pub enum FaultCause {
     Reserved,
     /// A leaf above level 0 whose frame is not aligned to its size.
     Misaligned,
+    /// An entry yields an address beyond the physical address size in force (AArch64).
+    AddressSize,
     /// The accessed bit is clear and software must set it (Svade).
     AccessedClear,
     /// The dirty bit is clear, this is a store, and software must set it (Svade).
@@ -52,6 +54,7 @@ impl FaultCause {
             Self::Privilege => "page not accessible at this privilege",
             Self::Reserved => "reserved bits set",
             Self::Misaligned => "misaligned superpage",
+            Self::AddressSize => "output address too large",
             Self::AccessedClear => "accessed bit clear",
             Self::DirtyClear => "dirty bit clear on a store",
             Self::NoMemory => "page table outside physical memory",
@@ -75,10 +78,33 @@ pub enum ArchFault {
     },
     /// x86 #GP(0): a non-canonical address.
     X86GeneralProtection,
+    /// A page fault of a text-book table, which reports the address and nothing else.
+    PageFault,
+    /// A PowerPC data storage interrupt (PEM 6.4.3).
+    PpcDsi {
+        /// DSISR.
+        dsisr: u32,
+    },
+    /// A PowerPC instruction storage interrupt (PEM 6.4.4).
+    PpcIsi {
+        /// The bits of SRR1 that say why.
+        srr1: u32,
+    },
+    /// A PowerPC machine check: the table is where there is no memory.
+    PpcMachineCheck,
     /// A RISC-V exception (privileged manual, table "scause values").
     RiscV {
         /// 1, 5, 7: access fault; 12, 13, 15: page fault (fetch, load, store/AMO).
         scause: u8,
+    },
+    /// An AArch64 instruction or data abort, as ESR_EL1 reports it (Arm ARM, ESR_EL1).
+    Aarch64 {
+        /// EC: 0x20, 0x21 instruction abort from EL0, EL1; 0x24, 0x25 data abort.
+        exception_class: u8,
+        /// WnR: the access was a store.
+        write: bool,
+        /// IFSC or DFSC: the kind of fault in bits 5:2, the manual's level in bits 1:0.
+        fault_status: u8,
     },
 }
 
@@ -87,7 +113,15 @@ impl fmt::Display for ArchFault {
         match self {
             Self::X86PageFault { error_code } => write!(f, "#PF({error_code:#x})"),
             Self::X86GeneralProtection => f.write_str("#GP(0)"),
+            Self::PageFault => f.write_str("page fault"),
+            Self::PpcDsi { dsisr } => write!(f, "DSI, DSISR {dsisr:#010x}"),
+            Self::PpcIsi { srr1 } => write!(f, "ISI, SRR1 {srr1:#010x}"),
+            Self::PpcMachineCheck => f.write_str("machine check"),
             Self::RiscV { scause } => write!(f, "scause {scause}"),
+            Self::Aarch64 { exception_class, write, fault_status } => {
+                let operation = if *write { ", WnR" } else { "" };
+                write!(f, "EC {exception_class:#x}, FSC {fault_status:#04x}{operation}")
+            }
         }
     }
 }

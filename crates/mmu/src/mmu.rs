@@ -16,7 +16,7 @@
 //! table (more rights, dirty set) without an invalidation; after it has *narrowed* one (fewer
 //! rights, another frame, not present, dirty or accessed cleared), it must invalidate. The user
 //! bit narrows whichever way it changes: it gives to user mode what SMEP, SMAP or a clear SUM
-//! then take from the supervisor.
+//! then take from the supervisor. So do write rights where they take away execution (AArch64).
 //!
 //! Invariants:
 //! 1. Only successful walks fill the TLB: a fault is never cached.
@@ -79,7 +79,7 @@ impl Mmu {
             tables,
             base_page,
             tlb: tlb.map(|config| Tlb::new(config, base_page)),
-            root: Root { table: PhysAddr(0), registers: None },
+            root: Root { table: PhysAddr(0), upper: None, registers: None },
             asid: Asid(0),
             counters: MmuCounters::default(),
         }
@@ -125,12 +125,27 @@ impl Mmu {
         table: PhysAddr,
         memory: &M,
     ) -> Result<(), FaultCause> {
-        self.root = self.tables.load_root(memory, table)?;
+        let root = self.tables.load_root(memory, table)?;
+        self.root = Root { upper: self.root.upper, ..root };
         self.asid = asid;
         self.counters.root_loads += 1;
         if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().tagged) {
             self.flush_non_global();
         }
+        Ok(())
+    }
+
+    /// Loads the base register of the upper half, where the format has one (AArch64 TTBR1_EL1);
+    /// it stays when [`Mmu::load_root`] loads the other.
+    ///
+    /// # Errors
+    /// The cause, if the format refuses the address; the MMU is unchanged then.
+    pub fn load_upper_root<M: TableMemory + ?Sized>(
+        &mut self,
+        table: PhysAddr,
+        memory: &M,
+    ) -> Result<(), FaultCause> {
+        self.root.upper = Some(self.tables.load_root(memory, table)?.table);
         Ok(())
     }
 

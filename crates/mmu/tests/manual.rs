@@ -32,7 +32,9 @@ fn rights(text: &str) -> Rights {
                 'w' => Rights::WRITE,
                 'x' => Rights::EXECUTE,
                 'u' => Rights::USER,
-                _ => panic!("rights are r, w, x, u"),
+                's' => Rights::EXECUTE_SUPERVISOR,
+                '*' => Rights::all(),
+                _ => panic!("rights are r, w, x, u, s, or * for all"),
             }
     })
 }
@@ -114,8 +116,8 @@ fn ia32_entries() {
 fn pae_entries() {
     let rows = [
         (PDPTE, 0xffff_ffff_ffff_fffe, Entry::NotPresent),
-        (PDPTE, 0x0000_0000_0000_3001, table(0x3000, "rwxu")),
-        (PDPTE, 0x0000_00ff_ffff_fe19, table(0xff_ffff_f000, "rwxu")),
+        (PDPTE, 0x0000_0000_0000_3001, table(0x3000, "*")),
+        (PDPTE, 0x0000_00ff_ffff_fe19, table(0xff_ffff_f000, "*")),
         (PDPTE, 0x3003, RESERVED),
         (PDPTE, 0x3005, RESERVED),
         (PDPTE, 0x3021, RESERVED),
@@ -158,7 +160,10 @@ fn pae_registers() {
     }
     let pae = Pae::default();
     let root = pae.load_root(&ram, PhysAddr(0x38)).unwrap();
-    assert_eq!(root, Root { table: PhysAddr(0x20), registers: Some([0x1001, 0, 0x3019, 0xfffe]) });
+    assert_eq!(
+        root,
+        Root { table: PhysAddr(0x20), upper: None, registers: Some([0x1001, 0, 0x3019, 0xfffe]) }
+    );
     ram.write_entry(PhysAddr(0x28), EntryWidth::Eight, 0x2003).unwrap();
     assert_eq!(pae.load_root(&ram, PhysAddr(0x20)), Err(FaultCause::Reserved));
     assert_eq!(pae.load_root(&ram, PhysAddr(0x1000)), Err(FaultCause::NoMemory));
@@ -260,7 +265,7 @@ fn addresses_and_roots() {
     }
 
     let ram = Ram::new(0, 0);
-    let root = |table| Ok(Root { table: PhysAddr(table), registers: None });
+    let root = |table| Ok(Root { table: PhysAddr(table), upper: None, registers: None });
     assert_eq!(four.load_root(&ram, PhysAddr(0x3fff_ffff_ffff)), root(0x3fff_ffff_f000));
     assert_eq!(four.load_root(&ram, PhysAddr(0x4000_0000_0000)), Err(FaultCause::Reserved));
     let ia32 = Ia32::default();
@@ -335,7 +340,7 @@ fn x86_permissions_and_error_codes() {
 
     // IA-32 paging has no XD: I/D needs SMEP.
     for (controls, error_code) in [(base, 0b00100), (smep, 0b10100)] {
-        let got = Ia32::new(controls).arch_fault(FaultCause::NotPresent, user(Execute));
+        let got = Ia32::new(controls).arch_fault(Some(PTE), FaultCause::NotPresent, user(Execute));
         assert_eq!(got, ArchFault::X86PageFault { error_code });
     }
     let general = Format::by_name("x86-64").unwrap();
@@ -343,7 +348,7 @@ fn x86_permissions_and_error_codes() {
     assert_eq!(got.unwrap_err().arch, ArchFault::X86GeneralProtection);
 }
 
-const ROOT: Root = Root { table: PhysAddr(0), registers: None };
+const ROOT: Root = Root { table: PhysAddr(0), upper: None, registers: None };
 
 /// Tables at 0, 0x1000, … whose entries 0 are `entries`.
 fn one_page(entries: &[u64]) -> Ram {
@@ -390,7 +395,7 @@ fn x86_levels_combine() {
 /// fields", with the reserved bits of Sv39, Sv48 and Sv57.
 #[test]
 fn riscv_entries() {
-    let all = "rwxu";
+    let all = "*";
     for name in ["sv32", "sv39", "sv48", "sv57"] {
         let format = Format::by_name(name).unwrap();
         let rows = [

@@ -5,8 +5,8 @@ mod common;
 
 use common::{Ram, Tables, canonical, dense_address, leaf_from, leaf_levels};
 use pagewalk_mmu::radix::{
-    AdUpdate, Entry, Format, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, X86_64,
-    X86Controls, walk,
+    Aarch64, Aarch64Controls, AdUpdate, Entry, Format, Ia32, Leaf, Pae, Radix, RiscV,
+    RiscVControls, Root, X86_64, X86Controls, walk,
 };
 use pagewalk_mmu::{
     Access, AccessKind, FaultCause, Level, PageSize, PhysAddr, Privilege, Rights, Step,
@@ -31,6 +31,13 @@ fn format_with(name: &str, seed: u64) -> Format {
     };
     let ad = if bit(2) { AdUpdate::Svade } else { AdUpdate::Svadu };
     let riscv = RiscVControls { sum: bit(0), mxr: bit(1), ad };
+    let aarch64 = Aarch64Controls {
+        ha: bit(0),
+        hd: bit(1),
+        pan: bit(2),
+        wxn: bit(3),
+        output_bits: [32, 36, 40, 42, 44, 48, 48, 48][(seed >> 7 & 7) as usize],
+    };
     match Format::by_name(name).expect("a known name") {
         Format::Ia32(_) => Format::Ia32(Ia32::new(x86)),
         Format::Pae(_) => Format::Pae(Pae::new(x86)),
@@ -38,6 +45,7 @@ fn format_with(name: &str, seed: u64) -> Format {
             Format::X86_64(X86_64::new(format.geometry().levels.len() as u8, x86))
         }
         Format::RiscV(format) => Format::RiscV(RiscV::new(format.scheme, riscv)),
+        Format::Aarch64(format) => Format::Aarch64(Aarch64::new(format.granule(), aarch64)),
     }
 }
 
@@ -48,6 +56,7 @@ fn frame_bits(format: &Format) -> u8 {
         Format::Pae(format) => format.controls().phys_bits - 12,
         Format::X86_64(format) => format.controls().phys_bits - 12,
         Format::RiscV(_) => format.geometry().pa_bits - 12,
+        Format::Aarch64(f) => f.controls().output_bits - f.geometry().base_page().shift(),
     }
 }
 
@@ -59,8 +68,16 @@ fn look_up(model: &Model, va: VirtAddr) -> Option<(PageSize, Level, Leaf)> {
     (va.0 - base < found.0.bytes()).then_some(found)
 }
 
-/// The rights that a leaf ends up with, after what the format cannot withhold.
-fn effective(format: &Format, mut rights: Rights) -> Rights {
+/// The rights that a leaf ends up with, after what the format cannot withhold, and what it
+/// withholds until software has seen the first store.
+fn effective(format: &Format, leaf: &Leaf) -> Rights {
+    let mut rights = leaf.rights;
+    if let Format::Aarch64(f) = format {
+        let keeps_dirty = f.controls().ha && f.controls().hd;
+        rights.set(Rights::WRITE, rights.contains(Rights::WRITE) && (leaf.dirty || keeps_dirty));
+        return rights | Rights::READ;
+    }
+    rights.remove(Rights::EXECUTE_SUPERVISOR);
     match format {
         Format::Ia32(_) => rights |= Rights::READ | Rights::EXECUTE,
         Format::Pae(f) if !f.controls().nxe => rights |= Rights::READ | Rights::EXECUTE,
@@ -71,6 +88,7 @@ fn effective(format: &Format, mut rights: Rights) -> Rights {
                 rights |= Rights::READ;
             }
         }
+        Format::Aarch64(_) => unreachable!("returned above"),
     }
     rights
 }
@@ -105,6 +123,20 @@ fn allowed(format: &Format, page: Rights, access: Access) -> bool {
                 AccessKind::Execute => execute,
             }
         }
+        Format::Aarch64(f) => {
+            let mine = supervisor || user_page;
+            match access.kind {
+                AccessKind::Read => mine && !(supervisor && user_page && f.controls().pan),
+                AccessKind::Write => {
+                    mine && write && !(supervisor && user_page && f.controls().pan)
+                }
+                AccessKind::Execute if f.controls().wxn && write && mine => false,
+                AccessKind::Execute if !supervisor => execute,
+                AccessKind::Execute => {
+                    page.contains(Rights::EXECUTE_SUPERVISOR) && !(user_page && write)
+                }
+            }
+        }
     }
 }
 
@@ -112,23 +144,30 @@ fn allowed(format: &Format, page: Rights, access: Access) -> bool {
 fn touched(tables: &Tables, ram: &Ram, va: VirtAddr, leaf: Level, access: Access) -> Ram {
     let (accessed, dirty) = match tables.format {
         Format::RiscV(_) => (0x40, 0x80),
+        Format::Aarch64(_) => (0x400, 0),
         _ => (0x20, 0x40),
     };
     let geometry = tables.format.geometry();
     let mut after = ram.clone();
-    let mut table = tables.table;
+    let mut table = tables.top(va);
     for level in (leaf.0..=geometry.top().0).rev().map(Level) {
         let at = PhysAddr(table.0 + geometry.level(level).index(va) * geometry.entry.bytes());
         let raw = ram.read_entry(at, geometry.entry).unwrap();
         let is_leaf = level == leaf;
         let in_register = matches!(tables.format, Format::Pae(_)) && level.0 == 2;
-        let pointer = matches!(tables.format, Format::RiscV(_)) && !is_leaf;
+        let pointer = matches!(tables.format, Format::RiscV(_) | Format::Aarch64(_)) && !is_leaf;
         let set = match (is_leaf, access.kind) {
             _ if in_register || pointer => 0,
             (true, AccessKind::Write) => accessed | dirty,
             _ => accessed,
         };
-        after.write_entry(at, geometry.entry, raw | set).unwrap();
+        // AArch64's dirty state: a store clears AP[2].
+        let is_store = access.kind == AccessKind::Write;
+        let clear = match tables.format {
+            Format::Aarch64(_) if is_leaf && is_store => 0x80,
+            _ => 0,
+        };
+        after.write_entry(at, geometry.entry, (raw | set) & !clear).unwrap();
         if let Entry::Table { next, .. } = tables.format.decode(level, raw) {
             table = next;
         }
@@ -151,7 +190,9 @@ fn name() -> impl Strategy<Value = &'static str> {
 type Mapping = (u64, u8, u64, u64);
 
 fn build(format: Format, mappings: &[Mapping]) -> (Tables, Model) {
-    let mut tables = Tables::new(format, 0x4000, 0x4000, 64 * 0x1000);
+    let frame = format.geometry().base_page().bytes();
+    let mut tables =
+        Tables::new(format, 4 * frame, 4 * frame, (64 * 0x1000).max(16 * frame) as usize);
     let mut model = Model::new();
     let levels = leaf_levels(&format);
     for &(at, level, seed, frame) in mappings {
@@ -200,13 +241,20 @@ proptest! {
                 prop_assert!(tables.ram == before, "a fault leaves memory as it was");
                 continue;
             };
-            let rights = effective(&format, leaf.rights);
+            let rights = effective(&format, &leaf);
             let global = leaf.global && match &format {
                 Format::Ia32(f) => f.controls().pge,
                 Format::Pae(f) => f.controls().pge,
                 Format::X86_64(f) => f.controls().pge,
-                Format::RiscV(_) => true,
+                Format::RiscV(_) | Format::Aarch64(_) => true,
             };
+            let by_software = matches!(&format, Format::Aarch64(f) if !f.controls().ha);
+            if by_software && !leaf.accessed {
+                let cause = result.expect_err("software must set AF").cause;
+                prop_assert_eq!(cause, FaultCause::AccessedClear);
+                prop_assert!(tables.ram == before, "a fault leaves memory as it was");
+                continue;
+            }
             if !allowed(&format, rights, access) {
                 let cause = result.expect_err("the page does not allow this").cause;
                 prop_assert!(matches!(cause, FaultCause::Protection | FaultCause::Privilege));
@@ -242,14 +290,17 @@ proptest! {
         let raw = format.encode_leaf(level, leaf);
         let width_bits = 8 * format.geometry().entry.bytes();
         prop_assert!(width_bits == 64 || raw >> width_bits == 0);
-        leaf.rights = effective(&format, leaf.rights);
+        let asked = leaf.rights;
+        leaf.rights = effective(&format, &leaf);
         match &format {
             Format::Ia32(f) => leaf.global &= f.controls().pge,
             Format::Pae(f) => leaf.global &= f.controls().pge,
             Format::X86_64(f) => leaf.global &= f.controls().pge,
             Format::RiscV(_) => (leaf.cache_disable, leaf.write_through) = (false, false),
+            Format::Aarch64(_) => {}
         }
         prop_assert_eq!(format.decode(level, raw), Entry::Leaf(leaf));
+        prop_assert_eq!(format.granted(&leaf, raw), leaf.rights | asked & Rights::WRITE);
 
         let payload = payload & ((1 << format.absent_bits()) - 1);
         let absent = format.encode_absent(payload);

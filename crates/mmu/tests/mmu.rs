@@ -4,7 +4,8 @@
 mod sparse;
 
 use pagewalk_mmu::radix::{
-    AdUpdate, Entry, Format, Leaf, Radix, RiscV, RiscVControls, Scheme, Touch,
+    Aarch64, Aarch64Controls, AdUpdate, Entry, Format, Granule, Leaf, Radix, RiscV, RiscVControls,
+    Scheme, Touch,
 };
 use pagewalk_mmu::tlb::{Globals, Side, TlbConfig};
 use pagewalk_mmu::{
@@ -29,6 +30,8 @@ struct Page {
 struct World {
     format: Format,
     roots: [PhysAddr; 2],
+    /// The table of the upper half, where it has a base register of its own.
+    upper: Option<PhysAddr>,
     pages: Vec<Page>,
     memory: Sparse,
 }
@@ -41,13 +44,15 @@ impl World {
         let mut builder = Builder::new(format);
         let roots = [builder.table(), builder.table()];
         let geometry = *format.geometry();
-        let upper = match geometry.va_bits {
+        let upper_start = match geometry.va_bits {
             32 => 1 << 31,
             bits => u64::MAX << (bits - 1),
         };
+        let upper = matches!(format, Format::Aarch64(_)).then(|| builder.table());
         let mut pages = Vec::new();
-        for (start, global) in [(0, false), (upper, true)] {
+        for (start, global) in [(0, false), (upper_start, true)] {
             let layout = layout(start, &format);
+            let roots = upper.filter(|_| global).map_or(roots, |upper| [upper; 2]);
             if global {
                 share(&mut builder, roots, layout[0].0);
             }
@@ -61,11 +66,12 @@ impl World {
                 pages.push(Page { va, level, global, leaf });
             }
         }
-        Self { format, roots, pages, memory: builder.memory }
+        Self { format, roots, upper, pages, memory: builder.memory }
     }
 
     fn leaf(&self, page: &Page, space: usize, number: u64, rights: Rights) -> u64 {
-        let order = self.format.geometry().level(page.level).shift - 12;
+        let geometry = self.format.geometry();
+        let order = geometry.level(page.level).shift - geometry.base_page().shift();
         let pfn = Pfn((number + 16 * space as u64) << order);
         let leaf = Leaf {
             pfn,
@@ -170,7 +176,11 @@ impl Twins {
         let world = World::new(format);
         let config = tlb.map(|text| TlbConfig::parse(text).expect("a good description"));
         let walked = world.memory.clone();
-        Self { world, mmu: Mmu::new(Tables::Radix(format), config), walked, space: None, now: 0 }
+        let mut mmu = Mmu::new(Tables::Radix(format), config);
+        if let Some(upper) = world.upper {
+            mmu.load_upper_root(upper, &world.memory).expect("a good root");
+        }
+        Self { world, mmu, walked, space: None, now: 0 }
     }
 
     fn run(&mut self, op: &Op) {
@@ -195,7 +205,10 @@ impl Twins {
             Op::Widen { space, page, dirty } => {
                 let page = self.page(page);
                 self.edit(&page, space, |leaf| {
-                    leaf.rights |= Rights::all() - Rights::USER;
+                    // What EL0 may write, EL1 may not execute (AArch64).
+                    let both = Rights::USER | Rights::EXECUTE_SUPERVISOR;
+                    let kept = if leaf.rights.contains(both) { Rights::WRITE } else { both };
+                    leaf.rights |= Rights::all() - Rights::USER - kept;
                     leaf.dirty |= dirty;
                 });
             }
@@ -262,7 +275,8 @@ impl Twins {
     }
 
     fn narrow(&mut self, page: &Page, space: usize, change: Change) {
-        let order = self.world.format.geometry().level(page.level).shift - 12;
+        let geometry = self.world.format.geometry();
+        let order = geometry.level(page.level).shift - geometry.base_page().shift();
         match change {
             Change::Remove => self.put(page, space, 0),
             Change::Rights(rights) => self.edit(page, space, |leaf| leaf.rights = rights),
@@ -311,11 +325,15 @@ fn check_counters(counters: &MmuCounters, has_l2: bool) {
 fn formats() -> Vec<Format> {
     let svade = RiscVControls { ad: AdUpdate::Svade, ..RiscVControls::default() };
     let named = Format::NAMES.iter().filter_map(|name| Format::by_name(name));
-    named.chain([Format::RiscV(RiscV::new(Scheme::Sv39, svade))]).collect()
+    let by_software = [false, true].map(|ha| {
+        let controls = Aarch64Controls { ha, hd: false, ..Aarch64Controls::default() };
+        Format::Aarch64(Aarch64::new(Granule::Kib4, controls))
+    });
+    named.chain([Format::RiscV(RiscV::new(Scheme::Sv39, svade))]).chain(by_software).collect()
 }
 
 fn rights() -> impl Strategy<Value = Rights> {
-    (0..8u8).prop_map(|bits| Rights::from_bits_truncate(bits << 1) | Rights::READ)
+    (0..16u8).prop_map(|bits| Rights::from_bits_truncate(bits << 1) | Rights::READ)
 }
 
 fn access() -> impl Strategy<Value = Access> {

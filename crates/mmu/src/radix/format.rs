@@ -1,12 +1,12 @@
 //! Any radix format, chosen at run time.
 
 use super::{
-    Entry, Geometry, Ia32, Leaf, Pae, Radix, RiscV, RiscVControls, Root, Scheme, Touch, X86_64,
-    X86Controls, walk_observed,
+    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Pae, Radix, RiscV,
+    RiscVControls, Root, Scheme, Touch, X86_64, X86Controls, walk_observed,
 };
 use crate::{
-    Access, ArchFault, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, Translation,
-    VirtAddr, WalkObserver,
+    Access, ArchFault, Fault, FaultCause, Level, PageSize, PhysAddr, Rights, TableMemory,
+    Translation, VirtAddr, WalkObserver,
 };
 
 /// A radix format.
@@ -23,6 +23,8 @@ pub enum Format {
     X86_64(X86_64),
     /// Sv32, Sv39, Sv48 or Sv57.
     RiscV(RiscV),
+    /// AArch64 with a granule of 4, 16 or 64 KiB.
+    Aarch64(Aarch64),
 }
 
 /// Runs `$body` with `$format` bound to the concrete format.
@@ -33,18 +35,31 @@ macro_rules! each {
             Format::Pae($format) => $body,
             Format::X86_64($format) => $body,
             Format::RiscV($format) => $body,
+            Format::Aarch64($format) => $body,
         }
     };
 }
 
 impl Format {
     /// The names of all formats.
-    pub const NAMES: &'static [&'static str] =
-        &["ia32", "pae", "x86-64", "x86-64-la57", "sv32", "sv39", "sv48", "sv57"];
+    pub const NAMES: &'static [&'static str] = &[
+        "ia32",
+        "pae",
+        "x86-64",
+        "x86-64-la57",
+        "sv32",
+        "sv39",
+        "sv48",
+        "sv57",
+        "aarch64",
+        "aarch64-16k",
+        "aarch64-64k",
+    ];
 
     /// The format called `name`, one of [`Format::NAMES`], under its default controls.
     pub fn by_name(name: &str) -> Option<Self> {
         let riscv = |scheme| Self::RiscV(RiscV::new(scheme, RiscVControls::default()));
+        let aarch64 = |granule| Self::Aarch64(Aarch64::new(granule, Aarch64Controls::default()));
         Some(match name {
             "ia32" => Self::Ia32(Ia32::default()),
             "pae" => Self::Pae(Pae::default()),
@@ -54,6 +69,9 @@ impl Format {
             "sv39" => riscv(Scheme::Sv39),
             "sv48" => riscv(Scheme::Sv48),
             "sv57" => riscv(Scheme::Sv57),
+            "aarch64" => aarch64(Granule::Kib4),
+            "aarch64-16k" => aarch64(Granule::Kib16),
+            "aarch64-64k" => aarch64(Granule::Kib64),
             _ => return None,
         })
     }
@@ -70,6 +88,11 @@ impl Format {
                 Scheme::Sv39 => "sv39",
                 Scheme::Sv48 => "sv48",
                 Scheme::Sv57 => "sv57",
+            },
+            Self::Aarch64(format) => match format.granule() {
+                Granule::Kib4 => "aarch64",
+                Granule::Kib16 => "aarch64-16k",
+                Granule::Kib64 => "aarch64-64k",
             },
         }
     }
@@ -127,6 +150,11 @@ impl Radix for Format {
     }
 
     #[inline]
+    fn top_table(&self, root: &Root, va: VirtAddr) -> Result<PhysAddr, FaultCause> {
+        each!(self, format => format.top_table(root, va))
+    }
+
+    #[inline]
     fn decode(&self, level: Level, raw: u64) -> Entry {
         each!(self, format => format.decode(level, raw))
     }
@@ -134,6 +162,16 @@ impl Radix for Format {
     #[inline]
     fn table_global(&self, raw: u64) -> bool {
         each!(self, format => format.table_global(raw))
+    }
+
+    #[inline]
+    fn contiguous(&self, level: Level, raw: u64) -> Option<PageSize> {
+        each!(self, format => format.contiguous(level, raw))
+    }
+
+    #[inline]
+    fn check_accessed(&self, leaf: &Leaf) -> Result<(), FaultCause> {
+        each!(self, format => format.check_accessed(leaf))
     }
 
     #[inline]
@@ -152,8 +190,8 @@ impl Radix for Format {
     }
 
     #[inline]
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
-        each!(self, format => format.arch_fault(cause, access))
+    fn arch_fault(&self, level: Option<Level>, cause: FaultCause, access: Access) -> ArchFault {
+        each!(self, format => format.arch_fault(level, cause, access))
     }
 
     #[inline]
@@ -164,6 +202,11 @@ impl Radix for Format {
     #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
         each!(self, format => format.encode_leaf(level, leaf))
+    }
+
+    #[inline]
+    fn granted(&self, leaf: &Leaf, raw: u64) -> Rights {
+        each!(self, format => format.granted(leaf, raw))
     }
 
     #[inline]

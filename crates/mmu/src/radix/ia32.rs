@@ -87,7 +87,7 @@ impl Radix for Ia32 {
         if table.0 >> 32 != 0 {
             return Err(FaultCause::Reserved);
         }
-        Ok(Root { table: PhysAddr(table.0 & FRAME), registers: None })
+        Ok(Root { table: PhysAddr(table.0 & FRAME), upper: None, registers: None })
     }
 
     #[inline]
@@ -136,7 +136,7 @@ impl Radix for Ia32 {
     }
 
     #[inline]
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
+    fn arch_fault(&self, _: Option<Level>, cause: FaultCause, access: Access) -> ArchFault {
         self.controls.arch_fault(false, cause, access)
     }
 

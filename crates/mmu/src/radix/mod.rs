@@ -14,6 +14,7 @@
 //! 2. A walk reads one entry per level, top down, and stops at the first that is not a table.
 //! 3. Accessed and dirty bits are written only after the whole walk has been allowed.
 
+mod aarch64;
 mod format;
 mod ia32;
 mod pae;
@@ -22,6 +23,7 @@ mod walk;
 mod x86;
 mod x86_64;
 
+pub use aarch64::{Aarch64, Aarch64Controls, Granule};
 pub use format::Format;
 pub use ia32::Ia32;
 pub use pae::Pae;
@@ -104,6 +106,9 @@ impl Geometry {
 pub struct Root {
     /// The top table.
     pub table: PhysAddr,
+    /// The top table of the upper half, where a format has a base register of its own for it
+    /// (AArch64 TTBR1_EL1) and that is in use; `None` elsewhere.
+    pub upper: Option<PhysAddr>,
     /// The top table's entries where the processor reads them once, when the root is loaded (the
     /// PDPTE registers of PAE paging: Intel SDM vol. 3A, 4.4.1); `None` elsewhere.
     pub registers: Option<[u64; 4]>,
@@ -174,7 +179,7 @@ pub trait Radix {
         table: PhysAddr,
     ) -> Result<Root, FaultCause> {
         let _ = memory;
-        Ok(Root { table, registers: None })
+        Ok(Root { table, upper: None, registers: None })
     }
 
     /// Checks the address before any table is read (canonical form, width).
@@ -183,8 +188,34 @@ pub trait Radix {
     /// The cause, if the format has no such address.
     fn check_address(&self, va: VirtAddr) -> Result<(), FaultCause>;
 
+    /// The table that the walk of `va`, which was checked, starts at.
+    ///
+    /// # Errors
+    /// The cause, if there is none for the half of the space that `va` is in.
+    fn top_table(&self, root: &Root, va: VirtAddr) -> Result<PhysAddr, FaultCause> {
+        let _ = va;
+        Ok(root.table)
+    }
+
     /// Decodes an entry of `level`, with all checks that concern the entry alone.
     fn decode(&self, level: Level, raw: u64) -> Entry;
+
+    /// The page that a leaf of `level` tells the TLB to be part of: a run of entries that maps
+    /// frames in a row (AArch64's contiguous bit). `None` if it stands for itself.
+    fn contiguous(&self, level: Level, raw: u64) -> Option<PageSize> {
+        let _ = (level, raw);
+        None
+    }
+
+    /// Refuses a leaf whose accessed bit software must set, where that goes before the check of
+    /// rights (AArch64); elsewhere [`Radix::touch`] says so after it.
+    ///
+    /// # Errors
+    /// [`FaultCause::AccessedClear`].
+    fn check_accessed(&self, leaf: &Leaf) -> Result<(), FaultCause> {
+        let _ = leaf;
+        Ok(())
+    }
 
     /// Whether a page with `rights` (all levels together) allows `access`, under the control bits
     /// in force.
@@ -209,8 +240,9 @@ pub trait Radix {
     /// What the accessed and dirty bits of an entry on the way of an allowed access need.
     fn touch(&self, raw: u64, is_leaf: bool, access: Access) -> Touch;
 
-    /// The exception that the architecture raises for `cause`.
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault;
+    /// The exception that the architecture raises for `cause`, found out at `level` (`None`:
+    /// before an entry was read).
+    fn arch_fault(&self, level: Option<Level>, cause: FaultCause, access: Access) -> ArchFault;
 
     /// Encodes a pointer to the table `next` for an entry of `level`, allowing everything below.
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64;
@@ -219,6 +251,14 @@ pub trait Radix {
     /// implementation says which. The frame must be aligned to the page and fit the format
     /// (checked in debug builds).
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64;
+
+    /// The rights that the leaf was encoded with. The hardware may withhold some of them until
+    /// software has noted an access: where it keeps no dirty bit, a clean page is read-only to it
+    /// (AArch64 without FEAT_HAFDBS).
+    fn granted(&self, leaf: &Leaf, raw: u64) -> Rights {
+        let _ = raw;
+        leaf.rights
+    }
 
     /// The number of bits of an invalid entry that software may use.
     fn absent_bits(&self) -> u8;

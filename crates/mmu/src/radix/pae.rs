@@ -96,7 +96,7 @@ impl Radix for Pae {
                 return Err(cause);
             }
         }
-        Ok(Root { table, registers: Some(registers) })
+        Ok(Root { table, upper: None, registers: Some(registers) })
     }
 
     #[inline]
@@ -158,7 +158,7 @@ impl Radix for Pae {
     }
 
     #[inline]
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
+    fn arch_fault(&self, _: Option<Level>, cause: FaultCause, access: Access) -> ArchFault {
         self.controls.arch_fault(true, cause, access)
     }
 

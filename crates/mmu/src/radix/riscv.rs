@@ -143,7 +143,7 @@ impl Radix for RiscV {
         if table.0 >> self.geometry().pa_bits != 0 {
             return Err(FaultCause::Reserved);
         }
-        Ok(Root { table: PhysAddr(table.0 & !0xfff), registers: None })
+        Ok(Root { table: PhysAddr(table.0 & !0xfff), upper: None, registers: None })
     }
 
     /// Sv39, Sv48, Sv57: the bits above the VPN must equal its highest bit, or a page fault
@@ -255,7 +255,7 @@ impl Radix for RiscV {
     /// Table "Supervisor cause register (scause) values": 12, 13, 15 are the page faults of a
     /// fetch, a load and a store or AMO; 1, 5, 7 the access faults (step 2).
     #[inline]
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
+    fn arch_fault(&self, _: Option<Level>, cause: FaultCause, access: Access) -> ArchFault {
         let scause = match (cause, access.kind) {
             (FaultCause::NoMemory, AccessKind::Execute) => 1,
             (FaultCause::NoMemory, AccessKind::Read) => 5,

@@ -37,15 +37,17 @@ pub fn walk_observed<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
     access: Access,
     observer: &mut O,
 ) -> Result<Translation, Fault> {
-    let fault =
-        |level, cause| Fault { va, access, level, cause, arch: format.arch_fault(cause, access) };
+    let fault = |level, cause| {
+        let arch = format.arch_fault(level, cause, access);
+        Fault { va, access, level, cause, arch }
+    };
     format.check_address(va).map_err(|cause| fault(None, cause))?;
 
     let mut tables = Path::default();
     let mut rights = Rights::all();
     let mut global = false;
     let mut reads = 0;
-    let mut table = root.table;
+    let mut table = format.top_table(root, va).map_err(|cause| fault(None, cause))?;
     let mut level = format.geometry().top();
     let (leaf_step, leaf) = loop {
         let step = read_step(format, memory, root, table, level, va)
@@ -70,16 +72,25 @@ pub fn walk_observed<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
         }
     };
     rights &= leaf.rights;
+    format.check_accessed(&leaf).map_err(|cause| fault(Some(level), cause))?;
     format.permit(rights, access).map_err(|cause| fault(Some(level), cause))?;
     let writes = touch_path(format, memory, &tables, &leaf_step, access, observer)
         .map_err(|cause| fault(Some(level), cause))?;
 
     let geometry = format.geometry();
-    let page = geometry.level(level).page();
+    let level_page = geometry.level(level).page();
+    let pa = PhysAddr(leaf.pfn.base(geometry.base_page()).0 | va.offset(level_page));
+    let (page, pfn) = match format.contiguous(level, leaf_step.raw) {
+        // A frame out of its place in the run is software's error: the entry stands for itself.
+        Some(run) if (pa.0 ^ va.0) & (run.bytes() - 1) == 0 => {
+            (run, PhysAddr(pa.0 - va.offset(run)).pfn(geometry.base_page()))
+        }
+        _ => (level_page, leaf.pfn),
+    };
     Ok(Translation {
-        pa: PhysAddr(leaf.pfn.base(geometry.base_page()).0 | va.offset(page)),
+        pa,
         page,
-        pfn: leaf.pfn,
+        pfn,
         rights,
         global: global | leaf.global,
         dirty: leaf.dirty || access.kind == AccessKind::Write,

@@ -130,7 +130,10 @@ impl X86Controls {
         let (present, reserved) = match cause {
             FaultCause::NonCanonical => return ArchFault::X86GeneralProtection,
             FaultCause::NotPresent => (false, false),
-            FaultCause::Reserved | FaultCause::Misaligned | FaultCause::NoMemory => (true, true),
+            FaultCause::Reserved
+            | FaultCause::Misaligned
+            | FaultCause::AddressSize
+            | FaultCause::NoMemory => (true, true),
             FaultCause::Protection
             | FaultCause::Privilege
             | FaultCause::AccessedClear

@@ -100,7 +100,7 @@ impl Radix for X86_64 {
         if table.0 >> self.controls.phys_bits != 0 {
             return Err(FaultCause::Reserved);
         }
-        Ok(Root { table: PhysAddr(table.0 & self.frame), registers: None })
+        Ok(Root { table: PhysAddr(table.0 & self.frame), upper: None, registers: None })
     }
 
     /// Canonical addresses (SDM vol. 1, 3.3.7.1): all bits from the highest translated one up are
@@ -161,7 +161,7 @@ impl Radix for X86_64 {
     }
 
     #[inline]
-    fn arch_fault(&self, cause: FaultCause, access: Access) -> ArchFault {
+    fn arch_fault(&self, _: Option<Level>, cause: FaultCause, access: Access) -> ArchFault {
         self.controls.arch_fault(true, cause, access)
     }
 

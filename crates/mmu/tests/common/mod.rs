@@ -57,31 +57,42 @@ pub struct Tables {
     pub format: Format,
     pub ram: Ram,
     pub table: PhysAddr,
+    /// The top table of the upper half, where it has one of its own.
+    pub upper: Option<PhysAddr>,
     free: u64,
 }
 
 impl Tables {
     /// An empty tree whose tables are taken from `free` on, in memory of `len` bytes from `base`.
     pub fn new(format: Format, base: u64, free: u64, len: usize) -> Self {
-        let mut tables = Self { format, ram: Ram::new(base, len), table: PhysAddr(0), free };
+        let ram = Ram::new(base, len);
+        let mut tables = Self { format, ram, table: PhysAddr(0), upper: None, free };
         tables.table = tables.take();
+        tables.upper = matches!(format, Format::Aarch64(_)).then(|| tables.take());
         tables
     }
 
     fn take(&mut self) -> PhysAddr {
-        self.free += 0x1000;
-        PhysAddr(self.free - 0x1000)
+        let frame = self.format.geometry().base_page().bytes();
+        self.free += frame;
+        PhysAddr(self.free - frame)
+    }
+
+    /// The table that the walk of `va` starts at.
+    pub fn top(&self, va: VirtAddr) -> PhysAddr {
+        self.upper.filter(|_| va.0 >> 63 != 0).unwrap_or(self.table)
     }
 
     /// Whether a mapping may need more tables than there is room for.
     pub fn full(&self) -> bool {
-        self.free + 5 * 0x1000 > self.ram.base + self.ram.bytes.len() as u64
+        let frame = self.format.geometry().base_page().bytes();
+        self.free + 5 * frame > self.ram.base + self.ram.bytes.len() as u64
     }
 
     /// Maps the page of `level` at `va`; `false` if something is mapped there.
     pub fn map(&mut self, va: VirtAddr, level: Level, leaf: Leaf) -> bool {
         let geometry = *self.format.geometry();
-        let mut at = self.table;
+        let mut at = self.top(va);
         let mut here = geometry.top();
         loop {
             at.0 += geometry.level(here).index(va) * geometry.entry.bytes();
@@ -111,7 +122,7 @@ impl Tables {
     /// Where the entries lie that translate `va`, down to the first that is not a table.
     pub fn path(&self, va: VirtAddr) -> Vec<(PhysAddr, u64)> {
         let geometry = self.format.geometry();
-        let (mut path, mut table) = (Vec::new(), self.table);
+        let (mut path, mut table) = (Vec::new(), self.top(va));
         for level in (0..=geometry.top().0).rev().map(Level) {
             let index = geometry.level(level).index(va);
             let at = PhysAddr(table.0 + index * geometry.entry.bytes());
@@ -124,7 +135,8 @@ impl Tables {
     }
 
     pub fn root(&self) -> Root {
-        self.format.load_root(&self.ram, self.table).expect("the root is well formed")
+        let root = self.format.load_root(&self.ram, self.table).expect("the root is well formed");
+        Root { upper: self.upper, ..root }
     }
 }
 
@@ -153,6 +165,9 @@ pub fn dense_address(format: &Format, mut seed: u64) -> VirtAddr {
         va |= index << shape.shift;
         seed >>= 3;
     }
+    if matches!(format, Format::Aarch64(_)) {
+        va |= (seed & 1) << 48;
+    }
     canonical(format, va)
 }
 
@@ -163,7 +178,7 @@ pub fn leaf_from(format: &Format, level: Level, seed: u64, frame: u64, frame_bit
     let low = (1u64 << (geometry.level(level).shift - base)) - 1;
     Leaf {
         pfn: Pfn(frame & ((1 << frame_bits) - 1) & !low),
-        rights: Rights::from_bits_truncate(seed as u8),
+        rights: Rights::from_bits_truncate(seed as u8 & 0xf | (seed >> 5) as u8 & 0x10),
         global: seed & 0x10 != 0,
         accessed: seed & 0x20 != 0,
         dirty: seed & 0x40 != 0,

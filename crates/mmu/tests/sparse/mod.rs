@@ -35,7 +35,7 @@ impl Builder {
     /// An empty table.
     pub fn table(&mut self) -> PhysAddr {
         let table = PhysAddr(self.next_table);
-        self.next_table += 1 << 14;
+        self.next_table += 1 << 16;
         table
     }
 
