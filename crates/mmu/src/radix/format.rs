@@ -1,7 +1,7 @@
 //! Any radix format, chosen at run time.
 
 use super::{
-    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Pae, Radix, RiscV,
+    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, Radix, RiscV,
     RiscVControls, Root, Scheme, Touch, X86_64, X86Controls, walk_observed,
 };
 use crate::{
@@ -25,6 +25,8 @@ pub enum Format {
     RiscV(RiscV),
     /// AArch64 with a granule of 4, 16 or 64 KiB.
     Aarch64(Aarch64),
+    /// One level, of any page size.
+    Linear(Linear),
 }
 
 /// Runs `$body` with `$format` bound to the concrete format.
@@ -36,6 +38,7 @@ macro_rules! each {
             Format::X86_64($format) => $body,
             Format::RiscV($format) => $body,
             Format::Aarch64($format) => $body,
+            Format::Linear($format) => $body,
         }
     };
 }
@@ -72,6 +75,7 @@ impl Format {
             "aarch64" => aarch64(Granule::Kib4),
             "aarch64-16k" => aarch64(Granule::Kib16),
             "aarch64-64k" => aarch64(Granule::Kib64),
+            "linear" => Self::Linear(Linear::default()),
             _ => return None,
         })
     }
@@ -89,6 +93,7 @@ impl Format {
                 Scheme::Sv48 => "sv48",
                 Scheme::Sv57 => "sv57",
             },
+            Self::Linear(_) => "linear",
             Self::Aarch64(format) => match format.granule() {
                 Granule::Kib4 => "aarch64",
                 Granule::Kib16 => "aarch64-16k",

@@ -17,6 +17,7 @@
 mod aarch64;
 mod format;
 mod ia32;
+mod linear;
 mod pae;
 mod riscv;
 mod walk;
@@ -26,6 +27,7 @@ mod x86_64;
 pub use aarch64::{Aarch64, Aarch64Controls, Granule};
 pub use format::Format;
 pub use ia32::Ia32;
+pub use linear::Linear;
 pub use pae::Pae;
 pub use riscv::{AdUpdate, RiscV, RiscVControls, Scheme};
 pub use walk::{walk, walk_observed};
