@@ -1,0 +1,54 @@
+//! One translation in full: how the address is split, what the TLB answers, every reference to a
+//! table, what the bits mean, and what comes out.
+//!
+//! ```text
+//!   Scene (tables, memory, TLB) ──► explain ──► Explanation ──► text
+//!     ▲                                │             └────────► json
+//!     └─ a description (TOML, options), │
+//!        a raw image, a snapshot        ▼
+//!                                the very walker that runs programs, observed
+//! ```
+//!
+//! Architecture invariants:
+//! 1. Nothing is translated here: the steps are those that [`pagewalk_mmu`]'s walker showed, and
+//!    the result is its result.
+//! 2. Text and JSON are pure functions of one [`Explanation`].
+//! 3. Numbers and bit names are the manuals'.
+
+#![forbid(unsafe_code)]
+
+mod bits;
+mod controls;
+mod decimal;
+mod describe;
+mod explain;
+mod memory;
+mod record;
+mod recorder;
+mod scene;
+mod split;
+mod text;
+
+pub use decimal::DecimalTable;
+pub use describe::{Description, DescriptionError};
+pub use explain::{explain, explain_walk};
+pub use memory::SparseMemory;
+pub use record::{
+    BitField, Explanation, Outcome, Part, Permission, Reference, TlbAnswer, TlbProbe, TlbWay,
+    Update,
+};
+pub use scene::{Query, Scene};
+pub use text::{Base, text};
+
+/// The explanations as indented JSON with a final newline.
+pub fn json(explanations: &[Explanation]) -> String {
+    let text = serde_json::to_string_pretty(explanations);
+    // Serialising to memory fails only on maps whose keys are not strings, and there are none.
+    text.expect("an explanation has no maps") + "\n"
+}
+
+/// The JSON Schema (draft 2020-12) of what [`json`] writes.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(Vec<Explanation>);
+    serde_json::to_string_pretty(&schema).expect("a schema has string keys") + "\n"
+}
