@@ -34,6 +34,7 @@ mod observer;
 mod tables;
 mod translation;
 
+pub mod hashed;
 pub mod radix;
 pub mod tlb;
 

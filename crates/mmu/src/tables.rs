@@ -1,5 +1,6 @@
 //! The page tables of a machine, of whatever kind: what a TLB miss asks.
 
+use crate::hashed::{self, HashedTable};
 use crate::radix::{Format, Radix, Root};
 use crate::{
     Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Rights, TableMemory, Translation,
@@ -11,6 +12,8 @@ use crate::{
 pub enum Tables {
     /// A tree for each address space.
     Radix(Format),
+    /// One table for all address spaces.
+    Hashed(hashed::Format),
 }
 
 impl Tables {
@@ -19,6 +22,7 @@ impl Tables {
     pub fn base_page(&self) -> PageSize {
         match self {
             Self::Radix(format) => format.geometry().base_page(),
+            Self::Hashed(table) => table.base_page(),
         }
     }
 
@@ -26,6 +30,7 @@ impl Tables {
     pub fn va_bits(&self) -> u8 {
         match self {
             Self::Radix(format) => format.geometry().va_bits,
+            Self::Hashed(table) => table.va_bits(),
         }
     }
 
@@ -33,6 +38,7 @@ impl Tables {
     pub fn levels(&self) -> u8 {
         match self {
             Self::Radix(format) => format.geometry().levels.len() as u8,
+            Self::Hashed(_) => 1,
         }
     }
 
@@ -40,6 +46,7 @@ impl Tables {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Radix(format) => format.name(),
+            Self::Hashed(table) => table.name(),
         }
     }
 
@@ -59,6 +66,7 @@ impl Tables {
     ) -> Result<Root, FaultCause> {
         match self {
             Self::Radix(format) => format.load_root(memory, table),
+            Self::Hashed(_) => Ok(Root { table, upper: None, registers: None }),
         }
     }
 
@@ -77,9 +85,11 @@ impl Tables {
         access: Access,
         observer: &mut O,
     ) -> Result<Translation, Fault> {
-        let _ = asid;
         match self {
             Self::Radix(format) => format.walk_observed(memory, root, va, access, observer),
+            Self::Hashed(hashed) => {
+                hashed.walk_observed(memory, root.table, asid, va, access, observer)
+            }
         }
     }
 
@@ -91,6 +101,7 @@ impl Tables {
     pub fn permit(&self, rights: Rights, access: Access) -> Result<(), FaultCause> {
         match self {
             Self::Radix(format) => format.permit(rights, access),
+            Self::Hashed(table) => table.permit(rights, access),
         }
     }
 
@@ -101,6 +112,7 @@ impl Tables {
                 let levels = format.geometry().levels.len() as u64;
                 Some(levels - u64::from(root.registers.is_some()))
             }
+            Self::Hashed(_) => None,
         }
     }
 }
