@@ -1,5 +1,6 @@
 //! Why an access could not be translated.
 
+use crate::segment::{SegmentCause, SegmentTrap};
 use crate::{Access, Level, VirtAddr};
 use core::fmt;
 
@@ -42,6 +43,8 @@ pub enum FaultCause {
     DirtyClear,
     /// A table lies where there is no memory.
     NoMemory,
+    /// Segmentation refused the access, before any page.
+    Segment(SegmentCause),
 }
 
 impl FaultCause {
@@ -58,6 +61,7 @@ impl FaultCause {
             Self::AccessedClear => "accessed bit clear",
             Self::DirtyClear => "dirty bit clear on a store",
             Self::NoMemory => "page table outside physical memory",
+            Self::Segment(cause) => cause.describe(),
         }
     }
 }
@@ -106,11 +110,14 @@ pub enum ArchFault {
         /// IFSC or DFSC: the kind of fault in bits 5:2, the manual's level in bits 1:0.
         fault_status: u8,
     },
+    /// What hardware without pages, or in front of them, raises.
+    Segment(SegmentTrap),
 }
 
 impl fmt::Display for ArchFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Segment(trap) => trap.fmt(f),
             Self::X86PageFault { error_code } => write!(f, "#PF({error_code:#x})"),
             Self::X86GeneralProtection => f.write_str("#GP(0)"),
             Self::PageFault => f.write_str("page fault"),

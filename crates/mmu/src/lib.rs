@@ -36,6 +36,7 @@ mod translation;
 
 pub mod hashed;
 pub mod radix;
+pub mod segment;
 pub mod tlb;
 
 pub use access::{Access, AccessKind, Privilege, Rights};

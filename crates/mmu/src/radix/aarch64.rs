@@ -218,6 +218,7 @@ impl Aarch64 {
         let kind = match cause {
             FaultCause::AddressSize => 0b0000_00,
             FaultCause::NonCanonical
+            | FaultCause::Segment(_)
             | FaultCause::NotPresent
             | FaultCause::Reserved
             | FaultCause::Misaligned => 0b0001_00,

@@ -128,7 +128,9 @@ impl X86Controls {
     #[inline]
     pub(super) fn arch_fault(&self, has_xd: bool, cause: FaultCause, access: Access) -> ArchFault {
         let (present, reserved) = match cause {
-            FaultCause::NonCanonical => return ArchFault::X86GeneralProtection,
+            FaultCause::NonCanonical | FaultCause::Segment(_) => {
+                return ArchFault::X86GeneralProtection;
+            }
             FaultCause::NotPresent => (false, false),
             FaultCause::Reserved
             | FaultCause::Misaligned
