@@ -57,6 +57,10 @@ impl Pmap for AnyPmap {
         of_kind!(hardware, tables_initial)
     }
 
+    fn root_frames(hardware: &Tables) -> u64 {
+        of_kind!(hardware, root_frames)
+    }
+
     fn tables_per_path(hardware: &Tables) -> u64 {
         of_kind!(hardware, tables_per_path)
     }

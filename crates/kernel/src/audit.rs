@@ -216,7 +216,7 @@ impl<P: Pmap> Kernel<P> {
         }
         let free = self.frames.free();
         check!(count == free, "{count} frames are on the free list, counted as {free}");
-        Ok(())
+        self.frames.check_runs().map_err(AuditError)
     }
 
     fn audit_frames(&self, platform: &impl Platform, seen: &mut Seen) -> Result<(), AuditError> {

@@ -8,6 +8,8 @@
 //!      frame freed last is used first, so that a new page goes in the victim's frame
 //! ```
 //!
+//! Frames in a row are taken as a whole, for large pages and large tables: see `frame/runs.rs`.
+//!
 //! Reverse mappings: most frames have one mapping, which is in the entry. More (two segments that
 //! share a page of their file) are chained from `link` through a slab, as FreeBSD's pv entries.
 //!
@@ -17,10 +19,13 @@
 //! 3. An `Anon` frame that is not dirty holds what its slot holds, or zeroes if it has no slot.
 //! 4. Frames that hold page tables are not evictable.
 
+mod runs;
+
 use crate::{FileId, SpaceId, SwapSlot};
 use alloc::vec;
 use alloc::vec::Vec;
 use pagewalk_mmu::{Pfn, VirtAddr};
+use runs::Blocks;
 
 /// The end of a chain.
 const END: u32 = u32::MAX;
@@ -67,6 +72,7 @@ struct Frame {
     used: Use,
     /// The first mapping's address, and its space: apart, so that nothing is padded.
     first_va: VirtAddr,
+    /// Free: the number of the free frame before this one, unless this is the list's head.
     first_space: SpaceId,
     /// Free: the next free frame. Otherwise: the second mapping, in the slab.
     link: u32,
@@ -78,6 +84,14 @@ impl Frame {
     const fn new(used: Use, link: u32) -> Self {
         let (first_va, first_space) = (NOWHERE.va, NOWHERE.space);
         Self { used, first_va, first_space, link, mappings: 0, dirty: false }
+    }
+
+    fn previous(&self) -> u32 {
+        self.first_space.0
+    }
+
+    fn set_previous(&mut self, pfn: u32) {
+        self.first_space = SpaceId(pfn);
     }
 
     fn first(&self) -> ReverseMapping {
@@ -106,6 +120,7 @@ pub struct FrameTable {
     total: u32,
     /// Free frames that were used before, the last freed first.
     free_head: u32,
+    blocks: Blocks,
     free: u64,
     used_max: u64,
     tables: u64,
@@ -121,13 +136,15 @@ static NEVER_USED: Frame = Frame::new(Use::Free, END);
 const NOWHERE: ReverseMapping = ReverseMapping { space: SpaceId(0), va: VirtAddr(0) };
 
 impl FrameTable {
-    /// All frames free, to be filled in the order of their numbers.
-    pub(crate) fn new(frames: u32) -> Self {
+    /// All frames free, to be filled in the order of their numbers. Runs of 2^`run_order` frames
+    /// are found fast.
+    pub(crate) fn new(frames: u32, run_order: u8) -> Self {
         Self {
             // Reserved, not touched.
             frames: Vec::with_capacity(frames as usize),
             total: frames,
             free_head: END,
+            blocks: Blocks::new(frames, run_order),
             free: u64::from(frames),
             used_max: 0,
             tables: 0,
@@ -201,16 +218,24 @@ impl FrameTable {
     pub(crate) fn allocate(&mut self, used: Use) -> Option<Pfn> {
         let pfn = match self.free_head {
             END => self.use_first()?,
-            head => head,
+            head => {
+                self.free_head = self.frames[head as usize].link;
+                self.blocks.remove(head);
+                head
+            }
         };
+        self.occupy(pfn, used);
+        Some(Pfn(u64::from(pfn)))
+    }
+
+    /// Notes that a frame is in use, which is on no list.
+    fn occupy(&mut self, pfn: u32, used: Use) {
         let frame = &mut self.frames[pfn as usize];
         debug_assert_eq!(frame.used, Use::Free);
-        self.free_head = frame.link;
         *frame = Frame::new(used, END);
         self.free -= 1;
         self.used_max = self.used_max.max(self.total() - self.free);
         *self.count(used) += 1;
-        Some(Pfn(u64::from(pfn)))
     }
 
     /// Makes an entry for the lowest frame that was never used, if there is one.
@@ -225,13 +250,12 @@ impl FrameTable {
 
     /// Frees a frame that nothing maps.
     pub(crate) fn release(&mut self, pfn: Pfn) {
-        let head = self.free_head;
         let frame = self.at_mut(pfn);
         let used = frame.used;
         assert!(frame.mappings == 0, "frame {pfn} is freed while it is mapped");
         assert!(used != Use::Free, "frame {pfn} is freed twice");
-        *frame = Frame::new(Use::Free, head);
-        self.free_head = pfn.0 as u32;
+        *frame = Frame::new(Use::Free, END);
+        self.link(pfn.0 as u32);
         self.free += 1;
         *self.count(used) -= 1;
     }

@@ -123,6 +123,9 @@ impl core::error::Error for KernelError {}
 /// The pages that one instruction can touch: two of text and two of data, if both are misaligned.
 const PAGES_PER_INSTRUCTION: u64 = 4;
 
+/// The run of frames that is found fastest: what a large page of most formats takes.
+const RUN_ORDER: u8 = 9;
+
 /// A kernel: all address spaces of a machine, and what backs them.
 #[derive(Clone, Debug)]
 pub struct Kernel<P: Pmap> {
@@ -191,7 +194,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(ConfigError::TooManySlots { slots, maximum });
         }
         let scaled = Watermarks::scaled(frames, page.bytes(), Self::fault_frames_max(&hardware));
-        let mut table = FrameTable::new(frames as u32);
+        let mut table = FrameTable::new(frames as u32, RUN_ORDER);
         for _ in 0..P::machine_tables(&hardware) {
             table.allocate(Use::MachineTable).expect("more frames than the minimum");
         }
@@ -247,8 +250,8 @@ impl<P: Pmap> Kernel<P> {
         let index = self.spaces.iter().position(Option::is_none).unwrap_or(self.spaces.len());
         // Identifier 0 is the kernel's own, where hardware does not tag.
         let asid = u16::try_from(index + 1).map(Asid).map_err(|_| KernelError::TooManySpaces)?;
-        self.reserve_frames(platform, P::tables_initial(&self.hardware))
-            .map_err(KernelError::OutOfMemory)?;
+        let (count, root) = (P::tables_initial(&self.hardware), P::root_frames(&self.hardware));
+        self.reserve_run(platform, count, root).map_err(KernelError::OutOfMemory)?;
         let pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
         let space = Space {
             pmap,

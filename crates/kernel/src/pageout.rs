@@ -91,6 +91,22 @@ impl<P: Pmap> Kernel<P> {
         self.reclaim(platform, count, false)
     }
 
+    /// Makes sure that `count` frames are free, `run` of which are in a row. Pages are evicted as
+    /// their turn comes until that is so: runs this long are taken when a space is made, and not
+    /// for a page.
+    pub(crate) fn reserve_run(
+        &mut self,
+        platform: &mut impl Platform,
+        count: u64,
+        run: u64,
+    ) -> Result<(), Shortage> {
+        self.reclaim(platform, count, false)?;
+        while run > 1 && !self.frames.has_run(run as u32) {
+            self.evict_one(platform, false)?;
+        }
+        Ok(())
+    }
+
     /// Evicts until `target` frames are free.
     fn reclaim(
         &mut self,

@@ -242,10 +242,18 @@ pub trait Pmap: Clone {
     /// Table frames that a new, empty space takes.
     fn tables_initial(hardware: &Self::Hardware) -> u64;
 
+    /// How many of the frames of [`Pmap::tables_initial`] must be in a row, the first a multiple of
+    /// their number, which is a power of two: a root table larger than a frame.
+    fn root_frames(hardware: &Self::Hardware) -> u64 {
+        let _ = hardware;
+        1
+    }
+
     /// Table frames that one page may need in the worst case.
     fn tables_per_path(hardware: &Self::Hardware) -> u64;
 
-    /// An empty space. The caller has reserved [`Pmap::tables_initial`] frames.
+    /// An empty space. The caller has reserved [`Pmap::tables_initial`] frames, of which
+    /// [`Pmap::root_frames`] are in a row.
     fn create(
         hardware: &Self::Hardware,
         platform: &mut impl Platform,
@@ -353,15 +361,15 @@ pub trait Pmap: Clone {
     /// and may hold the page with them clear.
     fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt;
 
-    /// Shows every table of the space, the root first.
+    /// Shows every frame of the space's tables, the root first.
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse));
 }
 
-/// A page table as [`Pmap::visit_tables`] shows it.
+/// A frame of a page table as [`Pmap::visit_tables`] shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableInUse {
-    /// The frame that the table is in.
+    /// The frame.
     pub pfn: Pfn,
-    /// Entries that are not empty.
+    /// Entries in it that are not empty.
     pub live: u32,
 }

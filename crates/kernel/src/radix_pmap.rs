@@ -9,9 +9,10 @@
 //! ```
 //!
 //! Invariants:
-//! 1. A table's frame counts its entries that are not empty (`live`). A table above level 0 is
-//!    never empty, except those that the processor keeps in registers; a table at level 0 can be
-//!    empty until its range is unmapped.
+//! 1. A table's frame counts its entries that are not empty (`live`). A table between the top and
+//!    level 0 is never empty, except those that the processor keeps in registers; a table at level 0
+//!    can be empty until its range is unmapped. The top table can take several frames in a row:
+//!    each counts its own entries.
 //! 2. All leaves are base pages.
 //! 3. Where the processor holds the top entries in registers (PAE), all tables below the top exist
 //!    from the start, so that the registers never go stale.
@@ -44,8 +45,8 @@ pub struct RadixPmap<F = Format> {
 
 /// Where a descent ended.
 enum Descent {
-    /// At level 0: the entry of the address, and the table that it is in.
-    Entry { at: PhysAddr, table: Pfn },
+    /// At level 0: the entry of the address.
+    Entry { at: PhysAddr },
     /// The entry at this level is empty; it is in this table.
     Missing { level: Level, table: PhysAddr },
 }
@@ -75,7 +76,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         loop {
             let at = self.entry_at(table, level, va);
             if level.0 == 0 {
-                return Descent::Entry { at, table: table.pfn(self.page_size()) };
+                return Descent::Entry { at };
             }
             match self.format.decode(level, self.read(platform, at)) {
                 Entry::Table { next, .. } => table = next,
@@ -92,10 +93,10 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         platform: &mut impl Platform,
         frames: &mut FrameTable,
         va: VirtAddr,
-    ) -> (PhysAddr, Pfn) {
+    ) -> PhysAddr {
         loop {
             match self.descend(platform, va) {
-                Descent::Entry { at, table } => return (at, table),
+                Descent::Entry { at } => return at,
                 Descent::Missing { level, table } => {
                     self.add_table(platform, frames, table, level, va);
                 }
@@ -113,9 +114,15 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
     ) {
         let new = new_table(platform, frames);
         let raw = self.format.encode_table(level, new.base(self.page_size()));
-        self.write(platform, self.entry_at(parent, level, va), raw);
-        frames.add_live(parent.pfn(self.page_size()), 1);
+        let at = self.entry_at(parent, level, va);
+        self.write(platform, at, raw);
+        frames.add_live(self.frame_of(at), 1);
         self.tables += 1;
+    }
+
+    /// The frame that an entry is in.
+    fn frame_of(&self, entry: PhysAddr) -> Pfn {
+        entry.pfn(self.page_size())
     }
 
     fn decode_leaf(&self, raw: u64) -> Mapping {
@@ -163,6 +170,16 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         (va.0 & !(span - 1)).checked_add(span).map(VirtAddr)
     }
 
+    /// The first address after those whose entries at level 0 are in the same frame as that of
+    /// `va`; `None` at the end of the 64-bit space.
+    fn next_frame(&self, va: VirtAddr) -> Option<VirtAddr> {
+        let geometry = self.format.geometry();
+        let entries =
+            geometry.table_bytes(Level(0)).min(self.page_size().bytes()) / geometry.entry.bytes();
+        let span = entries << self.page_size().shift();
+        (va.0 & !(span - 1)).checked_add(span).map(VirtAddr)
+    }
+
     /// The first entry at level 0 in `[from, to)` that is not empty.
     fn next_entry(
         &self,
@@ -174,9 +191,9 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         while va < to {
             match self.descend(platform, va) {
                 Descent::Missing { level, .. } => va = self.next_span(va, level)?,
-                Descent::Entry { mut at, .. } => {
-                    let table_end = self.next_span(va, Level(1))?;
-                    while va < to && va < table_end {
+                Descent::Entry { mut at } => {
+                    let frame_end = self.next_frame(va)?;
+                    while va < to && va < frame_end {
                         let raw = self.read(platform, at);
                         if raw != 0 {
                             return Some((va, at, raw));
@@ -216,7 +233,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
                 return;
             }
             self.write(platform, at, 0);
-            frames.add_live(parent.pfn(self.page_size()), -1);
+            frames.add_live(self.frame_of(at), -1);
             self.tables -= 1;
             // A paging-structure cache can hold the pointer for every page below it.
             gather.push(Gathered::Table(child), FlushDebt::space(self.asid));
@@ -236,7 +253,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         va: VirtAddr,
         change: impl FnOnce(&mut Resident),
     ) -> FlushDebt {
-        let Descent::Entry { at, .. } = self.descend(platform, va) else {
+        let Descent::Entry { at } = self.descend(platform, va) else {
             return FlushDebt::none();
         };
         let Mapping::Resident(mut page) = self.decode_leaf(self.read(platform, at)) else {
@@ -336,7 +353,12 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     }
 
     fn tables_initial(hardware: &F) -> u64 {
-        1 + tables_preloaded(hardware)
+        Self::root_frames(hardware) + tables_preloaded(hardware)
+    }
+
+    fn root_frames(hardware: &F) -> u64 {
+        let geometry = hardware.geometry();
+        geometry.table_bytes(geometry.top()).div_ceil(geometry.base_page().bytes())
     }
 
     fn tables_per_path(hardware: &F) -> u64 {
@@ -349,8 +371,12 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         frames: &mut FrameTable,
         asid: Asid,
     ) -> Self {
-        let root = new_table(platform, frames).base(Self::page(hardware));
-        let mut pmap = Self { format: hardware.clone(), root, asid, tables: 1 };
+        let tables = Self::root_frames(hardware);
+        let first = frames.allocate_run(tables as u32, Use::Table { live: 0 });
+        let first = first.expect("the frames of the root were reserved in a row");
+        (first.0..first.0 + tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
+        let root = first.base(Self::page(hardware));
+        let mut pmap = Self { format: hardware.clone(), root, asid, tables };
         let top = hardware.geometry().top();
         for index in 0..tables_preloaded(hardware) {
             let va = VirtAddr(index << hardware.geometry().level(top).shift);
@@ -378,12 +404,14 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                 frames.release(next.pfn(page));
             }
         }
-        frames.release(self.root.pfn(page));
+        let root = self.root.pfn(page).0;
+        let frames_of_root = root..root + Self::root_frames(&self.format);
+        frames_of_root.rev().for_each(|pfn| frames.release(Pfn(pfn)));
     }
 
     fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping {
         match self.descend(platform, va) {
-            Descent::Entry { at, .. } => self.decode_leaf(self.read(platform, at)),
+            Descent::Entry { at } => self.decode_leaf(self.read(platform, at)),
             Descent::Missing { .. } => Mapping::None,
         }
     }
@@ -402,11 +430,11 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         va: VirtAddr,
         new: Resident,
     ) {
-        let (at, table) = self.entry_made(platform, frames, va);
+        let at = self.entry_made(platform, frames, va);
         let old = self.read(platform, at);
         debug_assert!(!matches!(self.decode_leaf(old), Mapping::Resident(_)), "{va} is mapped");
         if old == 0 {
-            frames.add_live(table, 1);
+            frames.add_live(self.frame_of(at), 1);
         }
         self.write(platform, at, self.encode(new));
     }
@@ -418,13 +446,13 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         va: VirtAddr,
         slot: Option<SwapSlot>,
     ) -> Option<Unmapped> {
-        let Descent::Entry { at, table } = self.descend(platform, va) else { return None };
+        let Descent::Entry { at } = self.descend(platform, va) else { return None };
         let Mapping::Resident(was) = self.decode_leaf(self.read(platform, at)) else {
             return None;
         };
         self.write(platform, at, self.encode_slot(slot));
         if slot.is_none() {
-            frames.add_live(table, -1);
+            frames.add_live(self.frame_of(at), -1);
         }
         Some(Unmapped::new(FlushDebt::page(self.asid, va, self.page_size()), was))
     }
@@ -435,12 +463,12 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         frames: &mut FrameTable,
         va: VirtAddr,
     ) -> Option<SwapSlot> {
-        let Descent::Entry { at, table } = self.descend(platform, va) else { return None };
+        let Descent::Entry { at } = self.descend(platform, va) else { return None };
         let Mapping::Swapped(slot) = self.decode_leaf(self.read(platform, at)) else {
             return None;
         };
         self.write(platform, at, 0);
-        frames.add_live(table, -1);
+        frames.add_live(self.frame_of(at), -1);
         Some(slot)
     }
 
@@ -451,10 +479,10 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         va: VirtAddr,
         slot: SwapSlot,
     ) {
-        let (at, table) = self.entry_made(platform, frames, va);
+        let at = self.entry_made(platform, frames, va);
         debug_assert_eq!(self.read(platform, at), 0, "{va} has a mapping");
         self.write(platform, at, self.encode_slot(Some(slot)));
-        frames.add_live(table, 1);
+        frames.add_live(self.frame_of(at), 1);
     }
 
     fn clear_range(
@@ -467,16 +495,16 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     ) -> Option<VirtAddr> {
         let mut va = from;
         while va < to {
-            let (mut at, table) = match self.descend(platform, va) {
-                Descent::Entry { at, table } => (at, table),
+            let mut at = match self.descend(platform, va) {
+                Descent::Entry { at } => at,
                 Descent::Missing { level, .. } => {
                     va = self.next_span(va, level)?;
                     continue;
                 }
             };
-            let within = va;
-            let table_end = self.next_span(va, Level(1));
-            while va < to && Some(va) != table_end && frames.live(table) > 0 {
+            let (within, table) = (va, self.frame_of(at));
+            let frame_end = self.next_frame(va);
+            while va < to && Some(va) != frame_end && frames.live(table) > 0 {
                 let raw = self.read(platform, at);
                 if raw != 0 {
                     if gather.is_full() {
@@ -501,7 +529,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
             if frames.live(table) == 0 {
                 self.prune(platform, frames, within, gather);
             }
-            va = table_end?;
+            va = frame_end?;
         }
         None
     }
@@ -572,14 +600,18 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         visit: &mut dyn FnMut(TableInUse),
     ) {
         let geometry = self.format.geometry();
-        let entries = (0..1u64 << geometry.level(level).bits)
-            .map(|index| PhysAddr(table.0 + index * geometry.entry.bytes()));
-        let live = entries.clone().filter(|&at| self.read(platform, at) != 0).count() as u32;
-        visit(TableInUse { pfn: table.pfn(self.page_size()), live });
+        let (width, page) = (geometry.entry.bytes() as usize, self.page_size().bytes());
+        let end = table.0 + geometry.table_bytes(level);
+        let entries = |from, to| (from..to).step_by(width).map(PhysAddr);
+        for frame in (table.0..end).step_by(page as usize) {
+            let within = entries(frame, end.min(frame + page));
+            let live = within.filter(|&at| self.read(platform, at) != 0).count() as u32;
+            visit(TableInUse { pfn: self.frame_of(PhysAddr(frame)), live });
+        }
         if level.0 == 0 {
             return;
         }
-        for at in entries {
+        for at in entries(table.0, end) {
             if let Entry::Table { next, .. } = self.format.decode(level, self.read(platform, at)) {
                 self.visit_below(platform, next, Level(level.0 - 1), visit);
             }
