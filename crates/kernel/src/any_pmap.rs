@@ -1,7 +1,11 @@
 //! The page tables of any machine as a [`Pmap`], chosen at run time.
 
 use crate::pmap::{Gather, TableInUse, Unmapped};
-use crate::{FlushDebt, FrameTable, Mapping, Platform, Pmap, Prot, RadixPmap, Resident, SwapSlot};
+use crate::{
+    AuditError, FlushDebt, FrameTable, HashedPmap, Mapping, Platform, Pmap, Prot, RadixPmap,
+    Resident, SwapSlot,
+};
+use alloc::vec::Vec;
 use pagewalk_mmu::radix::Format;
 use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, Tables, VirtAddr};
 
@@ -10,6 +14,8 @@ use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, Tables, VirtAddr};
 pub enum AnyPmap {
     /// A tree.
     Radix(RadixPmap<Format>),
+    /// A space's part of the table that all share.
+    Hashed(HashedPmap),
 }
 
 /// Asks the hardware's kind of pmap.
@@ -17,6 +23,7 @@ macro_rules! of_kind {
     ($hardware:expr, $function:ident) => {
         match $hardware {
             Tables::Radix(format) => RadixPmap::$function(format),
+            Tables::Hashed(table) => HashedPmap::$function(table),
         }
     };
 }
@@ -26,6 +33,7 @@ macro_rules! each {
     ($self:expr, $pmap:ident => $body:expr) => {
         match $self {
             AnyPmap::Radix($pmap) => $body,
+            AnyPmap::Hashed($pmap) => $body,
         }
     };
 }
@@ -73,6 +81,9 @@ impl Pmap for AnyPmap {
     ) -> Self {
         match hardware {
             Tables::Radix(format) => Self::Radix(RadixPmap::create(format, platform, frames, asid)),
+            Tables::Hashed(table) => {
+                Self::Hashed(HashedPmap::create(table, platform, frames, asid))
+            }
         }
     }
 
@@ -96,8 +107,13 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.tables_missing(platform, va))
     }
 
-    fn refill(&mut self, platform: &mut impl Platform, va: VirtAddr) -> bool {
-        each!(self, pmap => pmap.refill(platform, va))
+    fn refill(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> bool {
+        each!(self, pmap => pmap.refill(platform, frames, va))
     }
 
     fn enter(
@@ -177,11 +193,35 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.take_modified(platform, va))
     }
 
-    fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt {
-        each!(self, pmap => pmap.touch(platform, va, store))
+    fn touch(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        store: bool,
+    ) -> FlushDebt {
+        each!(self, pmap => pmap.touch(platform, frames, va, store))
     }
 
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {
         each!(self, pmap => pmap.visit_tables(platform, visit));
+    }
+
+    fn audit_machine_tables(
+        hardware: &Tables,
+        platform: &impl Platform,
+        spaces: &[&Self],
+    ) -> Result<(), AuditError> {
+        match hardware {
+            Tables::Radix(_) => Ok(()),
+            Tables::Hashed(table) => {
+                let hashed = spaces.iter().filter_map(|space| match space {
+                    Self::Hashed(pmap) => Some(pmap),
+                    Self::Radix(_) => None,
+                });
+                let spaces: Vec<&HashedPmap> = hashed.collect();
+                HashedPmap::audit_machine_tables(table, platform, &spaces)
+            }
+        }
     }
 }

@@ -77,6 +77,8 @@ impl<P: Pmap> Kernel<P> {
                 self.audit_mappings(platform, id, &mut seen)?;
             }
         }
+        let pmaps: Vec<&P> = self.spaces.iter().flatten().map(|space| &space.pmap).collect();
+        P::audit_machine_tables(&self.hardware, platform, &pmaps)?;
         self.audit_free_list()?;
         self.audit_frames(platform, &mut seen)?;
         self.audit_slots(&seen)?;

@@ -5,6 +5,7 @@
 //! the TLB.
 
 use crate::pmap::Resident;
+use crate::space::space_in;
 use crate::{FaultResult, Kernel, Mapping, Platform, Pmap, Shortage, SpaceId, Use};
 use alloc::vec::Vec;
 use core::fmt;
@@ -158,7 +159,8 @@ impl<P: Pmap> Kernel<P> {
             self.drop_slot(now.pfn);
         }
         if !now.referenced || (store && !now.modified) {
-            let debt = self.space_mut(id).pmap.touch(platform, va, store);
+            let pmap = &mut space_in(&mut self.spaces, id).pmap;
+            let debt = pmap.touch(platform, &mut self.frames, va, store);
             self.discharge(platform, debt);
         }
     }

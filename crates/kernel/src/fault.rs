@@ -161,7 +161,8 @@ impl<P: Pmap> Kernel<P> {
         kind: AccessKind,
     ) -> FaultResult {
         let page = va.page_base(self.page);
-        if self.space_mut(space).pmap.refill(platform, page) {
+        let pmap = &mut space_in(&mut self.spaces, space).pmap;
+        if pmap.refill(platform, &mut self.frames, page) {
             self.counters.pgspill += 1;
             return FaultResult::Resolved { major: false };
         }
@@ -271,9 +272,10 @@ impl<P: Pmap> Kernel<P> {
     ) -> Resolution {
         let end = VirtAddr(fault.page.0 + self.page.bytes());
         let prot = fault.region.prot_of(self.frames.used(now.pfn));
-        let pmap = &mut self.space_mut(fault.space).pmap;
+        let pmap = &mut space_in(&mut self.spaces, fault.space).pmap;
         let debt = pmap.protect_range(platform, fault.page, end, &mut |_| prot).and(pmap.touch(
             platform,
+            &mut self.frames,
             fault.page,
             fault.stores(),
         ));

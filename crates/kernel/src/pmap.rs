@@ -16,7 +16,7 @@
 //! 3. A `Pmap` takes table frames from the frame table and never fails for lack of them: callers
 //!    ask [`Pmap::tables_missing`] and reserve before they start.
 
-use crate::{Flush, FrameTable, Platform, SwapSlot};
+use crate::{AuditError, Flush, FrameTable, Platform, SwapSlot};
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, VirtAddr};
@@ -278,8 +278,13 @@ pub trait Pmap: Clone {
 
     /// Gives the hardware a mapping that the pmap holds and the hardware had no room for. `false`
     /// if there is none: the fault has another reason.
-    fn refill(&mut self, platform: &mut impl Platform, va: VirtAddr) -> bool {
-        let _ = (platform, va);
+    fn refill(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> bool {
+        let _ = (platform, frames, va);
         false
     }
 
@@ -359,10 +364,29 @@ pub trait Pmap: Clone {
     /// Sets the referenced bit, and on a store the modified bit, as the hardware would for an
     /// access that the mapping allows. The debt matters to hardware that faults on clear bits (Svade)
     /// and may hold the page with them clear.
-    fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt;
+    fn touch(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        store: bool,
+    ) -> FlushDebt;
 
     /// Shows every frame of the space's tables, the root first.
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse));
+
+    /// Checks the machine's own tables against what its spaces say.
+    ///
+    /// # Errors
+    /// What is wrong first.
+    fn audit_machine_tables(
+        hardware: &Self::Hardware,
+        platform: &impl Platform,
+        spaces: &[&Self],
+    ) -> Result<(), AuditError> {
+        let _ = (hardware, platform, spaces);
+        Ok(())
+    }
 }
 
 /// A frame of a page table as [`Pmap::visit_tables`] shows it.

@@ -276,7 +276,8 @@ fn new_table(platform: &mut impl Platform, frames: &mut FrameTable) -> Pfn {
     new
 }
 
-fn rights_of(prot: Prot) -> Rights {
+/// What the hardware is asked to grant.
+pub(crate) fn rights_of(prot: Prot) -> Rights {
     if prot.is_empty() {
         return Rights::READ;
     }
@@ -287,7 +288,8 @@ fn rights_of(prot: Prot) -> Rights {
     rights
 }
 
-fn prot_of(rights: Rights) -> Prot {
+/// What the hardware's rights let the program do.
+pub(crate) fn prot_of(rights: Rights) -> Prot {
     let mut prot = Prot::empty();
     if rights.contains(Rights::USER) {
         prot.set(Prot::READ, rights.contains(Rights::READ));
@@ -579,7 +581,13 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         if was { Some(debt) } else { None }
     }
 
-    fn touch(&mut self, platform: &mut impl Platform, va: VirtAddr, store: bool) -> FlushDebt {
+    fn touch(
+        &mut self,
+        platform: &mut impl Platform,
+        _: &mut FrameTable,
+        va: VirtAddr,
+        store: bool,
+    ) -> FlushDebt {
         self.update(platform, va, |page| {
             page.referenced = true;
             page.modified |= store;

@@ -4,12 +4,13 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use pagewalk_kernel::{
-    Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush, IoError, Kernel, Layout,
-    MapRequest, Placement, Platform, Prot, RadixPmap, Signal, SpaceId, SwapSlot,
+    AnyPmap, Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush, IoError,
+    Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot, Signal, SpaceId, SwapSlot,
 };
-use pagewalk_mmu::radix::{AdUpdate, Format, Radix, RiscV, RiscVControls, Scheme};
+use pagewalk_mmu::hashed::{self, Hashed};
+use pagewalk_mmu::radix::{AdUpdate, Format, RiscV, RiscVControls, Scheme};
 use pagewalk_mmu::{
-    Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, VirtAddr,
+    Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, Tables, VirtAddr,
 };
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ struct Cached {
 }
 
 pub struct Mock {
-    pub format: Format,
+    pub tables: Tables,
     pub ram: Vec<u8>,
     pub files: Vec<Vec<u8>>,
     pub swap: BTreeMap<u32, Vec<u8>>,
@@ -71,9 +72,9 @@ pub fn sometimes(one_in: u64, mut seed: u64) -> Faults {
 }
 
 impl Mock {
-    pub fn new(format: Format, frames: u64) -> Self {
+    pub fn new(tables: Tables, frames: u64) -> Self {
         Self {
-            format,
+            tables,
             ram: vec![0xa5; (frames * PAGE) as usize],
             files: Vec::new(),
             swap: BTreeMap::new(),
@@ -110,9 +111,10 @@ impl Mock {
             }
             self.tlb.remove(&key);
         }
-        let format = self.format;
-        let root = format.load_root(self, self.roots[&asid]).expect("a loadable root");
-        let found = format.walk(self, &root, va, Access::user(kind)).ok()?;
+        let tables = self.tables;
+        let root = tables.load_root(self, self.roots[&asid]).expect("a loadable root");
+        let found =
+            tables.walk_observed(self, &root, asid, va, Access::user(kind), &mut ()).ok()?;
         let writable = found.rights.contains(pagewalk_mmu::Rights::WRITE);
         self.tlb.insert(key, Cached { pfn: found.pfn, writable, dirty: found.dirty });
         Some(found.pa)
@@ -249,30 +251,29 @@ pub enum Stop {
 
 /// A kernel with one address space on a mock.
 pub struct Machine {
-    pub kernel: Kernel<RadixPmap>,
+    pub kernel: Kernel<AnyPmap>,
     pub mock: Mock,
     pub space: SpaceId,
 }
 
 impl Machine {
     pub fn new(name: &str, config: Config) -> Self {
-        let format = format(name);
-        let mut mock = Mock::new(format, config.frames);
-        let mut kernel = Kernel::new(format, config).expect("enough memory");
+        let tables = tables(name, config.frames);
+        let mut mock = Mock::new(tables, config.frames);
+        let mut kernel = Kernel::new(tables, config).expect("enough memory");
         let space = kernel.create_space(&mut mock, LAYOUT).expect("enough memory");
         Self { kernel, mock, space }
     }
 
     /// With so many frames above the least that the format runs in.
     pub fn tight(name: &str, spare: u64, swap_slots: u64) -> Self {
-        let format = format(name);
-        let frames = Kernel::<RadixPmap>::frames_min(&format) + spare;
+        let frames = frames_min(name) + spare;
         Self::new(name, Config { frames, swap_slots, ..Config::default() })
     }
 
     pub fn audit(&self) {
         if let Err(error) = self.kernel.audit(&self.mock) {
-            panic!("{}: {error}", self.mock.format.name());
+            panic!("{}: {error}", self.mock.tables.name());
         }
     }
 
@@ -348,17 +349,54 @@ pub fn at(va: u64) -> Placement {
 /// RISC-V whose hardware leaves referenced and modified bits to software.
 pub const SVADE: &str = "sv39-svade";
 
-/// A format by its name.
-pub fn format(name: &str) -> Format {
+/// A hashed page table of four entries, most of whose pages are displaced.
+pub const TINY: &str = "hashed-tiny";
+
+/// The page tables of a machine by their name.
+pub fn tables(name: &str, frames: u64) -> Tables {
     if name == SVADE {
         let controls = RiscVControls { ad: AdUpdate::Svade, ..RiscVControls::default() };
-        return Format::RiscV(RiscV::new(Scheme::Sv39, controls));
+        return Tables::Radix(Format::RiscV(RiscV::new(Scheme::Sv39, controls)));
     }
-    Format::by_name(name).expect("a format's name")
+    if name == TINY {
+        return Tables::Hashed(hashed::Format::Hashed(Hashed::with_entries(4)));
+    }
+    let tree = Format::by_name(name).map(Tables::Radix);
+    tree.or_else(|| hashed::Format::by_name(name, frames).map(Tables::Hashed)).expect("a name")
 }
 
-/// Runs a test on all eight formats, and with referenced and modified bits set by software.
+/// The least RAM that a kernel runs in, which the machine's tables can grow with.
+pub fn frames_min(name: &str) -> u64 {
+    let enough = |&frames: &u64| frames >= Kernel::<AnyPmap>::frames_min(&tables(name, frames));
+    (1..).find(enough).expect("some size is enough")
+}
+
+/// Frames that the machine's own tables take.
+pub fn machine_tables(m: &Machine) -> u64 {
+    AnyPmap::machine_tables(&m.mock.tables)
+}
+
+/// Every kind of tree with pages of 4 KiB in which [`LAYOUT`] has room, one with referenced and
+/// modified bits set by software.
+pub fn trees() -> impl Iterator<Item = &'static str> {
+    let fits = |name: &&str| {
+        let tables = tables(name, 0);
+        tables.base_page().bytes() == PAGE && AnyPmap::user_end_max(&tables) >= LAYOUT.user_end
+    };
+    Format::NAMES.iter().copied().filter(fits).chain([SVADE])
+}
+
+/// Every kind of page table.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    trees().chain(hashed::Format::NAMES.iter().copied()).chain([TINY])
+}
+
+/// Runs a test on every kind of page table.
 pub fn on_all_formats(test: impl Fn(&str)) {
-    Format::NAMES.iter().for_each(|name| test(name));
-    test(SVADE);
+    formats().for_each(test);
+}
+
+/// Runs a test on every kind of tree.
+pub fn on_all_trees(test: impl Fn(&str)) {
+    trees().for_each(test);
 }
