@@ -73,16 +73,25 @@ pub enum Shortage {
     IoErrors,
     /// Memory is full of page tables.
     PageTables,
+    /// No block of memory is large enough, on a machine without pages.
+    NoBlock {
+        /// What all free memory together lacks.
+        bytes_missing: u64,
+    },
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Self::NoBlock { bytes_missing } => {
+                return write!(f, "memory is {bytes_missing} bytes too small, and is not paged");
+            }
             Self::NoSwap => "memory is full and there is no swap",
             Self::SwapFull => "memory and swap are full",
             Self::IoErrors => "memory is full and pages cannot be written out: device errors",
             Self::PageTables => "memory is full of page tables",
-        })
+        };
+        f.write_str(text)
     }
 }
 

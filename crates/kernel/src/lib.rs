@@ -55,6 +55,7 @@ mod pmap;
 mod radix_pmap;
 mod region;
 mod remap;
+pub mod segments;
 mod space;
 mod swap;
 mod unmap;
@@ -80,6 +81,7 @@ pub use pmap::{
 pub use radix_pmap::RadixPmap;
 pub use region::{Backing, Region, RegionName, RegionSet};
 pub use remap::Remap;
+pub use segments::{Fit, Geometry, SegmentKernel, SegmentPlatform};
 pub use space::{Layout, Residency, SpaceId};
 pub use swap::SwapMap;
 pub use watermarks::Watermarks;

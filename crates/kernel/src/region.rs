@@ -206,6 +206,12 @@ impl RegionSet {
         self.by_start.values()
     }
 
+    /// The regions that end above `va`, lowest first.
+    pub fn iter_from(&self, va: VirtAddr) -> impl Iterator<Item = &Region> {
+        let from = self.find(va).map_or(va.0, |region| region.start.0);
+        self.by_start.range(from..).map(|(_, region)| region)
+    }
+
     /// Whether a region has an address in `[from, to)`.
     pub fn overlaps(&self, from: VirtAddr, to: VirtAddr) -> bool {
         self.at_or_above(from).is_some_and(|region| region.start < to)
