@@ -1,10 +1,11 @@
 //! The names of the bits of entries, format by format, as the manuals draw them.
 //!
 //! Sources: Intel SDM vol. 3A, 4.3 to 4.5 (figures 4-4, 4-7, 4-11); the RISC-V privileged
-//! architecture, "Supervisor" chapter; Arm DDI 0487, D8.3.
+//! architecture, "Supervisor" chapter; Arm DDI 0487, D8.3; the PowerPC programming environments
+//! manual (PEM), 7.6.1.
 
-use pagewalk_mmu::Level;
 use pagewalk_mmu::radix::{Entry, Format, Radix};
+use pagewalk_mmu::{Level, ProbeKind, hashed};
 
 use crate::record::BitField;
 
@@ -77,6 +78,19 @@ const AARCH64_TABLE: &[Field] = &[
     ("valid", 0, 0),
 ];
 
+const LINEAR: &[Field] = &[
+    ("frame", 31, 10),
+    ("C", 8, 8),
+    ("D", 7, 7),
+    ("A", 6, 6),
+    ("G", 5, 5),
+    ("U", 4, 4),
+    ("X", 3, 3),
+    ("W", 2, 2),
+    ("R", 1, 1),
+    ("V", 0, 0),
+];
+
 /// The fields of an entry of a radix table, highest first; of one that is not present only the
 /// bit that says so, and what software keeps there.
 pub fn entry_fields(format: &Format, level: Level, raw: u64, entry: &Entry) -> Vec<BitField> {
@@ -97,10 +111,43 @@ pub fn entry_fields(format: &Format, level: Level, raw: u64, entry: &Entry) -> V
         ("pae" | "x86-64" | "x86-64-la57", _) => values(raw, &[X64_LARGE, X86_FLAGS]),
         ("sv32", _) => values(raw, &[RISCV_32, RISCV_FLAGS]),
         ("sv39" | "sv48" | "sv57", _) => values(raw, &[RISCV_64, RISCV_FLAGS]),
+        ("linear", _) => values(raw, &[LINEAR]),
         (name, Entry::Table { .. }) if name.starts_with("aarch64") => values(raw, &[AARCH64_TABLE]),
         (name, _) if name.starts_with("aarch64") => values(raw, &[AARCH64_LEAF]),
         _ => Vec::new(),
     }
+}
+
+const CHAIN_TAG: &[Field] = &[("V", 63, 63), ("asid", 51, 36), ("page", 35, 0)];
+const CHAIN_DATA: &[Field] = &[
+    ("L", 63, 63),
+    ("next", 62, 36),
+    ("frame", 35, 8),
+    ("WT", 7, 7),
+    ("CD", 6, 6),
+    ("M", 5, 5),
+    ("R", 4, 4),
+    ("u", 3, 3),
+    ("x", 2, 2),
+    ("w", 1, 1),
+    ("r", 0, 0),
+];
+const CHAIN_ANCHOR: &[Field] = &[("L", 31, 31), ("entry", 30, 0)];
+// Bit numbers from the right; PEM 7.6.1 counts from the left.
+const PPC_TAG: &[Field] = &[("V", 31, 31), ("VSID", 30, 7), ("H", 6, 6), ("API", 5, 0)];
+const PPC_DATA: &[Field] =
+    &[("RPN", 31, 12), ("R", 8, 8), ("C", 7, 7), ("WIMG", 6, 3), ("PP", 1, 0)];
+
+/// The fields of a word of a hashed table, highest first.
+pub fn probe_fields(table: &hashed::Format, what: ProbeKind, raw: u64) -> Vec<BitField> {
+    let fields = match (table, what) {
+        (hashed::Format::Ppc(_), ProbeKind::Tag) => PPC_TAG,
+        (hashed::Format::Ppc(_), _) => PPC_DATA,
+        (_, ProbeKind::Anchor) => CHAIN_ANCHOR,
+        (_, ProbeKind::Tag) => CHAIN_TAG,
+        (_, ProbeKind::Data | ProbeKind::Link) => CHAIN_DATA,
+    };
+    values(raw, &[fields])
 }
 
 /// The names of the one-bit fields that are set in `bits`.

@@ -15,7 +15,6 @@ const AARCH64: &str = "ha, hd, pan, wxn";
 /// The names that there are, if there is no such bit.
 pub fn with_control(tables: Tables, name: &str, on: bool) -> Result<Tables, String> {
     let unknown = |names: &str| Err(format!("no control bit {name:?}: give one of {names}"));
-    #[allow(irrefutable_let_patterns, reason = "there are tables without control bits")]
     let Tables::Radix(format) = tables else {
         return Err(format!("no control bit {name:?}: {} has none", tables.name()));
     };
@@ -49,7 +48,6 @@ pub fn with_control(tables: Tables, name: &str, on: bool) -> Result<Tables, Stri
             }
             Format::Aarch64(Aarch64::new(old.granule(), controls))
         }
-        #[allow(unreachable_patterns, reason = "there are formats without control bits")]
         other => return Err(format!("no control bit {name:?}: {} has none", other.name())),
     };
     Ok(Tables::Radix(format))

@@ -28,16 +28,15 @@
 use std::fmt;
 use std::ops::Range;
 
-use pagewalk_mmu::radix::{Entry, Format, Leaf, Radix};
+use pagewalk_mmu::hashed::{self, HashedTable};
+use pagewalk_mmu::radix::Format;
 use pagewalk_mmu::tlb::TlbConfig;
-use pagewalk_mmu::{
-    Access, AccessKind, Asid, EntryWidth, Level, PageSize, PhysAddr, Privilege, Rights,
-    TableMemory, Tables, VirtAddr,
-};
+use pagewalk_mmu::{Access, AccessKind, Asid, PhysAddr, Privilege, Tables, VirtAddr};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::Spanned;
 
+use crate::builder::{Builder, put_entry};
 use crate::controls::with_control;
 use crate::memory::SparseMemory;
 use crate::scene::{Query, Scene};
@@ -94,6 +93,14 @@ pub struct Map {
     /// The modified bit.
     #[serde(default)]
     pub dirty: bool,
+}
+
+impl Map {
+    /// A base page with all rights.
+    pub const fn new(va: u64, pa: u64) -> Self {
+        let (global, accessed, dirty) = (false, false, false);
+        Self { va, pa, rights: None, page: None, global, accessed, dirty }
+    }
 }
 
 /// An entry as bits.
@@ -160,6 +167,46 @@ impl Description {
         }
     }
 
+    /// Sets the page's size in bytes, where it is a parameter.
+    pub fn set_page(&mut self, bytes: u64) {
+        self.page = Some(Spanned::new(0..0, bytes));
+    }
+
+    /// Sets where the top table lies.
+    pub fn set_root(&mut self, at: u64) {
+        self.root = Some(Spanned::new(0..0, at));
+    }
+
+    /// Sets the TLB's geometry.
+    pub fn set_tlb(&mut self, geometry: &str) {
+        self.tlb = Some(Spanned::new(0..0, geometry.into()));
+    }
+
+    /// Sets or clears a control bit.
+    pub fn set_control(&mut self, name: &str, on: bool) {
+        self.controls.insert(Spanned::new(0..0, name.into()), on);
+    }
+
+    /// Adds a page to map.
+    pub fn add_map(&mut self, map: Map) {
+        self.map.push(Spanned::new(0..0, map));
+    }
+
+    /// Adds an entry as bits.
+    pub fn add_entry(&mut self, entry: RawEntry) {
+        self.entry.push(Spanned::new(0..0, entry));
+    }
+
+    /// The base page in bytes.
+    ///
+    /// # Errors
+    /// If there is no such MMU, or no such page.
+    pub fn base_page(&self) -> Result<u64, DescriptionError> {
+        let tables = self.tables();
+        let tables = tables.map_err(|(_, problem)| DescriptionError { place: None, problem })?;
+        Ok(tables.base_page().bytes())
+    }
+
     /// Reads a description and builds what it describes.
     ///
     /// # Errors
@@ -169,7 +216,7 @@ impl Description {
             place: error.span().map(|span| line_and_column(text, span.start)),
             problem: error.message().into(),
         })?;
-        description.build_parts().map_err(|(span, problem)| DescriptionError {
+        description.build_parts(&[]).map_err(|(span, problem)| DescriptionError {
             place: Some(line_and_column(text, span.start)),
             problem,
         })
@@ -180,16 +227,29 @@ impl Description {
     /// # Errors
     /// The first thing that is wrong.
     pub fn build(&self) -> Result<(Scene, Vec<Query>), DescriptionError> {
-        self.build_parts().map_err(|(_, problem)| DescriptionError { place: None, problem })
+        self.build_over(&[])
     }
 
-    fn build_parts(&self) -> Result<(Scene, Vec<Query>), Problem> {
+    /// Builds what was described without a text, over an image of physical memory from 0 on.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn build_over(&self, image: &[u8]) -> Result<(Scene, Vec<Query>), DescriptionError> {
+        let built = self.build_parts(image);
+        built.map_err(|(_, problem)| DescriptionError { place: None, problem })
+    }
+
+    fn build_parts(&self, image: &[u8]) -> Result<(Scene, Vec<Query>), Problem> {
         let tables = self.tables()?;
         let bytes = self.memory.as_ref().map_or(1 << PHYSICAL_BITS_MAX, |bytes| *bytes.get_ref());
         let mut memory = SparseMemory::new(bytes);
+        if memory.put(PhysAddr(0), image).is_err() {
+            return Err((0..0, format!("the image is larger than memory ({bytes} bytes)")));
+        }
         let root = self.root.as_ref().map_or(default_root(&tables), |root| *root.get_ref());
         let root_span = self.root.as_ref().map_or(self.mmu.span(), Spanned::span);
-        let mut builder = Builder::new(&tables, PhysAddr(root), &self.map);
+        let asid = Asid(self.asid);
+        let mut builder = Builder::new(&tables, PhysAddr(root), asid, &self.map);
         for map in &self.map {
             builder.map(&mut memory, map.get_ref()).map_err(|problem| (map.span(), problem))?;
         }
@@ -197,7 +257,6 @@ impl Description {
             put_entry(&tables, &mut memory, entry.get_ref())
                 .map_err(|problem| (entry.span(), problem))?;
         }
-        let asid = Asid(self.asid);
         let scene = Scene::new(tables, self.tlb()?, memory, PhysAddr(root), asid)
             .map_err(|cause| (root_span, format!("no root at {root:#x}: {cause}")))?;
         let queries = self.access.iter().map(|line| query(line.get_ref(), line.span()));
@@ -206,8 +265,9 @@ impl Description {
 
     fn tables(&self) -> Result<Tables, Problem> {
         let name = self.mmu.get_ref();
-        let mut tables = Tables::by_name(name).ok_or_else(|| {
-            let names = Format::NAMES.join(", ");
+        let hashed = || hashed::Format::by_name(name, FRAMES).map(Tables::Hashed);
+        let mut tables = Tables::by_name(name).or_else(hashed).ok_or_else(|| {
+            let names = [Format::NAMES, hashed::Format::NAMES].concat().join(", ");
             (self.mmu.span(), format!("no MMU {name:?}: give one of {names}"))
         })?;
         if let Some(page) = &self.page {
@@ -227,11 +287,18 @@ impl Description {
     }
 }
 
+/// A hashed table is made for so many frames: 16 MiB of pages of 4 KiB.
+const FRAMES: u64 = 4096;
+
 /// Physical addresses have at most so many bits in any format.
 const PHYSICAL_BITS_MAX: u8 = 56;
 
+/// A tree begins behind the first page; a hashed table where its alignment allows, from 0 on.
 fn default_root(tables: &Tables) -> u64 {
-    tables.base_page().bytes().max(4096)
+    match tables {
+        Tables::Radix(_) => tables.base_page().bytes().max(4096),
+        Tables::Hashed(table) => table.root(PhysAddr(0)).0,
+    }
 }
 
 /// The tables with pages of this size.
@@ -264,7 +331,7 @@ fn query(line: &AccessLine, span: Range<usize>) -> Result<Query, Problem> {
 ///
 /// # Errors
 /// The names that there are.
-pub(crate) fn access(kind: Option<&str>, privilege: Option<&str>) -> Result<Access, String> {
+pub fn access(kind: Option<&str>, privilege: Option<&str>) -> Result<Access, String> {
     let kind = match kind.unwrap_or("read") {
         "read" => AccessKind::Read,
         "write" => AccessKind::Write,
@@ -277,170 +344,6 @@ pub(crate) fn access(kind: Option<&str>, privilege: Option<&str>) -> Result<Acce
         other => return Err(format!("no privilege {other:?}: give user or supervisor")),
     };
     Ok(Access { kind, privilege })
-}
-
-fn rights(text: Option<&str>) -> Result<Rights, String> {
-    let Some(text) = text else { return Ok(Rights::all()) };
-    text.chars().filter(|&c| c != '-').try_fold(Rights::empty(), |rights, letter| {
-        let right = match letter {
-            'r' => Rights::READ,
-            'w' => Rights::WRITE,
-            'x' => Rights::EXECUTE,
-            'u' => Rights::USER,
-            other => return Err(format!("no right {other:?}: give some of r, w, x, u")),
-        };
-        Ok(rights | right)
-    })
-}
-
-fn put_entry(tables: &Tables, memory: &mut SparseMemory, entry: &RawEntry) -> Result<(), String> {
-    let width = match tables {
-        Tables::Radix(format) => format.geometry().entry,
-        #[allow(unreachable_patterns, reason = "hashed tables have words of four bytes")]
-        _ => EntryWidth::Four,
-    };
-    let bytes = width.bytes();
-    if entry.at % bytes != 0 {
-        return Err(format!("no entry at {:#x}: entries are aligned to {bytes}", entry.at));
-    }
-    if bytes < 8 && entry.raw >> (bytes * 8) != 0 {
-        return Err(format!("{:#x} has more than the {} bits of an entry", entry.raw, bytes * 8));
-    }
-    memory
-        .write_entry(PhysAddr(entry.at), width, entry.raw)
-        .map_err(|_| format!("no memory at {:#x}", entry.at))
-}
-
-/// Makes tables for mappings.
-struct Builder<'a> {
-    tables: &'a Tables,
-    root: PhysAddr,
-    /// Where the next table is looked for.
-    next: u64,
-    /// The mapped pages, which no table may lie in: first and last address.
-    taken: Vec<(u64, u64)>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(tables: &'a Tables, root: PhysAddr, maps: &[Spanned<Map>]) -> Self {
-        let base = tables.base_page().bytes();
-        let taken = maps.iter().map(|map| {
-            let map = map.get_ref();
-            (map.pa, map.pa.saturating_add(map.page.unwrap_or(base).saturating_sub(1)))
-        });
-        let top_bytes = match tables {
-            Tables::Radix(format) => format.geometry().table_bytes(format.geometry().top()),
-            #[allow(unreachable_patterns, reason = "hashed tables have one table")]
-            _ => 0,
-        };
-        let next = root.0.saturating_add(top_bytes.max(base));
-        Self { tables, root, next, taken: taken.collect() }
-    }
-
-    fn map(&mut self, memory: &mut SparseMemory, map: &Map) -> Result<(), String> {
-        #[allow(irrefutable_let_patterns, reason = "hashed tables are filled by insertion")]
-        let Tables::Radix(format) = *self.tables else {
-            return Err(format!("{}: give its entries as bits", self.tables.name()));
-        };
-        let geometry = *format.geometry();
-        let base = geometry.base_page();
-        let level = leaf_level(&format, map.page.unwrap_or(base.bytes()))?;
-        let page = geometry.level(level).page();
-        let va = VirtAddr(map.va);
-        format.check_address(va).map_err(|cause| format!("{va}: {cause}"))?;
-        for (what, address) in [("va", map.va), ("pa", map.pa)] {
-            if address % page.bytes() != 0 {
-                return Err(format!("{what} {address:#x} is not aligned to the page of {page}"));
-            }
-        }
-        if map.pa >> geometry.pa_bits != 0 {
-            return Err(format!("pa {:#x} has more than {} bits", map.pa, geometry.pa_bits));
-        }
-        let leaf = Leaf {
-            pfn: PhysAddr(map.pa).pfn(base),
-            rights: rights(map.rights.as_deref())?,
-            global: map.global,
-            accessed: map.accessed,
-            dirty: map.dirty,
-            cache_disable: false,
-            write_through: false,
-        };
-        let at = self.entry(memory, &format, va, level)?;
-        let raw = format.encode_leaf(level, leaf);
-        write(memory, at, geometry.entry, raw)
-    }
-
-    /// Where the entry of `va` at `level` lies, with the tables above it made.
-    fn entry(
-        &mut self,
-        memory: &mut SparseMemory,
-        format: &Format,
-        va: VirtAddr,
-        level: Level,
-    ) -> Result<PhysAddr, String> {
-        let geometry = *format.geometry();
-        let mut table = self.root;
-        let mut here = geometry.top();
-        loop {
-            let index = geometry.level(here).index(va);
-            let at = PhysAddr(table.0.wrapping_add(index * geometry.entry.bytes()));
-            if here == level {
-                return Ok(at);
-            }
-            let raw = memory.read_entry(at, geometry.entry).map_err(|_| no_memory(at))?;
-            table = match format.decode(here, raw) {
-                Entry::Table { next, .. } => next,
-                Entry::NotPresent => {
-                    let next = self.take(geometry.base_page(), geometry.pa_bits)?;
-                    write(memory, at, geometry.entry, format.encode_table(here, next))?;
-                    next
-                }
-                _ => return Err(format!("{va} lies in a larger page that is mapped already")),
-            };
-            here = Level(here.0 - 1);
-        }
-    }
-
-    /// A place for a table, where no mapped page lies.
-    fn take(&mut self, page: PageSize, pa_bits: u8) -> Result<PhysAddr, String> {
-        let bytes = page.bytes();
-        loop {
-            let (first, last) = (self.next, self.next.saturating_add(bytes - 1));
-            self.next = self.next.saturating_add(bytes);
-            if last >> pa_bits != 0 {
-                return Err("there is no room for tables: give another root".into());
-            }
-            if self.taken.iter().all(|&(start, end)| last < start || first > end) {
-                return Ok(PhysAddr(first));
-            }
-        }
-    }
-}
-
-fn leaf_level(format: &Format, bytes: u64) -> Result<Level, String> {
-    let geometry = format.geometry();
-    let levels = (0..geometry.levels.len() as u8).map(Level);
-    let mut leaves = levels.filter(|&level| geometry.level(level).leaf);
-    let sizes = || {
-        let leaves = geometry.levels.iter().filter(|shape| shape.leaf);
-        leaves.map(|shape| shape.page().bytes().to_string()).collect::<Vec<_>>().join(", ")
-    };
-    leaves
-        .find(|&level| geometry.level(level).page().bytes() == bytes)
-        .ok_or_else(|| format!("no pages of {bytes} bytes: {} has {}", format.name(), sizes()))
-}
-
-fn write(
-    memory: &mut SparseMemory,
-    at: PhysAddr,
-    width: EntryWidth,
-    raw: u64,
-) -> Result<(), String> {
-    memory.write_entry(at, width, raw).map_err(|_| no_memory(at))
-}
-
-fn no_memory(at: PhysAddr) -> String {
-    format!("a table at {at} lies outside memory: give more memory or another root")
 }
 
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {

@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+mod builder;
 mod controls;
 mod decimal;
 mod describe;
@@ -30,7 +31,7 @@ mod split;
 mod text;
 
 pub use decimal::DecimalTable;
-pub use describe::{Description, DescriptionError};
+pub use describe::{AccessLine, Description, DescriptionError, Map, RawEntry, access};
 pub use explain::{explain, explain_walk};
 pub use memory::SparseMemory;
 pub use record::{

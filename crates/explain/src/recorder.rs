@@ -5,7 +5,7 @@ use pagewalk_mmu::{
     EntryWidth, PageSize, PhysAddr, Probe, ProbeKind, Rights, Step, Tables, WalkObserver,
 };
 
-use crate::bits::{entry_fields, set_names};
+use crate::bits::{entry_fields, probe_fields, set_names};
 use crate::record::{Reference, Update};
 use crate::split::level_names;
 
@@ -77,7 +77,10 @@ impl WalkObserver for Recorder<'_> {
                 EntryWidth::Four => 32,
                 EntryWidth::Eight => 64,
             },
-            bits: Vec::new(),
+            bits: match self.tables {
+                Tables::Hashed(table) => probe_fields(table, probe.what, probe.raw),
+                Tables::Radix(_) => Vec::new(),
+            },
             decision: decision.into(),
         });
     }

@@ -10,8 +10,8 @@ use crate::record::Part;
 pub fn split(tables: &Tables, va: VirtAddr, page: PageSize) -> Vec<Part> {
     match tables {
         Tables::Radix(format) => split_radix(format, va, page),
-        #[allow(unreachable_patterns, reason = "kinds of tables without levels")]
-        _ => split_page(va, page, tables.va_bits()),
+        Tables::Hashed(table) if table.name() == "ppc" => split_ppc(va),
+        Tables::Hashed(_) => split_page(va, page, tables.va_bits()),
     }
 }
 
@@ -60,6 +60,19 @@ fn split_radix(format: &Format, va: VirtAddr, page: PageSize) -> Vec<Part> {
     parts
 }
 
+/// PEM 7.5: the segment register, the page index, the byte offset.
+fn split_ppc(va: VirtAddr) -> Vec<Part> {
+    let part = |name: &str, high, low| Part {
+        name: name.into(),
+        high: Some(high),
+        low: Some(low),
+        value: bits(va.0, high, low),
+    };
+    let mut parts = above(va, 32);
+    parts.extend([part("segment", 31, 28), part("page index", 27, 12), part("offset", 11, 0)]);
+    parts
+}
+
 fn split_page(va: VirtAddr, page: PageSize, va_bits: u8) -> Vec<Part> {
     let (high, low) = (va_bits - 1, page.shift());
     let mut parts = above(va, va_bits);
@@ -69,14 +82,14 @@ fn split_page(va: VirtAddr, page: PageSize, va_bits: u8) -> Vec<Part> {
     parts
 }
 
-/// The bits above the address space, of 64-bit addresses.
+/// The bits above the address space: of 64-bit addresses always, of others if there are any.
 fn above(va: VirtAddr, va_bits: u8) -> Vec<Part> {
     if va_bits > 32 || va.0 >> 32 != 0 {
         let value = va.0 >> va_bits;
         return vec![Part { name: "sign".into(), high: Some(63), low: Some(va_bits), value }];
     }
-    if va_bits < 32 {
-        let value = bits(va.0, 31, va_bits);
+    let value = bits(va.0, 31, va_bits.min(31));
+    if va_bits < 32 && value != 0 {
         return vec![Part { name: "unused".into(), high: Some(31), low: Some(va_bits), value }];
     }
     Vec::new()

@@ -124,11 +124,10 @@ fn push_binary(out: &mut String, parts: &[Part]) {
         let bits = format!("{:0digits$b}", part.value);
         let numbers = match high == low {
             true => high.to_string(),
-            false => format!(
-                "{high}{:>rest$}",
-                low,
-                rest = digits.saturating_sub(high.to_string().len())
-            ),
+            false => {
+                let rest = digits.saturating_sub(decimal_digits(high));
+                format!("{high}{low:>rest$}", rest = rest.max(decimal_digits(low) + 1))
+            }
         };
         let cells = [numbers, bits, part.name.clone(), format!("{:#x}", part.value)];
         let width = cells.iter().map(String::len).max().unwrap_or(0);
@@ -142,6 +141,14 @@ fn push_binary(out: &mut String, parts: &[Part]) {
     }
     for column in columns {
         line(out, format_args!("{column}"));
+    }
+}
+
+const fn decimal_digits(number: u8) -> usize {
+    match number {
+        0..=9 => 1,
+        10..=99 => 2,
+        _ => 3,
     }
 }
 
@@ -251,9 +258,9 @@ fn push_outcome(out: &mut String, outcome: &Outcome, base: Base) {
 
 fn page_size(bytes: u64) -> String {
     match bytes {
-        _ if bytes >= 1 << 30 && bytes % (1 << 30) == 0 => format!("{} GiB", bytes >> 30),
-        _ if bytes >= 1 << 20 && bytes % (1 << 20) == 0 => format!("{} MiB", bytes >> 20),
-        _ if bytes >= 1 << 10 && bytes % (1 << 10) == 0 => format!("{} KiB", bytes >> 10),
+        _ if bytes >= 1 << 30 && bytes.is_multiple_of(1 << 30) => format!("{} GiB", bytes >> 30),
+        _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
+        _ if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
         _ => bytes.to_string(),
     }
 }

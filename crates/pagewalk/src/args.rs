@@ -20,6 +20,7 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     Run(Box<RunArgs>),
+    Explain(Box<ExplainArgs>),
     /// Print the completion script of a shell.
     Completions {
         /// The shell.
@@ -30,8 +31,12 @@ pub enum Command {
         /// The subcommand to describe; the whole command if it is left out.
         command: Option<String>,
     },
-    /// Print the JSON Schema of the report that `run --json` writes.
-    Schema,
+    /// Print the JSON Schema of what `run --json` or `explain --json` writes.
+    Schema {
+        /// Of which subcommand.
+        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "explain"]))]
+        of: String,
+    },
 }
 
 /// Run a RISC-V Linux program and report what it did to memory.
@@ -115,6 +120,77 @@ pub struct RunArgs {
     pub program: Vec<OsString>,
 }
 
+/// Explain how addresses translate, step by step.
+///
+/// The tables are described by options or in a file, or lie in an image of physical memory. Several
+/// addresses are translated one after the other, through one TLB. The exit status is 0 if all of
+/// them translate, 1 if one faults, and 2 if something given is wrong.
+#[derive(Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// What translates addresses.
+    #[arg(long, value_name = "MMU", default_value = "sv39")]
+    pub mmu: String,
+
+    /// Describe everything in a TOML file (docs/explain.md).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["mmu", "map", "frame", "entry", "page", "root", "tlb", "control", "image"])]
+    pub file: Option<PathBuf>,
+
+    /// Map a page; RIGHTS are some of r, w, x, u. May be given repeatedly.
+    #[arg(long, value_name = "VA=PA[:RIGHTS[:SIZE]]")]
+    pub map: Vec<String>,
+
+    /// Map a base page by its number. May be given repeatedly.
+    #[arg(long, value_name = "PAGE=FRAME")]
+    pub frame: Vec<String>,
+
+    /// Put bits into physical memory, over what the mappings made. May be given repeatedly.
+    #[arg(long, value_name = "ADDRESS=BITS")]
+    pub entry: Vec<String>,
+
+    /// The page's size, for the MMU linear; any size, even 100.
+    #[arg(long, value_name = "SIZE")]
+    pub page: Option<String>,
+
+    /// Where the top table lies in physical memory.
+    #[arg(long, value_name = "ADDRESS")]
+    pub root: Option<String>,
+
+    /// An image of physical memory from address 0 on.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "root")]
+    pub image: Option<PathBuf>,
+
+    /// A control bit, by the manual's name: wp, smep, sum, pan. May be given repeatedly.
+    #[arg(long, value_name = "NAME[=on|off]")]
+    pub control: Vec<String>,
+
+    /// A TLB, as for `run`; without it there is none.
+    #[arg(long, value_name = "SPEC")]
+    pub tlb: Option<String>,
+
+    /// The access: read, write or execute.
+    #[arg(long, value_name = "KIND", default_value = "read")]
+    #[arg(value_parser = PossibleValuesParser::new(["read", "write", "execute"]))]
+    pub access: String,
+
+    /// The access is the supervisor's, not the user's.
+    #[arg(long)]
+    pub supervisor: bool,
+
+    /// Write numbers in decimal, and the split as a division.
+    #[arg(long)]
+    pub decimal: bool,
+
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+
+    /// The virtual addresses: 0x1f, 31 or 0b11111.
+    #[arg(value_name = "ADDRESS", required_unless_present = "file")]
+    pub address: Vec<String>,
+}
+
 impl Cli {
     /// Parses a command line.
     ///
@@ -137,6 +213,12 @@ impl Cli {
         Ok(cli)
     }
 }
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  pagewalk explain --mmu linear --page 100 --frame 14=27 --decimal 1492
+  pagewalk explain --mmu ia32 --map 0x400000=0x5000:ru 0x400123
+  pagewalk explain --mmu x86-64 --tlb l1=4x2 --map 0x1000=0x2000 0x1000 0x1008";
 
 const EXAMPLES: &str = "\
 Examples:

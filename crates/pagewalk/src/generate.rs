@@ -42,12 +42,15 @@ pub fn man(subcommand: Option<&str>) -> Result<ExitCode, Failure> {
     print_bytes(&text)
 }
 
-/// Prints the JSON Schema of the report.
+/// Prints the JSON Schema of what a subcommand writes.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn schema() -> Result<ExitCode, Failure> {
-    print(&pagewalk_report::schema())?;
+pub fn schema(of: &str) -> Result<ExitCode, Failure> {
+    print(&match of {
+        "explain" => pagewalk_explain::schema(),
+        _ => pagewalk_report::schema(),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

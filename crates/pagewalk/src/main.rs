@@ -18,6 +18,7 @@
 
 mod args;
 mod console;
+mod explain;
 mod failure;
 mod generate;
 mod number;
@@ -42,8 +43,9 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(args) => run::run(Options::new(*args)?),
+        Command::Explain(args) => explain::run(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(command.as_deref()),
-        Command::Schema => generate::schema(),
+        Command::Schema { of } => generate::schema(&of),
     }
 }

@@ -48,6 +48,27 @@ pub fn count(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(too_large)
 }
 
+/// Reads an address or the bits of an entry: `0x1f`, `31`, `0b11111`, `1_000`.
+///
+/// # Errors
+/// What was expected.
+pub fn address(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let lower = digits.to_ascii_lowercase();
+    let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix("0b")) {
+        (Some(digits), _) => (digits, 16),
+        (_, Some(digits)) => (digits, 2),
+        _ => (lower.as_str(), 10),
+    };
+    // `from_str_radix` takes a sign.
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    match is_number {
+        false => Err("give a number such as 0x1f, 31 or 0b11111".into()),
+        true => u64::from_str_radix(digits, radix)
+            .map_err(|_| "the number is too large; numbers have 64 bits".into()),
+    }
+}
+
 enum Problem {
     Empty,
     TooLarge,
@@ -93,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn addresses_have_a_radix() {
+        assert_eq!(address("0xFFFF_8000_0000_0000"), Ok(0xffff_8000_0000_0000));
+        assert_eq!((address("1492"), address("0b101")), (Ok(1492), Ok(5)));
+        for text in ["", "0x", "x1", "-1", "+1", "1.5", "0x1g", "1K"] {
+            assert!(address(text).unwrap_err().contains("0x1f"), "{text}");
+        }
+        assert!(address("0x10000000000000000").unwrap_err().contains("64 bits"));
+    }
+
+    #[test]
     fn counts_have_decimal_units() {
         assert_eq!(count("1_000"), Ok(1000));
         assert_eq!(count("5M"), Ok(5_000_000));
@@ -106,7 +137,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_is_too_odd(text in ".{0,30}") {
-            let _ = (size(&text), count(&text));
+            let _ = (size(&text), count(&text), address(&text));
         }
 
         #[test]

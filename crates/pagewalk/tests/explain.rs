@@ -1,0 +1,232 @@
+//! `pagewalk explain`: the reference texts' examples as a user types them, and wrong input.
+
+mod common;
+
+use common::{Done, pagewalk, repository};
+
+/// Standard output and exit status of `pagewalk explain WORDS`, which succeed in being explained.
+#[track_caller]
+fn explain(words: &[&str]) -> (i32, String) {
+    let Done { status, stdout, stderr } = pagewalk([&["explain"], words].concat());
+    assert_eq!(stderr, "", "{words:?}");
+    (status, stdout)
+}
+
+#[track_caller]
+fn refused(words: &[&str], fragments: &[&str]) {
+    let Done { status, stdout, stderr } = pagewalk([&["explain"], words].concat());
+    assert_eq!((status, stdout.as_str()), (2, ""), "{words:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{words:?}: {stderr}");
+    for fragment in fragments {
+        assert!(stderr.contains(fragment), "{words:?}: no '{fragment}' in: {stderr}");
+    }
+}
+
+#[test]
+fn text_002_decimal_pages() {
+    let words = ["--mmu", "linear", "--page", "100", "--frame", "14=27", "--decimal", "1492"];
+    let (status, text) = explain(&words);
+    assert_eq!(status, 0);
+    assert!(text.contains("1492 = 14 x 100 + 92: page 14, offset 92"), "{text}");
+    assert!(
+        text.ends_with("Physical address 2792: frame 27, offset 92 in a page of 100\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn text_000_pages_of_16_addresses() {
+    let words = ["--mmu", "linear", "--page", "16", "--frame", "0x123=0xabc", "0x1234"];
+    let (status, text) = explain(&words);
+    assert_eq!(status, 0);
+    assert!(text.contains("Physical address 0xabc4: frame 0xabc, offset 0x4"), "{text}");
+}
+
+/// The drawings of text 002: 10/10/12 and 10/22, 2/9/9/12, and a sign over 9/9/9/9/12.
+#[test]
+fn text_002_splits() {
+    let split = |mmu: &str, map: &str, address: &str| {
+        let (_, text) = explain(&["--mmu", mmu, "--map", map, address]);
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines[2..6].to_vec()
+    };
+    assert_eq!(
+        split("ia32", "0xdeadb000=0x5000", "0xdeadbeef"),
+        [
+            "   31      22 21      12 11         0",
+            "  |1101111010|1011011011|111011101111|",
+            "   directory  table      offset",
+            "   0x37a      0x2db      0xeef",
+        ]
+    );
+    assert_eq!(
+        split("ia32", "0xde800000=0x400000:ru:4M", "0xdeadbeef"),
+        [
+            "   31      22 21                   0",
+            "  |1101111010|1011011011111011101111|",
+            "   directory  offset",
+            "   0x37a      0x2dbeef",
+        ]
+    );
+    assert_eq!(
+        split("pae", "0xdeadb000=0x5000", "0xdeadbeef"),
+        [
+            "   31 30   29     21 20     12 11         0",
+            "  |11     |011110101|011011011|111011101111|",
+            "   pointer directory table     offset",
+            "   0x3     0xf5      0xdb      0xeef",
+        ]
+    );
+    assert_eq!(
+        split("x86-64", "0xffff800000403000=0x5000", "0xffff800000403004"),
+        [
+            "   63            48 47     39 38     30 29     21 20     12 11         0",
+            "  |1111111111111111|100000000|000000000|000000010|000000011|000000000100|",
+            "   sign             PML4      pointer   directory table     offset",
+            "   0xffff           0x100     0x0       0x2       0x3       0x4",
+        ]
+    );
+}
+
+#[test]
+fn a_fault_has_its_cause_and_code() {
+    let map = ["--mmu", "ia32", "--map", "0x400000=0x5000:ru"];
+    let (status, text) = explain(&[&map[..], &["--access", "write", "0x400123"]].concat());
+    assert_eq!(status, 1);
+    assert!(text.contains("rights r-xu, user write: refused: access not permitted"), "{text}");
+    assert!(text.ends_with("Fault: #PF(0x7): access not permitted at level 0\n"), "{text}");
+    let (status, text) = explain(&[&map[..], &["0x800000"]].concat());
+    assert_eq!(status, 1);
+    assert!(text.ends_with("Fault: #PF(0x4): page not present at level 1\n"), "{text}");
+    let (_, text) = explain(&["--mmu", "x86-64", "0x800000000000"]);
+    assert!(text.contains("Fault: #GP(0): address outside the virtual address space\n"), "{text}");
+}
+
+#[test]
+fn the_directory_can_map_itself() {
+    // Entry 0x3ff of the directory at 0x1000 is the directory.
+    let words = ["--mmu", "ia32", "--map", "0x400000=0x5000", "--entry", "0x1ffc=0x1003"];
+    let table = [&words[..], &["--supervisor", "0xffc01000"]].concat();
+    let (status, text) = explain(&table);
+    assert_eq!(status, 0);
+    // The page table of 0x400000 is the first that was made: 0x2000.
+    assert!(text.contains("Physical address 0x2000"), "{text}");
+    let directory = [&words[..], &["--supervisor", "0xfffff004"]].concat();
+    assert!(explain(&directory).1.contains("Physical address 0x1004"));
+}
+
+#[test]
+fn the_second_access_to_a_page_hits() {
+    let words = ["--tlb", "l1=4x2", "--map", "0x1000=0x2000", "--json", "0x1000", "0x1008"];
+    let (status, text) = explain(&words);
+    assert_eq!(status, 0);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json[0]["tlb"]["answer"], "miss");
+    assert_eq!(json[0]["references"].as_array().unwrap().len(), 3);
+    assert_eq!(json[1]["tlb"]["answer"], "l1_hit");
+    assert_eq!(json[1]["references"].as_array().unwrap().len(), 0);
+    assert_eq!(json[1]["outcome"]["physical"], 0x2008);
+}
+
+#[test]
+fn every_kind_of_table_maps() {
+    let names = [
+        "ia32",
+        "pae",
+        "x86-64",
+        "x86-64-la57",
+        "sv32",
+        "sv39",
+        "sv48",
+        "sv57",
+        "aarch64",
+        "aarch64-16k",
+        "aarch64-64k",
+        "linear",
+        "inverted",
+        "hashed",
+        "ppc",
+    ];
+    for name in names {
+        let (status, text) = explain(&["--mmu", name, "--map", "0x10000=0x20000:rwu", "0x10008"]);
+        assert_eq!(status, 0, "{name}: {text}");
+        assert!(text.contains("Physical address 0x20008"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn an_image_is_walked_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("image");
+    let mut image = vec![0; 0x4000];
+    image[0x1004..0x1008].copy_from_slice(&0x2027u32.to_le_bytes());
+    image[0x200c..0x2010].copy_from_slice(&0x7067u32.to_le_bytes());
+    std::fs::write(&path, &image).unwrap();
+    let path = path.to_str().unwrap();
+    let words = ["--mmu", "ia32", "--image", path, "--root", "0x1000", "0x403abc"];
+    assert!(explain(&words).1.contains("Physical address 0x7abc"));
+    refused(&["--image", "/absent", "--root", "0", "0"], &["/absent", "no such file"]);
+    refused(&["--image", path, "0"], &["--root"]);
+}
+
+#[test]
+fn a_file_describes_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("scene.toml");
+    let name = path.to_str().unwrap();
+    let text = "mmu = \"x86-64\"\n[controls]\nsmep = true\n\
+                [[map]]\nva = 0x1000\npa = 0x2000\nrights = \"rxu\"\n\
+                [[access]]\nva = 0x1004\nkind = \"execute\"\nprivilege = \"supervisor\"\n";
+    std::fs::write(&path, text).unwrap();
+    let (status, shown) = explain(&["--file", name]);
+    assert_eq!(status, 1);
+    assert!(shown.contains("Fault: #PF(0x11): page not accessible at this privilege"), "{shown}");
+
+    for (bad, fragments) in [
+        ("mmu = \"vax\"\n", &["line 1, column 7", "no MMU \"vax\"", "ia32"][..]),
+        ("mmu = \"ia32\"\nmaps = 1\n", &["line 2, column 1", "maps"]),
+        ("mmu = \"ia32\"\n[controls]\nsum = true\n", &["line 3, column 1", "sum", "wp"]),
+        ("mmu = \"ia32\"\n[[map]]\nva = 1\npa = 0\n", &["line 2", "not aligned"]),
+        ("mmu = \"ia32\"\n[[entry]]\nat = 2\nraw = 0\n", &["line 2", "aligned to 4"]),
+        ("mmu = \"ia32\"\ntlb = \"l1=3x2\"\n", &["line 2, column 7", "power of two"]),
+        ("mmu = \"ia32\"\n[[access]]\nva = 0\nkind = \"look\"\n", &["look", "execute"]),
+        ("mmu = \"ia32\"\n", &["no [[access]]"]),
+        ("mmu = \n", &["line 1"]),
+    ] {
+        std::fs::write(&path, bad).unwrap();
+        refused(&["--file", name], fragments);
+    }
+}
+
+#[test]
+fn wrong_options_are_refused() {
+    refused(&["0x1g"], &["0x1g", "give a number"]);
+    refused(&[], &["ADDRESS"]);
+    refused(&["--mmu", "vax", "0"], &["vax", "ia32"]);
+    refused(&["--map", "1", "0"], &["--map '1'", "VA=PA"]);
+    refused(&["--map", "0x1=0x2000", "0"], &["not aligned"]);
+    refused(&["--map", "0=0:q", "0"], &["no right 'q'"]);
+    refused(&["--map", "0=0:r:8K", "0"], &["no pages of 8192 bytes", "4096"]);
+    refused(&["--mmu", "ia32", "--page", "8K", "0"], &["only those of linear"]);
+    refused(&["--mmu", "linear", "--page", "0", "0"], &["--page"]);
+    refused(&["--mmu", "linear", "--page", "100", "--map", "0=0", "0"], &["--frame"]);
+    refused(&["--control", "sum=maybe", "0"], &["NAME=on"]);
+    refused(&["--control", "smep", "0"], &["smep", "sum, mxr, svade"]);
+    refused(&["--mmu", "ia32", "--root", "0x100000000", "0"], &["no root"]);
+}
+
+/// `docs/explain.md` shows what the command beside it prints.
+#[test]
+fn the_documentation_is_what_comes_out() {
+    let text = std::fs::read_to_string(repository().join("docs/explain.md")).unwrap();
+    let mut checked = 0;
+    for block in text.split("```console\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let (command, expected) = block.split_once('\n').unwrap();
+        let words = command.strip_prefix("$ pagewalk ").expect("a command");
+        let done = pagewalk(words.split(' '));
+        assert_eq!(done.stdout, expected, "{command}: {}", done.stderr);
+        checked += 1;
+    }
+    assert!(checked >= 4);
+}
