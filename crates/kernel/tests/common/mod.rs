@@ -8,20 +8,27 @@ use pagewalk_kernel::{
     Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot, Signal, SpaceId, SwapSlot,
 };
 use pagewalk_mmu::hashed::{self, Hashed};
-use pagewalk_mmu::radix::{AdUpdate, Format, RiscV, RiscVControls, Scheme};
+use pagewalk_mmu::radix::{
+    Aarch64, Aarch64Controls, AdUpdate, Format, RiscV, RiscVControls, Scheme,
+};
 use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, Tables, VirtAddr,
 };
 use std::collections::BTreeMap;
 
-pub const PAGE: u64 = 4096;
+/// The base page: that of the formats under test, which the test's name says.
+pub const PAGE: u64 = match env!("CARGO_CRATE_NAME").as_bytes() {
+    [.., b'1', b'6', b'k'] => 16 << 10,
+    [.., b'6', b'4', b'k'] => 64 << 10,
+    _ => 4 << 10,
+};
 pub const RW: Prot = Prot::READ.union(Prot::WRITE);
 
 pub const LAYOUT: Layout = Layout {
     user_start: VirtAddr(0x1_0000),
     user_end: VirtAddr(0x8000_0000),
     mmap_base: VirtAddr(0x7000_0000),
-    stack_top: VirtAddr(0x7fff_f000),
+    stack_top: VirtAddr(0x8000_0000 - PAGE),
     stack_limit: 64 * PAGE,
 };
 
@@ -352,8 +359,28 @@ pub const SVADE: &str = "sv39-svade";
 /// A hashed page table of four entries, most of whose pages are displaced.
 pub const TINY: &str = "hashed-tiny";
 
+/// What a format's name ends with where referenced and modified bits are software's, or modified
+/// bits alone.
+const BY_SOFTWARE: [(&str, bool); 2] = [("-software", false), ("-software-dirty", true)];
+
+/// AArch64 whose hardware leaves bits to software.
+pub const AARCH64_BY_SOFTWARE: [&str; 6] = [
+    "aarch64-software",
+    "aarch64-software-dirty",
+    "aarch64-16k-software",
+    "aarch64-16k-software-dirty",
+    "aarch64-64k-software",
+    "aarch64-64k-software-dirty",
+];
+
 /// The page tables of a machine by their name.
 pub fn tables(name: &str, frames: u64) -> Tables {
+    for (suffix, ha) in BY_SOFTWARE {
+        if let Some(Format::Aarch64(f)) = name.strip_suffix(suffix).and_then(Format::by_name) {
+            let controls = Aarch64Controls { ha, hd: false, ..*f.controls() };
+            return Tables::Radix(Format::Aarch64(Aarch64::new(f.granule(), controls)));
+        }
+    }
     if name == SVADE {
         let controls = RiscVControls { ad: AdUpdate::Svade, ..RiscVControls::default() };
         return Tables::Radix(Format::RiscV(RiscV::new(Scheme::Sv39, controls)));
@@ -376,19 +403,20 @@ pub fn machine_tables(m: &Machine) -> u64 {
     AnyPmap::machine_tables(&m.mock.tables)
 }
 
-/// Every kind of tree with pages of 4 KiB in which [`LAYOUT`] has room, one with referenced and
+/// Every kind of tree with pages of [`PAGE`] in which [`LAYOUT`] has room, some with referenced and
 /// modified bits set by software.
 pub fn trees() -> impl Iterator<Item = &'static str> {
     let fits = |name: &&str| {
         let tables = tables(name, 0);
         tables.base_page().bytes() == PAGE && AnyPmap::user_end_max(&tables) >= LAYOUT.user_end
     };
-    Format::NAMES.iter().copied().filter(fits).chain([SVADE])
+    Format::NAMES.iter().copied().chain([SVADE]).chain(AARCH64_BY_SOFTWARE).filter(fits)
 }
 
 /// Every kind of page table.
 pub fn formats() -> impl Iterator<Item = &'static str> {
-    trees().chain(hashed::Format::NAMES.iter().copied()).chain([TINY])
+    let hashed = hashed::Format::NAMES.iter().copied().chain([TINY]);
+    trees().chain(hashed.filter(|name| tables(name, 1).base_page().bytes() == PAGE))
 }
 
 /// Runs a test on every kind of page table.
