@@ -265,8 +265,7 @@ impl Description {
 
     fn tables(&self) -> Result<Tables, Problem> {
         let name = self.mmu.get_ref();
-        let hashed = || hashed::Format::by_name(name, FRAMES).map(Tables::Hashed);
-        let mut tables = Tables::by_name(name).or_else(hashed).ok_or_else(|| {
+        let mut tables = Tables::by_name(name, FRAMES).ok_or_else(|| {
             let names = [Format::NAMES, hashed::Format::NAMES].concat().join(", ");
             (self.mmu.span(), format!("no MMU {name:?}: give one of {names}"))
         })?;

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     fn values(mmu: &str, va: u64, shift: u8) -> Vec<(u8, u8, u64)> {
-        let tables = Tables::by_name(mmu).unwrap();
+        let tables = Tables::by_name(mmu, 1).unwrap();
         let parts = split(&tables, VirtAddr(va), PageSize::from_shift(shift));
         parts.iter().map(|part| (part.high.unwrap(), part.low.unwrap(), part.value)).collect()
     }

@@ -1,6 +1,5 @@
 //! The translation hardware of a machine, by name.
 
-use pagewalk_mmu::radix::Format;
 use pagewalk_mmu::{PageSize, Tables};
 
 /// What translates addresses.
@@ -12,11 +11,30 @@ pub enum Hardware {
 
 impl Hardware {
     /// The names of all.
-    pub const NAMES: &'static [&'static str] = Format::NAMES;
+    pub const NAMES: &'static [&'static str] = &[
+        "ia32",
+        "pae",
+        "x86-64",
+        "x86-64-la57",
+        "sv32",
+        "sv39",
+        "sv48",
+        "sv57",
+        "aarch64",
+        "aarch64-16k",
+        "aarch64-64k",
+        "linear",
+        "inverted",
+        "hashed",
+        "ppc",
+    ];
 
-    /// The hardware called `name`, one of [`Hardware::NAMES`], as it is after reset.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Tables::by_name(name).map(Self::Paged)
+    /// The hardware called `name`, one of [`Hardware::NAMES`], as it is after reset, for RAM of
+    /// `ram_bytes`: a hashed table's size depends on it.
+    pub fn by_name(name: &str, ram_bytes: u64) -> Option<Self> {
+        // The page is needed to count the frames.
+        let page = Tables::by_name(name, 1)?.base_page();
+        Tables::by_name(name, ram_bytes / page.bytes()).map(Self::Paged)
     }
 
     /// The name.

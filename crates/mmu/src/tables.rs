@@ -50,9 +50,11 @@ impl Tables {
         }
     }
 
-    /// The tables called `name`, under their default controls.
-    pub fn by_name(name: &str) -> Option<Self> {
-        Format::by_name(name).map(Self::Radix)
+    /// The tables called `name`, under their default controls, for `frames` frames of RAM: a hashed
+    /// table's size depends on them.
+    pub fn by_name(name: &str, frames: u64) -> Option<Self> {
+        let radix = Format::by_name(name).map(Self::Radix);
+        radix.or_else(|| hashed::Format::by_name(name, frames).map(Self::Hashed))
     }
 
     /// Loads the root as the processor does when its base register is written.

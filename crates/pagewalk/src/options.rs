@@ -65,8 +65,8 @@ impl Options {
 }
 
 fn config(args: &RunArgs) -> Result<Config, Failure> {
-    let hardware = hardware(&args.mmu)?;
     let ram_bytes = ram(&args.ram)?;
+    let hardware = hardware(&args.mmu, ram_bytes)?;
     let seed = &args.seed;
     Ok(Config {
         hardware,
@@ -84,9 +84,9 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     })
 }
 
-fn hardware(name: &str) -> Result<Hardware, Failure> {
+fn hardware(name: &str, ram_bytes: u64) -> Result<Hardware, Failure> {
     let expected = || format!("give one of {}", Hardware::NAMES.join(", "));
-    Hardware::by_name(name).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
+    Hardware::by_name(name, ram_bytes).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
 }
 
 fn policy(name: &str) -> Result<PolicyKind, Failure> {
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn swap_is_none_a_size_or_a_file_and_a_size() {
-        let hardware = Hardware::by_name("sv39").unwrap();
+        let hardware = Hardware::by_name("sv39", 1 << 20).unwrap();
         let read = |text| swap(text, &hardware).unwrap();
         assert_eq!(read("none"), SwapConfig::None);
         assert_eq!(read("1MiB"), SwapConfig::Temporary { bytes: 1 << 20 });

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use pagewalk_machine::{Config, CostModel, Hardware, Machine, Program, Stdio, SwapConfig};
-use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
 /// All kinds of translation.
@@ -35,9 +34,10 @@ pub const PROGRAMS: &[&[&str]] = &[
 
 /// A machine of this format with 16 MiB of swap.
 pub fn config(format: &str, ram_bytes: u64) -> Config {
+    let hardware = Hardware::by_name(format, ram_bytes).expect("a known MMU");
     Config {
-        hardware: Hardware::by_name(format).expect("a known MMU"),
-        tlb: Some(TlbConfig::default()),
+        hardware,
+        tlb: Some(hardware.default_tlb()),
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,
