@@ -32,7 +32,7 @@ const FRAME: u64 = 0xffff_f000;
 const LARGE_FRAME: u64 = 0xffc0_0000;
 /// PSE-36: bits 32 and up of a 4 MiB frame's address lie in bits 13 and up of the PDE.
 const PSE36_SHIFT: u8 = 32 - 13;
-/// PSE-36 reaches 40 bits at most, whatever MAXPHYADDR is (table 4-4, note 1).
+/// PSE-36 reaches 40 bits at most, whatever MAXPHYADDR is (table 4-4, note 2).
 const PSE36_BITS_MAX: u8 = 40;
 
 /// IA-32 paging: 10/10/12 with entries of four bytes.

@@ -28,6 +28,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// States per family in `cargo test`.
@@ -57,12 +58,16 @@ pub struct Missing(pub String);
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// `name` tells the tests of one process apart.
+    /// A new directory, of which `name` says what it is for.
     pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let shm = Path::new("/dev/shm");
         let parent = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
-        let path = parent.join(format!("pagewalk-execute-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("the scratch directory can be made");
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = parent.join(format!("pagewalk-execute-{process}-{number}-{name}"));
+        // A killed process of the same number may have left one.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("the scratch directory can be made");
         Self(path)
     }
 

@@ -126,7 +126,8 @@ impl State {
         let mut state = Self::draw(space, random, modes);
         state.access = Access { kind: random.pick(&KINDS), privilege: random.pick(&PRIVILEGES) };
 
-        let level = random.below(space.leaf_max() as u64 + 1) as usize;
+        // Without Page1GB, a leaf of level 2 is one with PS reserved.
+        let level = random.below(space.mode.leaf_max() as u64 + 1) as usize;
         let mut frame = random.pick(space.frames(level));
         let nowhere = space.nowhere(level);
         let fetch = state.access.kind == AccessKind::Execute;
@@ -199,8 +200,15 @@ impl State {
         };
     }
 
-    /// Now and then, an address that is not canonical, or a root beyond MAXPHYADDR.
+    /// Now and then, a page of 512 GiB, an address that is not canonical, or a root beyond
+    /// MAXPHYADDR.
     fn leave_bounds(&mut self, space: &Space, random: &mut Random) {
+        // PS in a PML4E is reserved, even where all else is as in a large page. The frame, the
+        // lowest aligned one but 0, is not RAM.
+        let frame = 1 << space.mode.shift(3);
+        if space.processor.phys_bits > 39 && random.once_in(32) {
+            self.entries[3] = frame | PS | self.entries[3] & 0x7f;
+        }
         if random.once_in(16) {
             let sign = space.mode.address_bits() - 1;
             self.va ^= 1 << random.pick(&[63, 62, sign, sign + 1]);
