@@ -188,7 +188,7 @@ impl Mode {
             for set in &sets[1..] {
                 for page in 0..2 {
                     let linear = set.window() + (page << 12);
-                    let raw = set.base + (page << 12) | SUPERVISOR;
+                    let raw = (set.base + (page << 12)) | SUPERVISOR;
                     put(table(linear >> 22), linear >> 12 & 0x3ff, raw);
                 }
             }
@@ -201,7 +201,7 @@ impl Mode {
             return;
         }
         for page in 0..WINDOWS / WINDOW_BYTES {
-            put(RUNNER_DIRECTORY, page, page * WINDOW_BYTES | SUPERVISOR | PS);
+            put(RUNNER_DIRECTORY, page, (page * WINDOW_BYTES) | SUPERVISOR | PS);
         }
         for set in &sets[1..] {
             let raw = set.base | SUPERVISOR | PS;
