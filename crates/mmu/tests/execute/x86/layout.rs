@@ -173,46 +173,54 @@ impl Mode {
 
     /// Writes the runner's tables, and its entries into the root of every set.
     pub fn write_runner(self, ram: &RamFile, sets: &[TableSet]) {
-        let roots = sets.iter().map(|&set| self.table(set, self.top()));
-        let roots = roots.chain([RUNNER_ROOT]);
         let put = |table: u64, index: u64, raw: u64| {
             let bytes = self.width().bytes();
             ram.write(offset(table) + index * bytes, &raw.to_le_bytes()[..bytes as usize]);
         };
+        let roots = sets.iter().map(|&set| self.table(set, self.top())).chain([RUNNER_ROOT]);
         if self == Self::Ia32 {
-            // Pages of 4 KiB throughout: CR4.PSE may be off.
-            let table = |directory: u64| RUNNER_TABLES + 0x1000 * directory;
-            for page in 0..WINDOWS >> 12 {
-                put(table(page >> 10), page & 0x3ff, page << 12 | SUPERVISOR);
-            }
-            for set in &sets[1..] {
-                for page in 0..2 {
-                    let linear = set.window() + (page << 12);
-                    let raw = (set.base + (page << 12)) | SUPERVISOR;
-                    put(table(linear >> 22), linear >> 12 & 0x3ff, raw);
-                }
-            }
-            put(table(USER_PAGE >> 22), 0, ACCESSES | USER);
+            write_small_pages(sets, put);
             for root in roots {
-                for directory in 0..=USER_PAGE >> 22 {
-                    put(root, directory, table(directory) | TABLE);
-                }
+                (0..=USER_PAGE >> 22)
+                    .for_each(|index| put(root, index, small_table(index) | TABLE));
             }
-            return;
-        }
-        for page in 0..WINDOWS / WINDOW_BYTES {
-            put(RUNNER_DIRECTORY, page, (page * WINDOW_BYTES) | SUPERVISOR | PS);
-        }
-        for set in &sets[1..] {
-            let raw = set.base | SUPERVISOR | PS;
-            put(RUNNER_DIRECTORY, set.window() / WINDOW_BYTES, raw);
-        }
-        put(RUNNER_DIRECTORY, USER_PAGE / WINDOW_BYTES, RUNNER_TABLES | TABLE);
-        put(RUNNER_TABLES, 0, ACCESSES | USER);
-        put(RUNNER_PDPT, 0, RUNNER_DIRECTORY | TABLE);
-        put(RUNNER_PML4, 0, RUNNER_PDPT | TABLE);
-        for root in roots {
-            put(root, 0, self.runner_entry());
+        } else {
+            write_large_pages(sets, put);
+            roots.for_each(|root| put(root, 0, self.runner_entry()));
         }
     }
+}
+
+/// IA-32's page table number `index`.
+fn small_table(index: u64) -> u64 {
+    RUNNER_TABLES + 0x1000 * index
+}
+
+/// Pages of 4 KiB throughout: CR4.PSE may be off.
+fn write_small_pages(sets: &[TableSet], put: impl Fn(u64, u64, u64)) {
+    let map = |linear: u64, pa: u64, flags: u64| {
+        put(small_table(linear >> 22), linear >> 12 & 0x3ff, pa | flags);
+    };
+    (0..WINDOWS).step_by(0x1000).for_each(|pa| map(pa, pa, SUPERVISOR));
+    for set in &sets[1..] {
+        for page in [0, 0x1000] {
+            map(set.window() + page, set.base + page, SUPERVISOR);
+        }
+    }
+    map(USER_PAGE, ACCESSES, USER);
+}
+
+/// Pages of 2 MiB, in a directory that all modes with entries of eight bytes share.
+fn write_large_pages(sets: &[TableSet], put: impl Fn(u64, u64, u64)) {
+    let map = |linear: u64, raw: u64| put(RUNNER_DIRECTORY, linear / WINDOW_BYTES, raw);
+    for pa in (0..WINDOWS).step_by(WINDOW_BYTES as usize) {
+        map(pa, pa | SUPERVISOR | PS);
+    }
+    for set in &sets[1..] {
+        map(set.window(), set.base | SUPERVISOR | PS);
+    }
+    map(USER_PAGE, RUNNER_TABLES | TABLE);
+    put(RUNNER_TABLES, 0, ACCESSES | USER);
+    put(RUNNER_PDPT, 0, RUNNER_DIRECTORY | TABLE);
+    put(RUNNER_PML4, 0, RUNNER_PDPT | TABLE);
 }
