@@ -10,6 +10,9 @@
 //!
 //! Bits 0 to 8 mean the same in all formats. G and D count in leaves only; bit 7 is PS above the
 //! lowest level and PAT in it (the PAT bit of a large page is bit 12). M is MAXPHYADDR.
+//!
+//! Sections, tables and figures of the Intel SDM vol. 3A are those of the editions in which paging
+//! is chapter 4; in later ones it is chapter 5, with the same numbers after the dot.
 
 use super::{Leaf, Touch};
 use crate::{Access, AccessKind, ArchFault, FaultCause, Level, Pfn, Privilege, Rights};
@@ -160,7 +163,8 @@ pub(super) const fn right_for(kind: AccessKind) -> Rights {
     }
 }
 
-/// SDM 4.8: A is set in every entry used, D in the leaf of a write.
+/// SDM 4.8: A is set in every entry used, D in the leaf of a write. (Processors may also set A in
+/// the tables above an entry that faults, which were used too. This walk does not.)
 #[inline]
 pub(super) const fn touch(raw: u64, is_leaf: bool, access: Access) -> Touch {
     let dirty = if is_leaf && matches!(access.kind, AccessKind::Write) { D } else { 0 };
