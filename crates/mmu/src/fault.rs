@@ -1,5 +1,6 @@
 //! Why an access could not be translated.
 
+use crate::r3000::{ExcCode, Vector};
 use crate::segment::{SegmentCause, SegmentTrap};
 use crate::{Access, Level, VirtAddr};
 use core::fmt;
@@ -43,6 +44,10 @@ pub enum FaultCause {
     DirtyClear,
     /// A table lies where there is no memory.
     NoMemory,
+    /// The TLB has no entry, and software is to load it.
+    TlbMiss,
+    /// Two entries of the TLB matched, and it shut down (R3000).
+    TlbShutdown,
     /// Segmentation refused the access, before any page.
     Segment(SegmentCause),
 }
@@ -61,6 +66,8 @@ impl FaultCause {
             Self::AccessedClear => "accessed bit clear",
             Self::DirtyClear => "dirty bit clear on a store",
             Self::NoMemory => "page table outside physical memory",
+            Self::TlbMiss => "no TLB entry",
+            Self::TlbShutdown => "TLB shut down by a double match",
             Self::Segment(cause) => cause.describe(),
         }
     }
@@ -110,6 +117,16 @@ pub enum ArchFault {
         /// IFSC or DFSC: the kind of fault in bits 5:2, the manual's level in bits 1:0.
         fault_status: u8,
     },
+    /// An exception of the R3000 (manual, chapter 6).
+    R3000 {
+        /// Cause.ExcCode.
+        exc_code: ExcCode,
+        /// Where the processor goes on.
+        vector: Vector,
+    },
+    /// A TLB that software loads has no entry for the access, or one that refuses it, on an
+    /// architecture whose own TLB is loaded by hardware.
+    SoftwareTlb,
     /// What hardware without pages, or in front of them, raises.
     Segment(SegmentTrap),
 }
@@ -129,6 +146,11 @@ impl fmt::Display for ArchFault {
                 let operation = if *write { ", WnR" } else { "" };
                 write!(f, "EC {exception_class:#x}, FSC {fault_status:#04x}{operation}")
             }
+            Self::R3000 { exc_code, vector } => {
+                let vector = if *vector == Vector::Utlb { ", UTLB vector" } else { "" };
+                write!(f, "ExcCode {} ({}){vector}", exc_code.code(), exc_code.name())
+            }
+            Self::SoftwareTlb => f.write_str("TLB exception"),
         }
     }
 }

@@ -35,6 +35,7 @@ mod tables;
 mod translation;
 
 pub mod hashed;
+pub mod r3000;
 pub mod radix;
 pub mod segment;
 pub mod tlb;
@@ -43,7 +44,7 @@ pub use access::{Access, AccessKind, Privilege, Rights};
 pub use addr::{Asid, Level, PageSize, Pfn, PhysAddr, VirtAddr, Vpn};
 pub use fault::{ArchFault, Fault, FaultCause};
 pub use memory::{EntryWidth, OutOfMemory, TableMemory};
-pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source};
+pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source, TlbExceptions};
 pub use observer::{Probe, ProbeKind, Step, WalkObserver};
 pub use tables::Tables;
 pub use translation::Translation;

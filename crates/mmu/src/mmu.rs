@@ -18,21 +18,27 @@
 //! bit narrows whichever way it changes: it gives to user mode what SMEP, SMAP or a clear SUM
 //! then take from the supervisor. So do write rights where they take away execution (AArch64).
 //!
+//! With a TLB that software loads (`TlbConfig::software`, and the R3000's own) nothing walks by
+//! itself: there the access ends in an exception, whose handler fills the TLB.
+//!
 //! Invariants:
 //! 1. Only successful walks fill the TLB: a fault is never cached.
 //! 2. An entry with a clear dirty bit never serves a store.
 //! 3. Rights are judged at every use, under the format's control bits of that time.
 
 mod counters;
+mod software;
 
-pub use counters::{KindCounts, MmuCounters};
+pub use counters::{KindCounts, MmuCounters, TlbExceptions};
 
+use crate::r3000::Cp0;
 use crate::radix::Root;
 use crate::tlb::{Globals, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{
     Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Probe, Step, TableMemory, Tables,
     Translation, VirtAddr, WalkObserver,
 };
+use alloc::boxed::Box;
 
 /// A memory management unit.
 #[derive(Clone, Debug)]
@@ -40,6 +46,8 @@ pub struct Mmu {
     tables: Tables,
     base_page: PageSize,
     tlb: Option<Tlb>,
+    /// The R3000's registers and its TLB, which is its only one: `tlb` is `None`.
+    cp0: Option<Box<Cp0>>,
     root: Root,
     asid: Asid,
     counters: MmuCounters,
@@ -68,17 +76,22 @@ pub enum Source {
     L2,
     /// The page table.
     Walk,
+    /// Nobody: the segment is not mapped (R3000: kseg0, kseg1).
+    Unmapped,
 }
 
 impl Mmu {
     /// An MMU after reset: root at physical address 0, address space 0. Without a TLB every access
-    /// walks.
+    /// walks. The R3000's page table with [`Cp0::tlb_config`] makes an R3000.
     pub fn new(tables: Tables, tlb: Option<TlbConfig>) -> Self {
         let base_page = tables.base_page();
+        let cp0 = software::is_r3000(&tables, tlb.as_ref()).then(Box::default);
+        let tlb = tlb.filter(|_| cp0.is_none());
         Self {
             tables,
             base_page,
             tlb: tlb.map(|config| Tlb::new(config, base_page)),
+            cp0,
             root: Root { table: PhysAddr(0), upper: None, registers: None },
             asid: Asid(0),
             counters: MmuCounters::default(),
@@ -100,17 +113,16 @@ impl Mmu {
     ) -> Result<Hit, Fault> {
         let vpn = va.vpn(self.base_page);
         let Some(tlb) = &mut self.tlb else {
-            let entry = self.walk(memory, va, access)?;
-            return Ok(self.hit(va, entry, None, Source::Walk));
+            return self.translate_without_tlb(memory, va, access, now);
         };
         let found = tlb.reference_l1(Side::of(access.kind), vpn, self.asid, now);
-        let is_refused = match found {
+        let refusing = match found {
             Some((slot, &entry)) if is_usable(&self.tables, &entry, access) => {
                 return Ok(self.hit(va, entry, Some(slot), Source::L1));
             }
-            found => found.is_some(),
+            found => found.map(|(_, &entry)| entry),
         };
-        self.translate_after_l1(memory, va, access, now, is_refused)
+        self.translate_after_l1(memory, va, access, now, refusing)
     }
 
     /// Loads the root register: the walker's tables and the address space from now on. An untagged
@@ -129,6 +141,9 @@ impl Mmu {
         self.root = Root { upper: self.root.upper, ..root };
         self.asid = asid;
         self.counters.root_loads += 1;
+        if let Some(cp0) = &mut self.cp0 {
+            software::enter_space(cp0, asid);
+        }
         if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().tagged) {
             self.flush_non_global();
         }
@@ -152,19 +167,19 @@ impl Mmu {
     /// Invalidates everything.
     pub fn flush_all(&mut self) {
         self.counters.flushes_all += 1;
-        self.flush(Tlb::flush_all);
+        self.flush(Tlb::flush_all, |_| true);
     }
 
     /// Invalidates all entries that are not global.
     pub fn flush_non_global(&mut self) {
         self.counters.flushes_non_global += 1;
-        self.flush(Tlb::flush_non_global);
+        self.flush(Tlb::flush_non_global, |entry| !entry.global);
     }
 
     /// Invalidates an address space, except for global entries.
     pub fn flush_asid(&mut self, asid: Asid) {
         self.counters.flushes_asid += 1;
-        self.flush(|tlb| tlb.flush_asid(asid));
+        self.flush(|tlb| tlb.flush_asid(asid), |entry| !entry.global && entry.asid == asid);
     }
 
     /// Invalidates the page that holds `va`, of whatever size, in one address space or (`None`) in
@@ -172,7 +187,10 @@ impl Mmu {
     pub fn flush_page(&mut self, va: VirtAddr, asid: Option<Asid>, globals: Globals) {
         let vpn = va.vpn(self.base_page);
         self.counters.flushes_page += 1;
-        self.flush(|tlb| tlb.flush_page(vpn, asid, globals));
+        self.flush(
+            |tlb| tlb.flush_page(vpn, asid, globals),
+            |entry| entry.vpn == vpn && entry.is_covered(asid, globals),
+        );
     }
 
     /// The root in force.
@@ -191,14 +209,17 @@ impl Mmu {
     }
 
     /// The TLB, if there is one.
-    pub const fn tlb(&self) -> Option<&Tlb> {
-        self.tlb.as_ref()
+    pub fn tlb(&self) -> Option<&Tlb> {
+        self.tlb.as_ref().or_else(|| self.cp0.as_deref().map(Cp0::tlb))
     }
 
     /// The TLB, to write stamps and to take what was dropped.
     #[inline]
-    pub const fn tlb_mut(&mut self) -> Option<&mut Tlb> {
-        self.tlb.as_mut()
+    pub fn tlb_mut(&mut self) -> Option<&mut Tlb> {
+        match &mut self.tlb {
+            Some(tlb) => Some(tlb),
+            None => self.cp0.as_deref_mut().map(Cp0::tlb_mut),
+        }
     }
 
     /// What was done so far.
@@ -208,8 +229,24 @@ impl Mmu {
 }
 
 impl Mmu {
-    /// The rest of a translation with a TLB whose first level has no entry, or one that
-    /// `is_refused` for this access.
+    /// A translation where there is no TLB, or none but the R3000's.
+    #[inline(never)]
+    fn translate_without_tlb<M: TableMemory + ?Sized>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+    ) -> Result<Hit, Fault> {
+        if self.cp0.is_some() {
+            return self.translate_r3000(va, access, now);
+        }
+        let entry = self.walk(memory, va, access)?;
+        Ok(self.hit(va, entry, None, Source::Walk))
+    }
+
+    /// The rest of a translation with a TLB whose first level has no entry, or one that is
+    /// `refusing` this access.
     #[inline(never)]
     fn translate_after_l1<M: TableMemory + ?Sized>(
         &mut self,
@@ -217,12 +254,12 @@ impl Mmu {
         va: VirtAddr,
         access: Access,
         now: u64,
-        is_refused: bool,
+        refusing: Option<TlbEntry>,
     ) -> Result<Hit, Fault> {
         self.counters.l1_misses.add(access.kind);
-        let answer = match is_refused {
-            true => Answer::Refused,
-            false => self.ask_l2(va, access, now),
+        let answer = match refusing {
+            Some(entry) => Answer::Refused(entry),
+            None => self.ask_l2(va, access, now),
         };
         if let Answer::Usable(slot, entry) = answer {
             self.counters.l2_hits.add(access.kind);
@@ -233,7 +270,10 @@ impl Mmu {
             if tlb.config().l2.is_some() {
                 self.counters.l2_misses.add(access.kind);
             }
-            if let Answer::Refused = answer {
+            if tlb.config().software {
+                return Err(self.tlb_exception(va, access, answer.refusing()));
+            }
+            if let Answer::Refused(_) = answer {
                 self.counters.rewalks += 1;
                 tlb.drop_found(side, va.vpn(self.base_page), self.asid);
             }
@@ -251,7 +291,7 @@ impl Mmu {
             Some(entry) if is_usable(&self.tables, &entry, access) => {
                 Answer::Usable(tlb.fill_l1(Side::of(access.kind), entry, now), entry)
             }
-            Some(_) => Answer::Refused,
+            Some(entry) => Answer::Refused(entry),
             None => Answer::Absent,
         }
     }
@@ -290,9 +330,14 @@ impl Mmu {
         Hit { pa: entry.translate(va, self.base_page), entry, slot, source }
     }
 
-    fn flush(&mut self, flush: impl FnOnce(&mut Tlb) -> u64) {
+    /// Flushes the TLB. The R3000 has no such instruction: its entries that are `covered` are
+    /// overwritten.
+    fn flush(&mut self, flush: impl FnOnce(&mut Tlb) -> u64, covered: impl Fn(&TlbEntry) -> bool) {
         if let Some(tlb) = &mut self.tlb {
             self.counters.entries_flushed += flush(tlb);
+        }
+        if let Some(cp0) = &mut self.cp0 {
+            self.counters.entries_flushed += cp0.invalidate(covered);
         }
     }
 }
@@ -302,8 +347,17 @@ enum Answer {
     /// The first-level slot that now has the entry, if any, and the entry.
     Usable(Option<Slot>, TlbEntry),
     /// There is an entry, but the access may not use it.
-    Refused,
+    Refused(TlbEntry),
     Absent,
+}
+
+impl Answer {
+    fn refusing(&self) -> Option<TlbEntry> {
+        match self {
+            Self::Refused(entry) => Some(*entry),
+            _ => None,
+        }
+    }
 }
 
 /// Whether `access` may go by the entry, or must walk.

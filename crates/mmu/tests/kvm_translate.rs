@@ -96,7 +96,7 @@ impl Machine {
                 let la57 = u64::from(f.geometry().levels.len() == 5);
                 (f.controls(), 1 << 5 | la57 << 12, 0x500)
             }
-            Format::RiscV(_) | Format::Aarch64(_) => unreachable!("not an x86 format"),
+            _ => unreachable!("not an x86 format"),
         };
         let mut sregs = self.vcpu.get_sregs().expect("KVM_GET_SREGS");
         sregs.cr0 = PE_ET_NE_WP_PG;

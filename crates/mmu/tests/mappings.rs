@@ -46,6 +46,7 @@ fn format_with(name: &str, seed: u64) -> Format {
         }
         Format::RiscV(format) => Format::RiscV(RiscV::new(format.scheme, riscv)),
         Format::Aarch64(format) => Format::Aarch64(Aarch64::new(format.granule(), aarch64)),
+        same @ (Format::Linear(_) | Format::R3000(_)) => same,
     }
 }
 
@@ -55,7 +56,9 @@ fn frame_bits(format: &Format) -> u8 {
         Format::Ia32(_) => 20,
         Format::Pae(format) => format.controls().phys_bits - 12,
         Format::X86_64(format) => format.controls().phys_bits - 12,
-        Format::RiscV(_) => format.geometry().pa_bits - 12,
+        Format::RiscV(_) | Format::Linear(_) | Format::R3000(_) => {
+            format.geometry().pa_bits - format.geometry().base_page().shift()
+        }
         Format::Aarch64(f) => f.controls().output_bits - f.geometry().base_page().shift(),
     }
 }
@@ -79,7 +82,7 @@ fn effective(format: &Format, leaf: &Leaf) -> Rights {
     }
     rights.remove(Rights::EXECUTE_SUPERVISOR);
     match format {
-        Format::Ia32(_) => rights |= Rights::READ | Rights::EXECUTE,
+        Format::Ia32(_) | Format::R3000(_) => rights |= Rights::READ | Rights::EXECUTE,
         Format::Pae(f) if !f.controls().nxe => rights |= Rights::READ | Rights::EXECUTE,
         Format::X86_64(f) if !f.controls().nxe => rights |= Rights::READ | Rights::EXECUTE,
         Format::Pae(_) | Format::X86_64(_) => rights |= Rights::READ,
@@ -88,6 +91,7 @@ fn effective(format: &Format, leaf: &Leaf) -> Rights {
                 rights |= Rights::READ;
             }
         }
+        Format::Linear(_) => {}
         Format::Aarch64(_) => unreachable!("returned above"),
     }
     rights
@@ -123,6 +127,14 @@ fn allowed(format: &Format, page: Rights, access: Access) -> bool {
                 AccessKind::Execute => execute,
             }
         }
+        Format::Linear(_) | Format::R3000(_) => {
+            (supervisor || user_page)
+                && match access.kind {
+                    AccessKind::Read => read,
+                    AccessKind::Write => write,
+                    AccessKind::Execute => execute,
+                }
+        }
         Format::Aarch64(f) => {
             let mine = supervisor || user_page;
             match access.kind {
@@ -143,8 +155,9 @@ fn allowed(format: &Format, page: Rights, access: Access) -> bool {
 /// What one access must do to memory: the entries on the way with their bits set.
 fn touched(tables: &Tables, ram: &Ram, va: VirtAddr, leaf: Level, access: Access) -> Ram {
     let (accessed, dirty) = match tables.format {
-        Format::RiscV(_) => (0x40, 0x80),
+        Format::RiscV(_) | Format::Linear(_) => (0x40, 0x80),
         Format::Aarch64(_) => (0x400, 0),
+        Format::R3000(_) => (0x08, 0x10),
         _ => (0x20, 0x40),
     };
     let geometry = tables.format.geometry();
@@ -155,7 +168,9 @@ fn touched(tables: &Tables, ram: &Ram, va: VirtAddr, leaf: Level, access: Access
         let raw = ram.read_entry(at, geometry.entry).unwrap();
         let is_leaf = level == leaf;
         let in_register = matches!(tables.format, Format::Pae(_)) && level.0 == 2;
-        let pointer = matches!(tables.format, Format::RiscV(_) | Format::Aarch64(_)) && !is_leaf;
+        let has_no_bits =
+            matches!(tables.format, Format::RiscV(_) | Format::Aarch64(_) | Format::R3000(_));
+        let pointer = has_no_bits && !is_leaf;
         let set = match (is_leaf, access.kind) {
             _ if in_register || pointer => 0,
             (true, AccessKind::Write) => accessed | dirty,
@@ -246,7 +261,9 @@ proptest! {
                 Format::Ia32(f) => f.controls().pge,
                 Format::Pae(f) => f.controls().pge,
                 Format::X86_64(f) => f.controls().pge,
-                Format::RiscV(_) | Format::Aarch64(_) => true,
+                Format::RiscV(_) | Format::Aarch64(_) | Format::Linear(_) | Format::R3000(_) => {
+                    true
+                }
             };
             let by_software = matches!(&format, Format::Aarch64(f) if !f.controls().ha);
             if by_software && !leaf.accessed {
@@ -262,7 +279,10 @@ proptest! {
                 continue;
             }
             let after = touched(&tables, &before, va, level, access);
-            let svade = matches!(&format, Format::RiscV(f) if f.controls.ad == AdUpdate::Svade);
+            let svade = match &format {
+                Format::RiscV(f) => f.controls.ad == AdUpdate::Svade,
+                other => matches!(other, Format::R3000(_)),
+            };
             if svade && after != before {
                 let cause = result.expect_err("software must set A or D").cause;
                 prop_assert!(matches!(cause, FaultCause::AccessedClear | FaultCause::DirtyClear));
@@ -298,6 +318,7 @@ proptest! {
             Format::X86_64(f) => leaf.global &= f.controls().pge,
             Format::RiscV(_) => (leaf.cache_disable, leaf.write_through) = (false, false),
             Format::Aarch64(_) => {}
+            Format::Linear(_) | Format::R3000(_) => leaf.write_through = false,
         }
         prop_assert_eq!(format.decode(level, raw), Entry::Leaf(leaf));
         prop_assert_eq!(format.granted(&leaf, raw), leaf.rights | asked & Rights::WRITE);

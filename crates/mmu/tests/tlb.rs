@@ -362,12 +362,13 @@ proptest! {
     fn every_description_reads_back(
         l1 in array(), data in prop::option::of(array()), l2 in prop::option::of(array()),
         tagged: bool,
+        software: bool,
     ) {
         let l1 = match data {
             Some(data) => L1Config::Split { instruction: l1, data },
             None => L1Config::Unified(l1),
         };
-        let config = TlbConfig { l1, l2, tagged };
+        let config = TlbConfig { l1, l2, tagged, software };
         prop_assert_eq!(TlbConfig::parse(&config.to_string()), Ok(config));
     }
 

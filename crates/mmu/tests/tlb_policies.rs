@@ -156,7 +156,8 @@ fn ops(pages: u64) -> impl Strategy<Value = Vec<Op>> {
 
 fn unified(sets: u32, ways: u32, replacement: Replacement) -> Tlb {
     let array = ArrayConfig::new(sets, ways, replacement).expect("a good geometry");
-    Tlb::new(TlbConfig { l1: L1Config::Unified(array), l2: None, tagged: true }, BASE)
+    let l1 = L1Config::Unified(array);
+    Tlb::new(TlbConfig { l1, l2: None, tagged: true, software: false }, BASE)
 }
 
 fn entry(page: u64) -> TlbEntry {

@@ -34,6 +34,28 @@ impl KindCounts {
     }
 }
 
+/// Exceptions of a TLB that software loads, by what the handler has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlbExceptions {
+    /// No entry: the refill handler loads one (R3000: the UTLB vector).
+    pub refill: u64,
+    /// No entry for the refill handler's own access (R3000: kseg2, through the general vector).
+    pub kernel_refill: u64,
+    /// The entry is not valid, or gives no right to the access.
+    pub invalid: u64,
+    /// A store, and the entry's dirty bit is clear.
+    pub modified: u64,
+    /// An address that user mode may not use (R3000: address error).
+    pub address: u64,
+}
+
+impl TlbExceptions {
+    /// All that went through the general vector.
+    pub const fn general(&self) -> u64 {
+        self.kernel_refill + self.invalid + self.modified + self.address
+    }
+}
+
 /// What an [`Mmu`](crate::Mmu) has done since it was made.
 ///
 /// References are not counted here but by the processor, which performs most first-level hits
@@ -46,6 +68,10 @@ impl KindCounts {
 ///   without a TLB   l1_misses = 0                       walks = references
 ///   faults ≤ walks      rewalks ≤ walks
 /// ```
+///
+/// Where software loads the TLB, a walk is what its handlers do for one access: from the first
+/// exception until the access succeeds, or is known to be a page fault. Their loads of page-table
+/// entries are `walk_reads`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MmuCounters {
     /// Accesses that the first level could not serve; of perf's names, `fetches` are the L1
@@ -67,6 +93,8 @@ pub struct MmuCounters {
     pub rewalks: u64,
     /// Walks that ended in a fault.
     pub faults: u64,
+    /// Exceptions, where software loads the TLB.
+    pub exceptions: TlbExceptions,
     /// Loads of the root register.
     pub root_loads: u64,
     /// Invalidations of everything.

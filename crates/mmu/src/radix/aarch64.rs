@@ -216,17 +216,19 @@ impl Aarch64 {
     #[inline]
     fn fault_status(cause: FaultCause, level: u8) -> u8 {
         let kind = match cause {
-            FaultCause::AddressSize => 0b0000_00,
+            FaultCause::AddressSize => 0b0000,
             FaultCause::NonCanonical
+            | FaultCause::TlbMiss
+            | FaultCause::TlbShutdown
             | FaultCause::Segment(_)
             | FaultCause::NotPresent
             | FaultCause::Reserved
-            | FaultCause::Misaligned => 0b0001_00,
-            FaultCause::AccessedClear => 0b0010_00,
-            FaultCause::Protection | FaultCause::Privilege | FaultCause::DirtyClear => 0b0011_00,
-            FaultCause::NoMemory => 0b0101_00,
+            | FaultCause::Misaligned => 0b0001,
+            FaultCause::AccessedClear => 0b0010,
+            FaultCause::Protection | FaultCause::Privilege | FaultCause::DirtyClear => 0b0011,
+            FaultCause::NoMemory => 0b0101,
         };
-        kind | level
+        kind << 2 | level
     }
 }
 

@@ -1,8 +1,8 @@
 //! Any radix format, chosen at run time.
 
 use super::{
-    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, Radix, RiscV,
-    RiscVControls, Root, Scheme, Touch, X86_64, X86Controls, walk_observed,
+    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, R3000, Radix,
+    RiscV, RiscVControls, Root, Scheme, Touch, X86_64, X86Controls, walk_observed,
 };
 use crate::{
     Access, ArchFault, Fault, FaultCause, Level, PageSize, PhysAddr, Rights, TableMemory,
@@ -27,6 +27,8 @@ pub enum Format {
     Aarch64(Aarch64),
     /// One level, of any page size.
     Linear(Linear),
+    /// Of a TLB that software loads: MIPS R3000.
+    R3000(R3000),
 }
 
 /// Runs `$body` with `$format` bound to the concrete format.
@@ -39,6 +41,7 @@ macro_rules! each {
             Format::RiscV($format) => $body,
             Format::Aarch64($format) => $body,
             Format::Linear($format) => $body,
+            Format::R3000($format) => $body,
         }
     };
 }
@@ -57,6 +60,7 @@ impl Format {
         "aarch64",
         "aarch64-16k",
         "aarch64-64k",
+        "r3000",
     ];
 
     /// The format called `name`, one of [`Format::NAMES`], under its default controls.
@@ -76,6 +80,7 @@ impl Format {
             "aarch64-16k" => aarch64(Granule::Kib16),
             "aarch64-64k" => aarch64(Granule::Kib64),
             "linear" => Self::Linear(Linear::default()),
+            "r3000" => Self::R3000(R3000),
             _ => return None,
         })
     }
@@ -94,6 +99,7 @@ impl Format {
                 Scheme::Sv57 => "sv57",
             },
             Self::Linear(_) => "linear",
+            Self::R3000(_) => "r3000",
             Self::Aarch64(format) => match format.granule() {
                 Granule::Kib4 => "aarch64",
                 Granule::Kib16 => "aarch64-16k",

@@ -134,7 +134,9 @@ impl X86Controls {
             FaultCause::NonCanonical | FaultCause::Segment(_) => {
                 return ArchFault::X86GeneralProtection;
             }
-            FaultCause::NotPresent => (false, false),
+            FaultCause::NotPresent | FaultCause::TlbMiss | FaultCause::TlbShutdown => {
+                (false, false)
+            }
             FaultCause::Reserved
             | FaultCause::Misaligned
             | FaultCause::AddressSize

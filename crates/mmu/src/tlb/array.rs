@@ -15,7 +15,8 @@
 //! share an array; a look-up then probes once for each size that the array holds at that time.
 //!
 //! Invariants:
-//! 1. At most one entry of a page size matches any (page, address space).
+//! 1. At most one entry of a page size matches any (page, address space), unless software has put
+//!    a second one in ([`Array::replace`]).
 //! 2. A slot without an entry keeps its stamp: the policy's memory of it outlives the entry.
 //! 3. `held` counts the entries of each page size.
 
@@ -105,6 +106,40 @@ impl Array {
         self.chooser.filled(slot);
         self.held.add(self.order(&entry));
         Some(Slot(slot as u32))
+    }
+
+    /// Puts `entry`, of the base page's size, into `slot`, whatever that held. Shows `left` what the
+    /// slot held, and the entries elsewhere that have the same page.
+    ///
+    /// # Panics
+    /// If there is no such slot, or it is not of the entry's set.
+    pub fn replace(&mut self, slot: Slot, entry: TlbEntry, mut left: impl FnMut(Slot, TlbEntry)) {
+        let (key, first) = self.probe(entry.vpn, 0);
+        let slot = slot.0 as usize;
+        assert!(entry.page == self.base_page && (first..first + self.ways).contains(&slot));
+        self.remove(slot, &mut left);
+        for other in first..first + self.ways {
+            if self.keys[other] == key
+                && other != slot
+                && let Some(twin) = self.entries[other]
+            {
+                left(Slot(other as u32), twin);
+            }
+        }
+        self.keys[slot] = key;
+        self.entries[slot] = Some(entry);
+        self.chooser.filled(slot);
+        self.held.add(0);
+    }
+
+    /// The slots whose entries, of the base page's size, translate `vpn` for `asid`.
+    pub fn matches(&self, vpn: Vpn, asid: Asid) -> impl Iterator<Item = Slot> {
+        let (key, first) = self.probe(vpn, 0);
+        let is_match = move |&slot: &usize| {
+            self.keys[slot] == key
+                && self.entries[slot].is_some_and(|e| self.order(&e) == 0 && self.serves(&e, asid))
+        };
+        (first..first + self.ways).filter(is_match).map(|slot| Slot(slot as u32))
     }
 
     /// Drops the entries of every page size that hold the base page `vpn`, in the address space

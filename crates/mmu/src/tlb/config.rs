@@ -144,6 +144,8 @@ pub struct TlbConfig {
     /// Entries carry their address space (ASID, PCID). Without tags, loading the root drops all
     /// entries that are not global.
     pub tagged: bool,
+    /// A miss is an exception, and software loads the entry; else the hardware walks.
+    pub software: bool,
 }
 
 impl Default for TlbConfig {
@@ -156,6 +158,7 @@ impl Default for TlbConfig {
             },
             l2: Some(ArrayConfig::lru(128, 12)),
             tagged: true,
+            software: false,
         }
     }
 }
@@ -233,7 +236,7 @@ impl fmt::Display for TlbConfigError {
         match &self.reason {
             TlbConfigReason::UnknownPart => f.write_str(
                 "expected a number of entries, l1=, l1i=, l1d= or l2= with SETSxWAYS[:POLICY], \
-                 or untagged; example: l1i=16x4,l1d=16x4:plru,l2=128x12",
+                 untagged or software; example: l1i=16x4,l1d=16x4:plru,l2=128x12",
             ),
             TlbConfigReason::Repeated => {
                 f.write_str("given twice; each of l1 (or l1i and l1d) and l2 is given once")

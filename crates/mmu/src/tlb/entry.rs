@@ -29,6 +29,14 @@ impl TlbEntry {
         PhysAddr(self.pfn.base(base_page).0.wrapping_add(va.offset(self.page)))
     }
 
+    /// Whether an invalidation for `asid` (`None`: all spaces) concerns the entry of a tagged TLB.
+    pub(crate) fn is_covered(&self, asid: Option<Asid>, globals: Globals) -> bool {
+        match self.global {
+            true => globals == Globals::Drop,
+            false => asid.is_none_or(|asid| self.asid == asid),
+        }
+    }
+
     /// Whether the entry spares `access` the walk's update of the dirty bit.
     #[inline]
     pub fn is_dirty_enough(&self, access: Access) -> bool {

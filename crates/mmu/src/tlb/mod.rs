@@ -24,7 +24,8 @@
 //! that leaves through [`Tlb::take_dropped`].
 //!
 //! Invariants:
-//! 1. At most one entry of an array matches any (page, page size, address space).
+//! 1. At most one entry of an array matches any (page, page size, address space), unless software
+//!    has written a second one ([`Tlb::fill_slot`]).
 //! 2. Every entry that leaves the first level, whatever the reason, is listed until taken.
 //! 3. Entries change only by being filled anew: rights and the dirty bit are those of the walk.
 
@@ -116,6 +117,24 @@ impl Tlb {
             l2.insert(entry, now, |_, _| {});
         }
         self.fill_l1(side, entry, now)
+    }
+
+    /// Puts a translation of a base page into one slot of the first level, whatever that held, as
+    /// the TLB-write instructions of software-loaded TLBs do. If other entries have the same page,
+    /// they stay, and are listed as if they had left: what they translate may be ambiguous now.
+    ///
+    /// # Panics
+    /// If the page's set has no such slot.
+    pub fn fill_slot(&mut self, side: Side, slot: Slot, entry: TlbEntry) {
+        let label = self.label(side);
+        let (l1, dropped) = self.l1_and_dropped(side);
+        l1.replace(slot, entry, |slot, entry| dropped.push(label, slot, entry));
+    }
+
+    /// The slots of the first level of `side` that translate the base page `vpn` for `asid`, lowest
+    /// first: none, one, or as many as software has written. Large pages are not looked for.
+    pub fn matches(&self, side: Side, vpn: Vpn, asid: Asid) -> impl Iterator<Item = Slot> {
+        self.l1(side).matches(vpn, asid)
     }
 
     /// The first-level entry in `slot`, if there is one.

@@ -4,7 +4,7 @@
 //!   TLB    := ENTRIES                       unified, fully associative, LRU
 //!           | PART { "," PART }
 //!   PART   := ( "l1" | "l1i" | "l1d" | "l2" ) "=" ARRAY
-//!           | "untagged"
+//!           | "untagged" | "software"
 //!   ARRAY  := SETS "x" WAYS [ ":" POLICY [ ":" SEED ] ] [ "@" SIZE { "+" SIZE } ]
 //!   POLICY := "lru" | "plru" | "fifo" | "random"
 //!   SIZE   := NUMBER ( "B" | "K" | "M" | "G" | "T" )
@@ -39,7 +39,12 @@ impl TlbConfig {
         if let Ok(entries) = text.parse() {
             let array = ArrayConfig::new(1, entries, Replacement::Lru)
                 .map_err(|error| at(text, TlbConfigReason::Geometry(error)))?;
-            return Ok(Self { l1: L1Config::Unified(array), l2: None, tagged: true });
+            return Ok(Self {
+                l1: L1Config::Unified(array),
+                l2: None,
+                tagged: true,
+                software: false,
+            });
         }
         let mut parts = Parts::default();
         for part in text.split(',') {
@@ -66,7 +71,8 @@ impl fmt::Display for TlbConfig {
         if let Some(l2) = &self.l2 {
             write!(f, ",l2={l2}")?;
         }
-        if self.tagged { Ok(()) } else { f.write_str(",untagged") }
+        f.write_str(if self.tagged { "" } else { ",untagged" })?;
+        f.write_str(if self.software { ",software" } else { "" })
     }
 }
 
@@ -97,13 +103,21 @@ struct Parts {
     data: Option<ArrayConfig>,
     l2: Option<ArrayConfig>,
     untagged: bool,
+    software: bool,
 }
 
 impl Parts {
     fn add(&mut self, part: &str) -> Result<(), TlbConfigError> {
-        if part == "untagged" {
-            self.untagged = true;
-            return Ok(());
+        match part {
+            "untagged" => {
+                self.untagged = true;
+                return Ok(());
+            }
+            "software" => {
+                self.software = true;
+                return Ok(());
+            }
+            _ => {}
         }
         let unknown = || at(part, TlbConfigReason::UnknownPart);
         let (name, array) = part.split_once('=').ok_or_else(unknown)?;
@@ -128,7 +142,7 @@ impl Parts {
             (None, Some(instruction), Some(data)) => L1Config::Split { instruction, data },
             _ => return Err(at(text, TlbConfigReason::NoFirstLevel)),
         };
-        Ok(TlbConfig { l1, l2: self.l2, tagged: !self.untagged })
+        Ok(TlbConfig { l1, l2: self.l2, tagged: !self.untagged, software: self.software })
     }
 }
 
