@@ -31,10 +31,9 @@ pub fn text(explanation: &Explanation, base: Base) -> String {
     let mut text = String::new();
     let out = &mut text;
     let Explanation { mmu, address, access, privilege, .. } = explanation;
-    let article = if access == "execute" { "an instruction fetch" } else { access };
     line(
         out,
-        format_args!("Virtual address {} on {mmu}: {privilege}, {article}", base.number(*address)),
+        format_args!("Virtual address {} on {mmu}: {privilege}, {access}", base.number(*address)),
     );
     line(out, format_args!(""));
     push_split(out, explanation, base);

@@ -29,6 +29,7 @@ pub mod report;
 mod stdio;
 mod swap_file;
 mod time;
+mod watch;
 
 pub use config::{Config, Program, SwapConfig};
 pub use cost::CostModel;
@@ -41,3 +42,4 @@ pub use report::Report;
 pub use stdio::Stdio;
 pub use swap_file::{Injected, SwapFile};
 pub use time::Time;
+pub use watch::{FaultView, FaultWatcher};

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
 use pagewalk_kernel::{AnyPmap, FaultResult, Kernel, Shortage, Signal as Refusal, SpaceId};
 use pagewalk_linux::{Host, KernelMemory, Outcome, Process, Regs, Signal, SyncSignal};
-use pagewalk_mmu::VirtAddr;
+use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
 use crate::config::{Config, Program};
 use crate::cost::CostModel;
@@ -26,10 +26,12 @@ use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
+use crate::ram::Ram;
 use crate::report::CycleParts;
 use crate::stdio::Stdio;
 use crate::swap_file::SwapFile;
 use crate::time::outside;
+use crate::watch::{FaultView, FaultWatcher, Watcher};
 
 /// The most instructions between two reports of progress.
 const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
@@ -58,6 +60,7 @@ pub struct Machine {
     random: SplitMix64,
     pub(crate) tally: Tally,
     pub(crate) end: Option<End>,
+    watcher: Watcher,
 }
 
 /// What the machine itself counts.
@@ -136,6 +139,7 @@ impl Machine {
             random,
             tally: Tally::default(),
             end: None,
+            watcher: Watcher::default(),
             config,
         };
         machine.set_regs(regs);
@@ -146,6 +150,21 @@ impl Machine {
     /// Sends the event stream to `out`.
     pub fn set_events(&mut self, out: Box<dyn io::Write + Send>) {
         self.listener.send_to(out);
+    }
+
+    /// Shows `watcher` every page fault from now on.
+    pub fn watch_faults(&mut self, watcher: Box<dyn FaultWatcher>) {
+        self.watcher = Watcher(Some(watcher));
+    }
+
+    /// The MMU, to look at.
+    pub const fn mmu(&self) -> &Mmu {
+        self.memory.mmu()
+    }
+
+    /// Physical memory, to look at.
+    pub const fn ram(&self) -> &Ram {
+        &self.memory.ram
     }
 
     /// Flushes the event stream.
@@ -246,6 +265,7 @@ impl Machine {
             random: self.random.clone(),
             tally: self.tally.clone(),
             end: self.end.clone(),
+            watcher: Watcher::default(),
         })
     }
 
@@ -308,7 +328,10 @@ impl Machine {
         };
         let space = self.space;
         let va = VirtAddr(fault.va);
-        match self.lend(|kernel, platform| kernel.fault(platform, space, va, kind)) {
+        self.watch(va, kind, |watcher, view| watcher.before(view));
+        let result = self.lend(|kernel, platform| kernel.fault(platform, space, va, kind));
+        self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
+        match result {
             FaultResult::Resolved { .. } => Outcome::Continue,
             FaultResult::Signal { signal: refusal, addr } => {
                 let signal = match refusal {
@@ -318,6 +341,26 @@ impl Machine {
                 self.deliver(SyncSignal { signal, code: refusal.si_code(), addr: addr.0 })
             }
             FaultResult::OutOfMemory(shortage) => self.out_of_memory(shortage),
+        }
+    }
+
+    /// Shows a fault to the watcher, if there is one.
+    fn watch(
+        &mut self,
+        va: VirtAddr,
+        kind: pagewalk_mmu::AccessKind,
+        show: impl FnOnce(&mut dyn FaultWatcher, &FaultView<'_>),
+    ) {
+        if let Some(watcher) = &mut self.watcher.0 {
+            let view = FaultView {
+                instructions: self.hart.retired,
+                pc: self.hart.pc,
+                va,
+                access: Access::user(kind),
+                mmu: self.memory.mmu(),
+                ram: &self.memory.ram,
+            };
+            show(watcher.as_mut(), &view);
         }
     }
 
@@ -426,6 +469,17 @@ impl Machine {
         }
         self.hart.set_fcsr(regs.fcsr);
         self.hart.pc = regs.pc;
+    }
+}
+
+/// How a fault ended, in a few words.
+const fn describe(result: &FaultResult) -> &'static str {
+    match result {
+        FaultResult::Resolved { major: false } => "resolved in memory",
+        FaultResult::Resolved { major: true } => "resolved from a device",
+        FaultResult::Signal { signal: Refusal::Segv(_), .. } => "refused: SIGSEGV",
+        FaultResult::Signal { signal: Refusal::Bus, .. } => "refused: SIGBUS",
+        FaultResult::OutOfMemory(_) => "out of memory",
     }
 }
 

@@ -100,6 +100,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub events: Option<PathBuf>,
 
+    /// Explain the first N page faults, before the report.
+    #[arg(long, value_name = "N")]
+    pub explain_faults: Option<String>,
+
+    /// Save MMU and physical memory as they are at the end, for `explain --snapshot`.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub snapshot: Option<PathBuf>,
+
     /// Show neither progress nor report.
     #[arg(long, short)]
     pub quiet: bool,
@@ -160,6 +168,11 @@ pub struct ExplainArgs {
     /// An image of physical memory from address 0 on.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "root")]
     pub image: Option<PathBuf>,
+
+    /// A machine that `run --snapshot` saved.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["file", "mmu", "map", "frame", "page", "root", "control", "image"])]
+    pub snapshot: Option<PathBuf>,
 
     /// A control bit, by the manual's name: wp, smep, sum, pan. May be given repeatedly.
     #[arg(long, value_name = "NAME[=on|off]")]

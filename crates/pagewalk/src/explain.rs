@@ -3,7 +3,8 @@
 //! ```text
 //!   --file FILE ────────────────┐
 //!   --mmu, --map, --entry, … ───┼──► Scene + queries ──► explanations ──► stdout
-//!   --image FILE --root N ──────┘
+//!   --image FILE --root N ──────┤
+//!   --snapshot FILE ────────────┘
 //! ```
 
 use std::collections::BTreeMap;
@@ -16,22 +17,25 @@ use pagewalk_explain::{
     json, text,
 };
 use pagewalk_mmu::VirtAddr;
+use pagewalk_mmu::tlb::TlbConfig;
 
 use crate::args::ExplainArgs;
 use crate::failure::{FAILED, Failure};
 use crate::number::{address, size};
 use crate::options::plain;
 use crate::run::print;
+use crate::snapshot;
 
 /// Explains the addresses given. The exit status is 1 if one of them faults.
 ///
 /// # Errors
 /// The first thing that is wrong with what was given.
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
-    let explanations = match (&args.file, decimal_table(args)?) {
-        (Some(path), _) => of_file(args, path)?,
-        (None, Some(table)) => addresses(args)?.into_iter().map(|a| table.explain(a)).collect(),
-        (None, None) => of_options(args)?,
+    let explanations = match (&args.file, &args.snapshot, decimal_table(args)?) {
+        (Some(path), ..) => of_file(args, path)?,
+        (_, Some(path), _) => of_snapshot(args, path)?,
+        (.., Some(table)) => addresses(args)?.into_iter().map(|a| table.explain(a)).collect(),
+        (.., None) => of_options(args)?,
     };
     let base = if args.decimal { Base::Decimal } else { Base::Hexadecimal };
     print(&match args.json {
@@ -53,6 +57,15 @@ fn of_file(args: &ExplainArgs, path: &Path) -> Result<Vec<Explanation>, Failure>
         return Err(Failure::bad_file(path, "no [[access]], and no address on the command line"));
     }
     Ok(explain_all(&mut scene, queries))
+}
+
+fn of_snapshot(args: &ExplainArgs, path: &Path) -> Result<Vec<Explanation>, Failure> {
+    let tlb = args.tlb.as_deref().map(TlbConfig::parse).transpose();
+    let tlb = tlb.map_err(|error| {
+        Failure::bad_value("tlb", args.tlb.as_deref().unwrap_or_default(), error)
+    })?;
+    let mut scene = snapshot::load(path, tlb)?;
+    Ok(explain_all(&mut scene, asked(args)?))
 }
 
 fn of_options(args: &ExplainArgs) -> Result<Vec<Explanation>, Failure> {

@@ -20,11 +20,13 @@ mod args;
 mod console;
 mod explain;
 mod failure;
+mod faults;
 mod generate;
 mod number;
 mod options;
 mod output;
 mod run;
+mod snapshot;
 
 use std::process::ExitCode;
 

@@ -33,6 +33,10 @@ pub struct Options {
     pub json: Option<Target>,
     /// Where the events go.
     pub events: Option<PathBuf>,
+    /// How many page faults are explained.
+    pub explain_faults: u64,
+    /// Where the machine is saved at the end.
+    pub snapshot: Option<PathBuf>,
     /// Neither progress nor report.
     pub quiet: bool,
 }
@@ -59,6 +63,8 @@ impl Options {
             program: program(args.program, args.env, args.root)?,
             json,
             events,
+            explain_faults: explain_faults(args.explain_faults.as_deref())?,
+            snapshot: args.snapshot,
             quiet: args.quiet,
         })
     }
@@ -151,6 +157,11 @@ fn cost(path: &Path) -> Result<CostModel, Failure> {
     })?;
     CostModel::from_toml(&text)
         .map_err(|problem| Failure::bad_file(path, format!("--cost: {problem}")))
+}
+
+fn explain_faults(text: Option<&str>) -> Result<u64, Failure> {
+    let Some(text) = text else { return Ok(0) };
+    count(text).map_err(|problem| Failure::bad_value("explain-faults", text, problem))
 }
 
 fn instructions_max(text: &str) -> Result<u64, Failure> {

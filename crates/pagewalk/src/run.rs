@@ -17,8 +17,10 @@ use pagewalk_machine::{Machine, Progress};
 
 use crate::console::Console;
 use crate::failure::{FAILED, Failure};
+use crate::faults::FaultTexts;
 use crate::options::{Options, Target, plain};
 use crate::output::Output;
+use crate::snapshot;
 
 /// The exit status of a process that a second Ctrl-C ended: 128 + SIGINT, as shells show it.
 const INTERRUPTED: i32 = 130;
@@ -28,20 +30,28 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// What is wrong with the machine or the program, or which result could not be written.
 pub fn run(options: Options) -> Result<ExitCode, Failure> {
-    let Options { config, program, json, events, quiet } = options;
+    let Options { config, program, json, events, explain_faults, snapshot, quiet } = options;
     let json_file = match &json {
         Some(Target::File(path)) => Some(Output::open("json", path)?),
         _ => None,
     };
     let events_file = events.map(|path| Output::open("events", &path)).transpose()?;
+    let snapshot_file = snapshot.map(|path| Output::open("snapshot", &path)).transpose()?;
     let console = Console::new(!quiet);
     let mut machine = Machine::new(config, program, console.stdio()).map_err(Failure::unusable)?;
     if let Some(file) = &events_file {
         machine.set_events(Box::new(file.sink()));
     }
 
+    let faults = FaultTexts::new(explain_faults);
+    if explain_faults > 0 {
+        machine.watch_faults(Box::new(faults.clone()));
+    }
+
     run_to_the_end(&mut machine, &console)?;
     console.clear();
+    // Who closed stderr does not want it.
+    let _ = io::stderr().lock().write_all(faults.text().as_bytes());
     let report = machine.report();
     if !quiet {
         tell(&report);
@@ -54,6 +64,10 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         file.finish()?;
     }
     if let Some(file) = events_file {
+        file.finish()?;
+    }
+    if let Some(file) = snapshot_file {
+        let _ = snapshot::save(&machine, &mut file.sink());
         file.finish()?;
     }
     Ok(ExitCode::from(if report.exit.code == 0 { 0 } else { FAILED }))

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Done, pagewalk, repository};
+use common::{Done, guest, pagewalk, repository};
 
 /// Standard output and exit status of `pagewalk explain WORDS`, which succeed in being explained.
 #[track_caller]
@@ -167,6 +167,36 @@ fn an_image_is_walked_as_it_is() {
     assert!(explain(&words).1.contains("Physical address 0x7abc"));
     refused(&["--image", "/absent", "--root", "0", "0"], &["/absent", "no such file"]);
     refused(&["--image", path, "0"], &["--root"]);
+}
+
+#[test]
+fn faults_of_a_run_are_explained_and_a_saved_machine_can_be_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("machine");
+    let saved = path.to_str().unwrap();
+    for mmu in ["ia32", "sv39", "aarch64-64k", "linear", "inverted", "ppc"] {
+        let sieve = guest("sieve");
+        let options = ["run", "--mmu", mmu, "--explain-faults", "2", "--snapshot", saved];
+        let done = pagewalk([&options[..], &[&sieve, "100000"]].concat());
+        assert_eq!((done.status, done.stdout.is_empty()), (0, false), "{mmu}: {}", done.stderr);
+        let entry = done.stderr.split("Fault 1: after 0 instructions, the one at ").nth(1);
+        let entry = entry.and_then(|text| text.lines().next()).expect("the first fault");
+        assert!(done.stderr.contains("Fault 2: after"), "{mmu}: {}", done.stderr);
+        assert!(!done.stderr.contains("Fault 3: after"), "{mmu}: {}", done.stderr);
+        let resolved = format!("Kernel: resolved in memory; now {entry} is at");
+        assert!(done.stderr.contains(&resolved), "{mmu}: {}", done.stderr);
+        let (status, text) = explain(&["--snapshot", saved, "--access", "execute", entry]);
+        assert!(status == 0 && text.contains("Physical address"), "{mmu}: {text}");
+        assert_eq!(explain(&["--snapshot", saved, "0"]).0, 1, "{mmu}: nothing is mapped at 0");
+    }
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    refused(&["--snapshot", saved, "0"], &["ends in the middle of a frame"]);
+    let (text, frames) = (String::from_utf8_lossy(&whole[..40]), &whole[200..]);
+    std::fs::write(&path, [text.replace("ppc", "vax").as_bytes(), frames].concat()).unwrap();
+    refused(&["--snapshot", saved, "0"], &["line 2 is no header"]);
+    std::fs::write(&path, "hello").unwrap();
+    refused(&["--snapshot", saved, "0"], &["is no snapshot"]);
 }
 
 #[test]
