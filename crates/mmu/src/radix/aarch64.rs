@@ -199,7 +199,7 @@ impl Aarch64 {
         level.0 == 0
     }
 
-    /// The permissions of a leaf (tables D8-41 and following): what DBM promises is granted,
+    /// The direct permissions of a leaf. What DBM promises is granted,
     /// because the hardware clears AP\[2\] for the store (AArch64.S1ApplyOutputPerms).
     #[inline]
     fn leaf_rights(&self, raw: u64) -> Rights {
@@ -232,7 +232,7 @@ impl Aarch64 {
     }
 }
 
-/// What a table descriptor allows (D8.4.x, hierarchical control of access permissions).
+/// What a table descriptor allows ("hierarchical permissions").
 #[inline]
 fn table_rights(raw: u64) -> Rights {
     let mut rights = Rights::READ;
@@ -331,8 +331,7 @@ impl Radix for Aarch64 {
     }
 
     /// Without hardware management the first load, store or fetch finds AF clear: an access flag
-    /// fault, which goes before a permission fault (D8.15, priority of faults from a translation
-    /// stage).
+    /// fault, which goes before a permission fault ("prioritization of MMU faults").
     #[inline]
     fn check_accessed(&self, leaf: &Leaf) -> Result<(), FaultCause> {
         if leaf.accessed || self.controls.ha { Ok(()) } else { Err(FaultCause::AccessedClear) }
