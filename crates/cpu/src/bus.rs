@@ -52,6 +52,12 @@ impl RefTime {
         Self(self.0 & !3)
     }
 
+    /// Instructions retired before the one that makes the reference.
+    #[inline(always)]
+    pub const fn instructions(self) -> u64 {
+        (self.0 >> 2) - 1
+    }
+
     /// The same reference's part in the next page.
     #[inline(always)]
     pub const fn second_page(self) -> Self {

@@ -103,6 +103,10 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.lookup(platform, va))
     }
 
+    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
+        each!(self, pmap => pmap.table(platform, va))
+    }
+
     fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64 {
         each!(self, pmap => pmap.tables_missing(platform, va))
     }

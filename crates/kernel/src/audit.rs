@@ -303,13 +303,19 @@ impl<P: Pmap> Kernel<P> {
 
     /// No TLB holds a translation that the page tables do not have.
     fn audit_tlb(&self, platform: &impl Platform) -> Result<(), AuditError> {
+        let space = |asid| self.spaces.iter().flatten().find(|space| space.asid == asid);
         let mut result = Ok(());
         platform.cached_translations(&mut |cached| {
-            let space = self.spaces.iter().flatten().find(|space| space.asid == cached.asid);
-            let now = space.map(|space| space.pmap.lookup(platform, cached.va));
+            let now = space(cached.asid).map(|space| space.pmap.lookup(platform, cached.va));
             let right = matches!(now, Some(Mapping::Resident(now)) if now.pfn == cached.pfn
                 && (now.prot.contains(Prot::WRITE) || !cached.writable));
             if !right && result.is_ok() {
+                result = Err(AuditError(format!("stale TLB entry {cached:?}: now {now:?}")));
+            }
+        });
+        platform.cached_tables(&mut |cached| {
+            let now = space(cached.asid).and_then(|space| space.pmap.table(platform, cached.va));
+            if now != Some(cached.pfn) && result.is_ok() {
                 result = Err(AuditError(format!("stale TLB entry {cached:?}: now {now:?}")));
             }
         });

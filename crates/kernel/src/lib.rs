@@ -33,6 +33,8 @@
 
 extern crate alloc;
 
+pub mod refill;
+
 mod advice;
 mod any_pmap;
 mod audit;
@@ -74,7 +76,7 @@ pub use kernel::{Config, ConfigError, Kernel, KernelError};
 pub use mmap::MapRequest;
 pub use page_cache::PageCache;
 pub use placement::Placement;
-pub use platform::{CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
+pub use platform::{CachedTable, CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
 pub use pmap::{
     FlushDebt, Flushed, Gather, Gathered, Mapping, Pmap, Prot, Resident, TableInUse, Unmapped,
 };

@@ -77,6 +77,18 @@ pub struct CachedTranslation {
     pub writable: bool,
 }
 
+/// A page of a page table that some TLB maps, because the refill handler reads the table through
+/// it, for [`crate::Kernel::audit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachedTable {
+    /// The space.
+    pub asid: Asid,
+    /// An address whose entry is in the page.
+    pub va: VirtAddr,
+    /// The frame.
+    pub pfn: Pfn,
+}
+
 /// The machine below the kernel.
 pub trait Platform: TableMemory {
     /// The bytes of a frame.
@@ -135,6 +147,11 @@ pub trait Platform: TableMemory {
     /// Shows every cached translation, so that an audit can find stale ones. A platform without
     /// TLBs has none.
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
+        let _ = visit;
+    }
+
+    /// Shows every cached mapping of a page of a page table, likewise.
+    fn cached_tables(&self, visit: &mut dyn FnMut(CachedTable)) {
         let _ = visit;
     }
 }

@@ -273,6 +273,12 @@ pub trait Pmap: Clone {
     /// What backs the page at `va`.
     fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping;
 
+    /// The table that holds the entry of `va`, if there is one for this space alone.
+    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
+        let _ = (platform, va);
+        None
+    }
+
     /// Table frames that entering a page at `va` would take.
     fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64;
 

@@ -336,9 +336,12 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
 
     fn frames_max(hardware: &F) -> u64 {
         let geometry = hardware.geometry();
-        // PAE's CR3 has 32 bits: its top table must be below 4 GiB.
-        let pa_bits = if tables_preloaded(hardware) > 0 { 32 } else { geometry.pa_bits };
-        1 << (pa_bits - geometry.base_page().shift())
+        let page_shift = geometry.base_page().shift();
+        // A root can have fewer bits than an entry's frame (PAE: CR3 has 32; R3000: kseg0 is the
+        // lowest 512 MiB), and any frame can become a root.
+        let is_refused = |bits: &u8| hardware.load_root(&Zeroes, PhysAddr(1 << bits)).is_err();
+        let bits = (page_shift..geometry.pa_bits).find(is_refused);
+        1 << (bits.unwrap_or(geometry.pa_bits) - page_shift)
     }
 
     fn user_end_max(hardware: &F) -> VirtAddr {
@@ -415,6 +418,13 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         match self.descend(platform, va) {
             Descent::Entry { at } => self.decode_leaf(self.read(platform, at)),
             Descent::Missing { .. } => Mapping::None,
+        }
+    }
+
+    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
+        match self.descend(platform, va) {
+            Descent::Entry { at, .. } => Some(at.pfn(self.page_size())),
+            Descent::Missing { .. } => None,
         }
     }
 

@@ -40,6 +40,7 @@ pub(crate) fn boot(
 ) -> Result<Machine, MachineError> {
     let page = config.hardware.base_page();
     let Hardware::Paged(tables) = config.hardware;
+    config.hardware.check_tlb(config.tlb.as_ref()).map_err(MachineError::Tlb)?;
     check_ram(config.ram_bytes)?;
     let file = open_program(&program)?;
     let mut host = open_host(&program, stdio)?;
@@ -96,11 +97,11 @@ fn layout(user_end: u64, page: PageSize) -> Layout {
 }
 
 /// The first address above the program's: half of what the format can address, as Linux takes it,
-/// but three quarters of a 32-bit space, and never more than 47 bits, which is what programs are
+/// but three quarters of a 32-bit space if they are the user's, and never more than 47 bits, which is what programs are
 /// promised unless they ask for more.
 fn user_end(hardware: &Hardware) -> u64 {
     match hardware.va_bits() {
-        bits @ ..=32 => 3 << (bits - 2),
+        bits @ ..=32 => (3 << (bits - 2)).min(hardware.user_end_max().0),
         bits => 1 << (bits - 1).min(47),
     }
 }

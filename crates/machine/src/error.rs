@@ -8,6 +8,9 @@ pub enum MachineError {
     /// RAM is too small or too large.
     #[error("--ram: {0}")]
     Ram(String),
+    /// The hardware has no such TLB.
+    #[error("--tlb: {0}")]
+    Tlb(String),
     /// The swap device cannot be used. The text names the option.
     #[error("{0}")]
     Swap(String),

@@ -1,6 +1,10 @@
 //! The translation hardware of a machine, by name.
 
-use pagewalk_mmu::{PageSize, Tables};
+use pagewalk_kernel::{AnyPmap, Pmap};
+use pagewalk_mmu::r3000::Cp0;
+use pagewalk_mmu::radix::Format;
+use pagewalk_mmu::tlb::TlbConfig;
+use pagewalk_mmu::{PageSize, Tables, VirtAddr};
 
 /// What translates addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,7 @@ impl Hardware {
         "inverted",
         "hashed",
         "ppc",
+        "r3000",
     ];
 
     /// The hardware called `name`, one of [`Hardware::NAMES`], as it is after reset, for RAM of
@@ -55,6 +60,35 @@ impl Hardware {
     pub fn va_bits(&self) -> u8 {
         match self {
             Self::Paged(tables) => tables.va_bits(),
+        }
+    }
+
+    /// The first address above the program's that the page tables allow.
+    pub fn user_end_max(&self) -> VirtAddr {
+        match self {
+            Self::Paged(tables) => AnyPmap::user_end_max(tables),
+        }
+    }
+
+    /// The TLB that it comes with.
+    pub fn default_tlb(&self) -> TlbConfig {
+        match self {
+            Self::Paged(Tables::Radix(Format::R3000(_))) => Cp0::tlb_config(),
+            Self::Paged(_) => TlbConfig::default(),
+        }
+    }
+
+    /// Whether it can have this TLB (`None`: no TLB).
+    ///
+    /// # Errors
+    /// What it can have.
+    pub fn check_tlb(&self, tlb: Option<&TlbConfig>) -> Result<(), String> {
+        let own = Cp0::tlb_config();
+        match self {
+            Self::Paged(Tables::Radix(Format::R3000(_))) if tlb != Some(&own) => Err(format!(
+                "the R3000 has a TLB of its own, {own}, and no other: leave the option out"
+            )),
+            Self::Paged(_) => Ok(()),
         }
     }
 

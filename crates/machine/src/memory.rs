@@ -17,6 +17,7 @@
 //! 3. With `plain` set no host page is ever made; all counters come out the same.
 
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
+use pagewalk_kernel::refill::{self, When};
 use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
 use pagewalk_mmu::{
     Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Tables,
@@ -144,7 +145,14 @@ impl Memory {
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
         self.translated += 1;
         let access = Access::user(mmu_kind(kind));
-        match self.mmu.translate(&mut self.ram, VirtAddr(va), access, now.0) {
+        let mut result = self.mmu.translate(&mut self.ram, VirtAddr(va), access, now.0);
+        if let Err(fault) = &result
+            && self.mmu.is_software_loaded()
+        {
+            let when = When { now: now.0, instructions: now.instructions() };
+            result = refill::serve(&mut self.mmu, &mut self.ram, fault, when);
+        }
+        match result {
             Ok(hit) => {
                 self.follow_dropped();
                 Ok(hit)

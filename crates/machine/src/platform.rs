@@ -1,8 +1,12 @@
 //! The machine as the kernel sees it: memory, TLB, files, the swap device, and the listener.
 
-use pagewalk_kernel::{CachedTranslation, Event, FileId, Flush, IoError, Platform, SwapSlot};
+use pagewalk_kernel::{
+    CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SwapSlot,
+};
 use pagewalk_linux::Files;
-use pagewalk_mmu::{Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory};
+use pagewalk_mmu::radix::R3000;
+use pagewalk_mmu::tlb::TlbEntry;
+use pagewalk_mmu::{Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr};
 
 use crate::listener::Listener;
 use crate::memory::Memory;
@@ -126,7 +130,11 @@ impl Platform for MachinePlatform<'_> {
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
         let base = self.memory.ram.page();
-        for (_, entry) in self.memory.mmu().tlb().into_iter().flat_map(|tlb| tlb.entries()) {
+        // The R3000's entries that are not valid translate nothing; those of kseg2 are tables'.
+        let translates = |entry: &&TlbEntry| {
+            !entry.rights.is_empty() && self.table_mapped(entry.vpn.base(base)).is_none()
+        };
+        for entry in self.tlb_entries().filter(translates) {
             visit(CachedTranslation {
                 asid: entry.asid,
                 va: entry.vpn.base(base),
@@ -134,5 +142,26 @@ impl Platform for MachinePlatform<'_> {
                 writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
             });
         }
+    }
+
+    fn cached_tables(&self, visit: &mut dyn FnMut(CachedTable)) {
+        let base = self.memory.ram.page();
+        for entry in self.tlb_entries() {
+            if let Some(va) = self.table_mapped(entry.vpn.base(base)) {
+                visit(CachedTable { asid: entry.asid, va, pfn: entry.pfn });
+            }
+        }
+    }
+}
+
+impl MachinePlatform<'_> {
+    fn tlb_entries(&self) -> impl Iterator<Item = &TlbEntry> {
+        let tlb = self.memory.mmu().tlb().into_iter();
+        tlb.flat_map(|tlb| tlb.entries()).map(|(_, entry)| entry)
+    }
+
+    /// An address whose page-table entry is in the page at `va`, where tables are mapped (R3000).
+    fn table_mapped(&self, va: VirtAddr) -> Option<VirtAddr> {
+        self.memory.mmu().cp0().and_then(|_| R3000::mapped_by(va))
     }
 }

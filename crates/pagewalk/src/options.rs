@@ -76,7 +76,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
     let seed = &args.seed;
     Ok(Config {
         hardware,
-        tlb: tlb(args.tlb.as_deref())?,
+        tlb: tlb(args.tlb.as_deref(), &hardware)?,
         ram_bytes,
         swap: match &args.swap {
             None => default_swap(ram_bytes),
@@ -140,14 +140,16 @@ fn swap(text: &str, hardware: &Hardware) -> Result<SwapConfig, Failure> {
     }
 }
 
-fn tlb(text: Option<&str>) -> Result<Option<TlbConfig>, Failure> {
-    match text {
-        None => Ok(Some(TlbConfig::default())),
-        Some("none") => Ok(None),
-        Some(text) => TlbConfig::parse(text)
-            .map(Some)
-            .map_err(|problem| Failure::bad_value("tlb", text, problem)),
-    }
+fn tlb(text: Option<&str>, hardware: &Hardware) -> Result<Option<TlbConfig>, Failure> {
+    let Some(text) = text else { return Ok(Some(hardware.default_tlb())) };
+    let tlb = match text {
+        "none" => None,
+        text => Some(
+            TlbConfig::parse(text).map_err(|problem| Failure::bad_value("tlb", text, problem))?,
+        ),
+    };
+    hardware.check_tlb(tlb.as_ref()).map_err(|problem| Failure::bad_value("tlb", text, problem))?;
+    Ok(tlb)
 }
 
 fn cost(path: &Path) -> Result<CostModel, Failure> {
