@@ -260,7 +260,9 @@ impl HashedTable for Hashed {
         let mut leaf = was;
         change(&mut leaf);
         debug_assert_eq!(leaf.pfn, was.pfn, "an update keeps the frame");
-        self.table(root).write(memory, found.index, found.entry.with_leaf(&leaf)).ok()?;
+        if leaf != was {
+            self.table(root).write(memory, found.index, found.entry.with_leaf(&leaf)).ok()?;
+        }
         Some(was)
     }
 

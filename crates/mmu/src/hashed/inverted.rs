@@ -256,8 +256,10 @@ impl HashedTable for Inverted {
         let mut leaf = was;
         change(&mut leaf);
         debug_assert_eq!(leaf.pfn, was.pfn, "an update keeps the frame");
-        let entry = found.entry.with_leaf(&without_frame(leaf));
-        self.entries(root).write(memory, found.index, entry).ok()?;
+        if leaf != was {
+            let entry = found.entry.with_leaf(&without_frame(leaf));
+            self.entries(root).write(memory, found.index, entry).ok()?;
+        }
         Some(was)
     }
 

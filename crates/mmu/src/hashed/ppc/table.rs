@@ -261,8 +261,10 @@ impl HashedTable for Ppc {
         let mut leaf = was;
         change(&mut leaf);
         debug_assert_eq!(leaf.pfn, was.pfn, "an update keeps the frame");
-        let kept = found.pte.word1 & (pte::COHERENT | pte::GUARDED);
-        pte::write_word(memory, pte::word1_at(found.at), word1_of(&leaf) | kept).ok()?;
+        if leaf != was {
+            let kept = found.pte.word1 & (pte::COHERENT | pte::GUARDED);
+            pte::write_word(memory, pte::word1_at(found.at), word1_of(&leaf) | kept).ok()?;
+        }
         Some(was)
     }
 

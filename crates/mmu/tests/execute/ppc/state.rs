@@ -175,7 +175,8 @@ impl State {
             Privilege::Supervisor => self.segment.supervisor_key,
         };
         let (_, page) = self.ptes.first().filter(|_| self.mapped && fetch)?;
-        if !page.guarded() && !(key && page.protection() == 0) {
+        let refused = page.guarded() || (key && page.protection() == 0);
+        if !refused {
             return None;
         }
         // The same page with nothing that forbids the fetch; its own bits with R.
