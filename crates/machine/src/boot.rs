@@ -49,7 +49,7 @@ pub(crate) fn boot(
     let frames = config.ram_bytes / page.bytes();
     let time = Time::new(config.cost);
     let ram = Ram::new(frames, page);
-    let mut memory = Memory::new(ram, tables, config.tlb, config.slow, time);
+    let mut memory = Memory::new(ram, tables, config.tlb.clone(), config.slow, time);
     let mut listener = Listener::default();
     let mut random = SplitMix64::new(config.seed);
     let mut kernel = MachineKernel::new(tables, kernel_config(&config, frames, swap.slots()))

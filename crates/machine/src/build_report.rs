@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pagewalk_linux::Signal;
 use pagewalk_mmu::KindCounts;
-use pagewalk_mmu::tlb::L1Config;
+use pagewalk_mmu::tlb::LevelConfig;
 
 use crate::machine::{End, Machine};
 use crate::report::{
@@ -95,7 +95,7 @@ impl Machine {
         };
         let misses = &counters.l1_misses;
         let config = self.config.tlb.as_ref();
-        let split = config.is_some_and(|tlb| matches!(tlb.l1, L1Config::Split { .. }));
+        let split = config.is_some_and(|tlb| matches!(tlb.l1, LevelConfig::Split { .. }));
         let unified = config.is_some() && !split;
         let has_l2 = config.is_some_and(|tlb| tlb.l2.is_some());
         let total = total(&references);

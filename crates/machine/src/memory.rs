@@ -252,7 +252,7 @@ impl Memory {
             (Some(_), Some(slot)) => slot.0,
             // Without a TLB a walk is counted by the number of levels: only full walks count, and
             // none where the number varies.
-            (None, _) if hit.entry.page == self.page && self.walks_are_equal() => 0,
+            (None, _) if hit.page == self.page && self.walks_are_equal() => 0,
             _ => return,
         };
         let offset = hit.pa.0 & !(GRANULE - 1);
@@ -290,9 +290,8 @@ impl Memory {
                     self.executable.clear();
                     self.epoch += 1;
                 }
-                Dropped::Entry { side, entry, .. } => {
-                    let va = entry.vpn.base(self.page).0;
-                    let bytes = entry.page.bytes();
+                Dropped::Entry { side, va, page, .. } => {
+                    let (va, bytes) = (va.0, page.bytes());
                     if side != Some(Side::Instruction) {
                         self.readable.remove(va, bytes);
                         self.writable.remove(va, bytes);

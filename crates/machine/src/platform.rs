@@ -131,7 +131,7 @@ impl Platform for MachinePlatform<'_> {
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
         let base = self.memory.ram.page();
         // The R3000's entries that are not valid translate nothing; those of kseg2 are tables'.
-        let translates = |entry: &&TlbEntry| {
+        let translates = |entry: &TlbEntry| {
             !entry.rights.is_empty() && self.table_mapped(entry.vpn.base(base)).is_none()
         };
         for entry in self.tlb_entries().filter(translates) {
@@ -155,7 +155,7 @@ impl Platform for MachinePlatform<'_> {
 }
 
 impl MachinePlatform<'_> {
-    fn tlb_entries(&self) -> impl Iterator<Item = &TlbEntry> {
+    fn tlb_entries(&self) -> impl Iterator<Item = TlbEntry> {
         let tlb = self.memory.mmu().tlb().into_iter();
         tlb.flat_map(|tlb| tlb.entries()).map(|(_, entry)| entry)
     }

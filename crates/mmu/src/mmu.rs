@@ -24,7 +24,8 @@
 //! Invariants:
 //! 1. Only successful walks fill the TLB: a fault is never cached.
 //! 2. An entry with a clear dirty bit never serves a store.
-//! 3. Rights are judged at every use, under the format's control bits of that time.
+//! 3. An entry's rights are judged once, when it is filled, for every access that there can be:
+//!    the control bits that a format judges by do not change while an [`Mmu`] lives.
 
 mod counters;
 mod software;
@@ -33,9 +34,9 @@ pub use counters::{KindCounts, MmuCounters, TlbExceptions};
 
 use crate::r3000::Cp0;
 use crate::radix::Root;
-use crate::tlb::{Globals, Side, Slot, Tlb, TlbConfig, TlbEntry};
+use crate::tlb::{Allowed, Globals, Key, Line, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{
-    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Probe, Step, TableMemory, Tables,
+    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Probe, Rights, Step, TableMemory, Tables,
     Translation, VirtAddr, WalkObserver,
 };
 use alloc::boxed::Box;
@@ -50,16 +51,21 @@ pub struct Mmu {
     cp0: Option<Box<Cp0>>,
     root: Root,
     asid: Asid,
+    /// What a page with some rights allows, by the rights' bits (invariant 3).
+    allowed: [Allowed; RIGHTS],
     counters: MmuCounters,
 }
+
+/// The number of sets of rights.
+const RIGHTS: usize = 1 << u8::BITS;
 
 /// A translated access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit {
     /// The physical address.
     pub pa: PhysAddr,
-    /// The translation of the whole page.
-    pub entry: TlbEntry,
+    /// The page's size.
+    pub page: PageSize,
     /// Its slot in the first-level TLB of the access's [`Side`]; `None` if there is no TLB, or
     /// none that holds pages of this size.
     pub slot: Option<Slot>,
@@ -94,6 +100,10 @@ impl Mmu {
             cp0,
             root: Root { table: PhysAddr(0), upper: None, registers: None },
             asid: Asid(0),
+            allowed: core::array::from_fn(|bits| {
+                let rights = Rights::from_bits_retain(bits as u8);
+                Allowed::judged(|access| tables.permit(rights, access).is_ok())
+            }),
             counters: MmuCounters::default(),
         }
     }
@@ -111,18 +121,21 @@ impl Mmu {
         access: Access,
         now: u64,
     ) -> Result<Hit, Fault> {
-        let vpn = va.vpn(self.base_page);
         let Some(tlb) = &mut self.tlb else {
             return self.translate_without_tlb(memory, va, access, now);
         };
-        let found = tlb.reference_l1(Side::of(access.kind), vpn, self.asid, now);
-        let refusing = match found {
-            Some((slot, &entry)) if is_usable(&self.tables, &entry, access) => {
-                return Ok(self.hit(va, entry, Some(slot), Source::L1));
+        match tlb.reference_l1(Side::of(access.kind), va, self.asid, now) {
+            Some((slot, key, line)) if line.allowed.contains(access) => Ok(Hit {
+                pa: line.translate(va),
+                page: key.page(),
+                slot: Some(slot),
+                source: Source::L1,
+            }),
+            found => {
+                let refusing = found.map(|(_, _, line)| line);
+                self.translate_after_l1(memory, va, access, now, refusing)
             }
-            found => found.map(|(_, &entry)| entry),
-        };
-        self.translate_after_l1(memory, va, access, now, refusing)
+        }
     }
 
     /// Loads the root register: the walker's tables and the address space from now on. An untagged
@@ -144,7 +157,7 @@ impl Mmu {
         if let Some(cp0) = &mut self.cp0 {
             software::enter_space(cp0, asid);
         }
-        if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().tagged) {
+        if self.tlb.as_ref().is_some_and(|tlb| !tlb.config().is_tagged()) {
             self.flush_non_global();
         }
         Ok(())
@@ -241,8 +254,8 @@ impl Mmu {
         if self.cp0.is_some() {
             return self.translate_r3000(va, access, now);
         }
-        let entry = self.walk(memory, va, access)?;
-        Ok(self.hit(va, entry, None, Source::Walk))
+        let found = self.walk(memory, va, access)?;
+        Ok(Hit { pa: found.pa, page: found.page, slot: None, source: Source::Walk })
     }
 
     /// The rest of a translation with a TLB whose first level has no entry, or one that is
@@ -254,16 +267,16 @@ impl Mmu {
         va: VirtAddr,
         access: Access,
         now: u64,
-        refusing: Option<TlbEntry>,
+        refusing: Option<Line>,
     ) -> Result<Hit, Fault> {
         self.counters.l1_misses.add(access.kind);
         let answer = match refusing {
-            Some(entry) => Answer::Refused(entry),
+            Some(line) => Answer::Refused(line),
             None => self.ask_l2(va, access, now),
         };
-        if let Answer::Usable(slot, entry) = answer {
+        if let Answer::Usable(slot, key, line) = answer {
             self.counters.l2_hits.add(access.kind);
-            return Ok(self.hit(va, entry, slot, Source::L2));
+            return Ok(Hit { pa: line.translate(va), page: key.page(), slot, source: Source::L2 });
         }
         let side = Side::of(access.kind);
         if let Some(tlb) = &mut self.tlb {
@@ -278,31 +291,32 @@ impl Mmu {
                 tlb.drop_found(side, va.vpn(self.base_page), self.asid);
             }
         }
-        let entry = self.walk(memory, va, access)?;
+        let found = self.walk(memory, va, access)?;
+        let entry = self.entry(va, &found);
         let slot = self.tlb.as_mut().and_then(|tlb| tlb.fill(side, entry, now));
-        Ok(self.hit(va, entry, slot, Source::Walk))
+        Ok(Hit { pa: found.pa, page: found.page, slot, source: Source::Walk })
     }
 
     /// Asks the second level; an entry that the access may use is copied into the first.
     fn ask_l2(&mut self, va: VirtAddr, access: Access, now: u64) -> Answer {
-        let vpn = va.vpn(self.base_page);
         let Some(tlb) = &mut self.tlb else { return Answer::Absent };
-        match tlb.reference_l2(vpn, self.asid, now) {
-            Some(entry) if is_usable(&self.tables, &entry, access) => {
-                Answer::Usable(tlb.fill_l1(Side::of(access.kind), entry, now), entry)
+        let side = Side::of(access.kind);
+        match tlb.reference_l2(side, va, self.asid, now) {
+            Some((key, line)) if line.allowed.contains(access) => {
+                Answer::Usable(tlb.copy_to_l1(side, key, line, now), key, line)
             }
-            Some(entry) => Answer::Refused(entry),
+            Some((_, line)) => Answer::Refused(line),
             None => Answer::Absent,
         }
     }
 
-    /// Walks, counts, and makes the entry that a TLB would hold.
+    /// Walks, and counts.
     fn walk<M: TableMemory + ?Sized>(
         &mut self,
         memory: &mut M,
         va: VirtAddr,
         access: Access,
-    ) -> Result<TlbEntry, Fault> {
+    ) -> Result<Translation, Fault> {
         let mut references = References::default();
         let result =
             self.tables.walk_observed(memory, &self.root, self.asid, va, access, &mut references);
@@ -310,24 +324,22 @@ impl Mmu {
         self.counters.walk_reads += references.reads;
         self.counters.walk_writes += references.writes;
         self.counters.faults += u64::from(result.is_err());
-        Ok(self.entry(va, &result?))
+        result
     }
 
-    fn entry(&self, va: VirtAddr, translation: &Translation) -> TlbEntry {
+    /// The entry that the TLB holds of a walk's result (invariants 2 and 3).
+    fn entry(&self, va: VirtAddr, found: &Translation) -> TlbEntry {
+        let allowed = self.allowed[usize::from(found.rights.bits())];
         TlbEntry {
-            vpn: va.page_base(translation.page).vpn(self.base_page),
-            page: translation.page,
+            vpn: va.page_base(found.page).vpn(self.base_page),
+            page: found.page,
             asid: self.asid,
-            global: translation.global,
-            pfn: translation.pfn,
-            rights: translation.rights,
-            dirty: translation.dirty,
+            global: found.global,
+            pfn: found.pfn,
+            rights: found.rights,
+            dirty: found.dirty,
+            allowed: if found.dirty { allowed } else { allowed.without_stores() },
         }
-    }
-
-    #[inline]
-    fn hit(&self, va: VirtAddr, entry: TlbEntry, slot: Option<Slot>, source: Source) -> Hit {
-        Hit { pa: entry.translate(va, self.base_page), entry, slot, source }
     }
 
     /// Flushes the TLB. The R3000 has no such instruction: its entries that are `covered` are
@@ -345,25 +357,19 @@ impl Mmu {
 /// What the second level says.
 enum Answer {
     /// The first-level slot that now has the entry, if any, and the entry.
-    Usable(Option<Slot>, TlbEntry),
+    Usable(Option<Slot>, Key, Line),
     /// There is an entry, but the access may not use it.
-    Refused(TlbEntry),
+    Refused(Line),
     Absent,
 }
 
 impl Answer {
-    fn refusing(&self) -> Option<TlbEntry> {
+    const fn refusing(&self) -> Option<Line> {
         match self {
-            Self::Refused(entry) => Some(*entry),
+            Self::Refused(line) => Some(*line),
             _ => None,
         }
     }
-}
-
-/// Whether `access` may go by the entry, or must walk.
-#[inline]
-fn is_usable(tables: &Tables, entry: &TlbEntry, access: Access) -> bool {
-    entry.is_dirty_enough(access) && tables.permit(entry.rights, access).is_ok()
 }
 
 /// Counts a walk's memory references, also where it ends in a fault.

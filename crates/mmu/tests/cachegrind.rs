@@ -18,7 +18,7 @@
 mod common;
 
 use common::skip;
-use pagewalk_mmu::tlb::{Lookup, Side, Tlb, TlbConfig, TlbEntry};
+use pagewalk_mmu::tlb::{Allowed, Lookup, Side, Tlb, TlbConfig, TlbEntry};
 use pagewalk_mmu::{Asid, PageSize, Pfn, Rights, VirtAddr, Vpn};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -149,6 +149,7 @@ fn entry(vpn: Vpn) -> TlbEntry {
         pfn: Pfn(vpn.0),
         rights: Rights::all(),
         dirty: true,
+        allowed: Allowed::ALL,
     }
 }
 

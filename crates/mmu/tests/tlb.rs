@@ -1,17 +1,20 @@
 //! What a TLB may answer: address spaces, global pages, page sizes, two levels, invalidation.
 
 use pagewalk_mmu::tlb::{
-    ArrayConfig, Dropped, Globals, L1Config, Lookup, PageSizes, Place, Replacement, Side, Slot,
-    Tlb, TlbConfig, TlbEntry,
+    ASID_BITS_MAX, Allowed, ArrayConfig, Arrays, Dropped, Globals, LevelConfig, Lookup, PageSizes,
+    Place, Replacement, Side, Slot, Tlb, TlbConfig, TlbEntry,
 };
 use pagewalk_mmu::{Asid, PageSize, Pfn, Rights, Vpn};
 use proptest::prelude::*;
 
 const BASE: PageSize = PageSize::from_shift(12);
 const LARGE: PageSize = PageSize::from_shift(21);
+const QUAD: PageSize = PageSize::from_shift(22);
 const HUGE: PageSize = PageSize::from_shift(30);
 const ONE: Asid = Asid(1);
 const TWO: Asid = Asid(2);
+/// The first level, where both sides share it.
+const L1: Place = Place { level: 1, side: None };
 
 fn tlb(text: &str) -> Tlb {
     Tlb::new(TlbConfig::parse(text).expect("a good description"), BASE)
@@ -26,6 +29,7 @@ fn entry(vpn: u64, asid: Asid) -> TlbEntry {
         pfn: Pfn(vpn ^ 0x5000),
         rights: Rights::all(),
         dirty: false,
+        allowed: Allowed::ALL.without_stores(),
     }
 }
 
@@ -35,6 +39,10 @@ fn global(vpn: u64) -> TlbEntry {
 
 fn sized(vpn: u64, page: PageSize) -> TlbEntry {
     TlbEntry { page, ..entry(vpn, ONE) }
+}
+
+fn gone(side: Option<Side>, slot: Slot, entry: TlbEntry) -> Dropped {
+    Dropped::Entry { side, slot, va: entry.vpn.base(BASE), page: entry.page }
 }
 
 fn found(tlb: &mut Tlb, side: Side, vpn: u64, asid: Asid) -> Option<TlbEntry> {
@@ -75,10 +83,10 @@ fn a_new_entry_replaces_what_it_contradicts() {
     tlb.fill(Side::Data, entry(5, TWO), 2);
     let old = TlbEntry { pfn: Pfn(1), ..global(5) };
     tlb.fill(Side::Data, old, 3);
-    assert_eq!(tlb.entries().collect::<Vec<_>>(), [(Place::L1Unified, &old)]);
+    assert_eq!(tlb.entries().collect::<Vec<_>>(), [(L1, old)]);
     assert_eq!(tlb.take_dropped().count(), 2);
     tlb.fill(Side::Data, entry(5, ONE), 4);
-    assert_eq!(tlb.entries().collect::<Vec<_>>(), [(Place::L1Unified, &entry(5, ONE))]);
+    assert_eq!(tlb.entries().collect::<Vec<_>>(), [(L1, entry(5, ONE))]);
 }
 
 #[test]
@@ -105,7 +113,7 @@ fn a_second_level_hit_fills_the_first_level_that_missed() {
     assert_eq!(tlb.lookup(Side::Instruction, Vpn(5), ONE, 4), hit);
     let again = Lookup::L1 { slot: Slot(0), entry: entry(5, ONE) };
     assert_eq!(tlb.lookup(Side::Data, Vpn(5), ONE, 5), again);
-    let dropped = |entry| Dropped::Entry { side: Some(Side::Data), slot: Slot(0), entry };
+    let dropped = |entry| gone(Some(Side::Data), Slot(0), entry);
     let expected = [dropped(entry(5, ONE)), dropped(entry(6, ONE))];
     assert_eq!(tlb.take_dropped().collect::<Vec<_>>(), expected);
     assert_eq!(tlb.take_dropped().count(), 0);
@@ -121,7 +129,7 @@ fn the_second_level_keeps_its_own_recency() {
     tlb.lookup(Side::Data, Vpn(0), ONE, 3);
     tlb.fill(Side::Data, entry(8, ONE), 4);
     let second: Vec<_> =
-        tlb.entries().filter(|(place, _)| *place == Place::L2).map(|(_, e)| e.vpn.0).collect();
+        tlb.entries().filter(|(place, _)| place.level == 2).map(|(_, e)| e.vpn.0).collect();
     assert_eq!(second, [8, 4]);
     assert!(matches!(tlb.lookup(Side::Data, Vpn(0), ONE, 5), Lookup::L1 { .. }));
 }
@@ -268,11 +276,11 @@ fn compare(mut tlb: Tlb, ops: &[Op], is_roomy: bool) {
                 }
             }
             Lookup::L1 { slot, entry } => {
-                assert_eq!(tlb.entry(side, slot), Some(&entry));
+                assert_eq!(tlb.entry(side, slot), Some(entry));
                 assert_eq!(Some(same_space(entry)), expected.map(same_space), "{op:?}");
             }
             Lookup::L2 { slot, entry } => {
-                assert_eq!(slot.and_then(|slot| tlb.entry(side, slot)), Some(&entry));
+                assert_eq!(slot.and_then(|slot| tlb.entry(side, slot)), Some(entry));
                 assert_eq!(Some(same_space(entry)), expected.map(same_space), "{op:?}");
             }
         }
@@ -340,44 +348,95 @@ proptest! {
             for dropped in tlb.take_dropped() {
                 match dropped {
                     Dropped::Everything => known.clear(),
-                    Dropped::Entry { side, slot, entry } => {
-                        let gone = (side.unwrap_or(Side::Data), slot, entry);
-                        let index = known.iter().position(|k| *k == gone);
+                    left @ Dropped::Entry { side, .. } => {
+                        let side = side.unwrap_or(Side::Data);
+                        let label = (!unified).then_some(side);
+                        let index = known.iter().position(|&(of, slot, entry)| {
+                            of == side && gone(label, slot, entry) == left
+                        });
                         known.swap_remove(index.expect("only what was there is dropped"));
                     }
                 }
             }
             if let Some((side, slot)) = new {
-                known.push((side, slot, *tlb.entry(side, slot).expect("just filled")));
+                known.push((side, slot, tlb.entry(side, slot).expect("just filled")));
             }
-            let first = tlb.entries().filter(|(place, _)| *place != Place::L2).count();
+            let first = tlb.entries().filter(|(place, _)| place.level == 1).count();
             prop_assert_eq!(first, known.len());
             for (side, slot, entry) in &known {
-                prop_assert_eq!(tlb.entry(*side, *slot), Some(entry));
+                prop_assert_eq!(tlb.entry(*side, *slot), Some(*entry));
+            }
+        }
+    }
+
+    /// Hints or not, and whatever overlaps: the smallest page that holds the address is found.
+    #[test]
+    fn the_smallest_page_that_is_held_is_found(
+        ops in prop::collection::vec((any::<bool>(), 0u64..0xc00, 0..4usize, 1u16..3), 1..200),
+        text in prop::sample::select(vec![
+            "l1=2x4", "l1=1x16:fifo,l2=4x4", "l1=2x2@4K,l1=1x4@2M+4M,l1=1x1@1G,l2=4x4@4K+2M",
+        ]),
+    ) {
+        let mut tlb = tlb(text);
+        for (now, &(is_fill, vpn, size, asid)) in (1..).zip(&ops) {
+            let (page, asid) = ([BASE, LARGE, QUAD, HUGE][size], Asid(asid));
+            if is_fill {
+                let pages = 1 << (page.shift() - BASE.shift());
+                let global = vpn % 7 == 0;
+                let start = Vpn(vpn & !(pages - 1));
+                tlb.fill(Side::Data, TlbEntry { vpn: start, page, global, ..entry(vpn, asid) }, now);
+                continue;
+            }
+            let held: Vec<_> = tlb.entries().collect();
+            let smallest = |level| {
+                let serves = |e: &TlbEntry| covers(e, vpn) && (e.global || e.asid == asid);
+                let held = held.iter().filter(|(place, e)| place.level == level && serves(e));
+                held.map(|(_, entry)| *entry).min_by_key(|entry| entry.page)
+            };
+            match tlb.lookup(Side::Data, Vpn(vpn), asid, now) {
+                Lookup::L1 { entry, slot } => {
+                    prop_assert_eq!(Some(entry), smallest(1));
+                    prop_assert_eq!(tlb.entry(Side::Data, slot), Some(entry));
+                }
+                Lookup::L2 { entry, .. } => {
+                    prop_assert_eq!((None, Some(entry)), (smallest(1), smallest(2)));
+                }
+                Lookup::Miss => prop_assert_eq!((None, None), (smallest(1), smallest(2))),
             }
         }
     }
 
     #[test]
     fn every_description_reads_back(
-        l1 in array(), data in prop::option::of(array()), l2 in prop::option::of(array()),
-        tagged: bool,
+        l1 in level(), l2 in prop::option::of(level()), asid_bits in 0..=ASID_BITS_MAX,
         software: bool,
     ) {
-        let l1 = match data {
-            Some(data) => L1Config::Split { instruction: l1, data },
-            None => L1Config::Unified(l1),
-        };
-        let config = TlbConfig { l1, l2, tagged, software };
+        let config = TlbConfig { l1, l2, asid_bits, software };
         prop_assert_eq!(TlbConfig::parse(&config.to_string()), Ok(config));
     }
 
     #[test]
-    fn no_description_panics(text in "[l12id=x:,@+KMG0-9a-z]{0,24}") {
+    fn no_description_panics(text in "[l12id=x:,@+KMG0-9a-z]{0,32}") {
         if let Ok(config) = TlbConfig::parse(&text) {
             prop_assert_eq!(TlbConfig::parse(&config.to_string()), Ok(config));
         }
     }
+}
+
+fn level() -> impl Strategy<Value = LevelConfig> {
+    (arrays(), prop::option::of(arrays())).prop_map(|(instruction, data)| match data {
+        Some(data) => LevelConfig::Split { instruction, data },
+        None => LevelConfig::Unified(instruction),
+    })
+}
+
+/// An array, and others for what pages it leaves.
+fn arrays() -> impl Strategy<Value = Arrays> {
+    (array(), prop::collection::vec(array(), 0..3)).prop_map(|(first, others)| {
+        let mut arrays = Arrays::from(first);
+        others.into_iter().for_each(|other| _ = arrays.add(other));
+        arrays
+    })
 }
 
 fn array() -> impl Strategy<Value = ArrayConfig> {
@@ -404,6 +463,62 @@ fn the_default_is_what_its_text_says() {
     let text = "l1i=16x4:lru,l1d=16x4:lru,l2=128x12:lru";
     assert_eq!(TlbConfig::default().to_string(), text);
     assert_eq!(TlbConfig::parse("64").unwrap().to_string(), "l1=1x64:lru");
+    assert_eq!(TlbConfig::parse("64").unwrap(), TlbConfig::parse("l1=1x64,asid=16").unwrap());
+    let untagged = TlbConfig::parse("l1=1x64,asid=0").unwrap();
+    assert_eq!(untagged, TlbConfig::parse("l1=1x64,untagged").unwrap());
+}
+
+/// The geometry of a Skylake core (Intel optimization manual, table "TLB parameters").
+const SKYLAKE: &str = "l1i=16x8@4K,l1i=1x8@2M+4M,l1d=16x4@4K,l1d=8x4@2M+4M,l1d=1x4@1G,\
+                       l2=128x12@4K+2M,l2=4x4@1G,asid=12";
+
+#[test]
+fn each_page_size_has_its_array() {
+    let mut tlb = tlb(SKYLAKE);
+    let entries = |side: &Arrays| side.iter().map(ArrayConfig::entries).collect::<Vec<_>>();
+    let LevelConfig::Split { instruction, data } = &tlb.config().l1 else { panic!("split") };
+    assert_eq!((entries(instruction), entries(data)), (vec![128, 8], vec![64, 32, 4]));
+    // Five huge pages: the first leaves its array, and no other page leaves any.
+    let pages = [sized(1, BASE), sized(0x200, LARGE), sized(0x400, QUAD)];
+    let huge: Vec<_> = (1..=5).map(|n| sized(n << 18, HUGE)).collect();
+    let slots: Vec<_> = (1..)
+        .zip(pages.iter().chain(&huge))
+        .map(|(now, &entry)| tlb.fill(Side::Data, entry, now).expect("a slot for every size").0)
+        .collect();
+    // Sets of 4 from 0, 64 and 96 on.
+    assert_eq!(slots, [4, 64 + 4, 64 + 4 + 1, 96, 97, 98, 99, 96]);
+    let expected = gone(Some(Side::Data), Slot(96), huge[0]);
+    assert_eq!(tlb.take_dropped().collect::<Vec<_>>(), [expected]);
+    // The second level has it still: it goes where it was.
+    let hit = Lookup::L2 { slot: Some(Slot(97)), entry: huge[0] };
+    assert_eq!(tlb.lookup(Side::Data, huge[0].vpn, ONE, 20), hit);
+    // It holds no 4 MiB pages, and no instruction array holds 1 GiB pages.
+    let second = tlb.entries().filter(|(place, _)| place.level == 2).count();
+    assert_eq!(second, 7);
+    assert_eq!(tlb.fill(Side::Instruction, huge[0], 21), None);
+}
+
+#[test]
+fn the_second_level_may_have_two_sides() {
+    let mut tlb = tlb("l1i=1x1,l1d=1x1,l2i=4x2,l2d=4x2");
+    tlb.fill(Side::Data, entry(5, ONE), 1);
+    tlb.fill(Side::Data, entry(6, ONE), 2);
+    assert_eq!(tlb.lookup(Side::Instruction, Vpn(5), ONE, 3), Lookup::Miss);
+    assert!(matches!(tlb.lookup(Side::Data, Vpn(5), ONE, 4), Lookup::L2 { .. }));
+    let places: Vec<_> = tlb.entries().map(|(place, _)| place.to_string()).collect();
+    assert_eq!(places, ["L1 data TLB", "L2 data TLB", "L2 data TLB"]);
+}
+
+#[test]
+fn spaces_that_agree_in_the_tags_bits_are_one() {
+    let mut tlb = tlb("l1=1x8,asid=2");
+    tlb.fill(Side::Data, entry(5, ONE), 1);
+    assert_eq!(data(&mut tlb, 5, TWO), None);
+    assert_eq!(data(&mut tlb, 5, Asid(5)), Some(entry(5, ONE)));
+    // Its successor under the other name takes its place.
+    tlb.fill(Side::Data, entry(5, Asid(5)), 2);
+    assert_eq!(tlb.entries().count(), 1);
+    assert_eq!(tlb.flush_asid(Asid(9)), 1);
 }
 
 #[test]
@@ -420,7 +535,13 @@ fn errors_name_the_part_and_what_would_do() {
         ("l1=64", "l1=64", "SETSxWAYS"),
         ("l1=4x4@3K", "l1=4x4@3K", "@4K+2M"),
         ("l1=4x4,l1d=4x4", "l1d=4x4", "given twice"),
+        ("l1=4x4,l1=8x4", "l1=8x4", "given twice"),
+        ("l1=4x4@4K,l1=8x4", "l1=8x4", "pages of 4 KiB"),
+        ("l1=4x4@4K+2M,l1=8x4@2M+1G", "l1=8x4@2M+1G", "pages of 2 MiB"),
+        ("l1=1024x512@4K,l1=1024x1024@2M", "l1=1024x1024@2M", "in one level"),
         ("l1i=4x4", "l1i=4x4", "l1d="),
+        ("l1=4x4,l2i=4x4", "l1=4x4,l2i=4x4", "l2d="),
+        ("l1=4x4,asid=17", "asid=17", "0 to 16"),
         ("l2=4x4", "l2=4x4", "first level"),
         ("l1=4x4@16777216T", "l1=4x4@16777216T", "@4K+2M"),
     ] {

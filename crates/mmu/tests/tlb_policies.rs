@@ -2,8 +2,8 @@
 //! list, tree-PLRU against the bits that hardware keeps, FIFO against a queue.
 
 use pagewalk_mmu::tlb::{
-    ArrayConfig, Dropped, Globals, L1Config, Lookup, Replacement, Side, Slot, Tlb, TlbConfig,
-    TlbEntry,
+    ASID_BITS_MAX, Allowed, ArrayConfig, Dropped, Globals, LevelConfig, Lookup, Replacement, Side,
+    Slot, Tlb, TlbConfig, TlbEntry,
 };
 use pagewalk_mmu::{Asid, PageSize, Pfn, Rights, Vpn};
 use proptest::prelude::*;
@@ -156,8 +156,8 @@ fn ops(pages: u64) -> impl Strategy<Value = Vec<Op>> {
 
 fn unified(sets: u32, ways: u32, replacement: Replacement) -> Tlb {
     let array = ArrayConfig::new(sets, ways, replacement).expect("a good geometry");
-    let l1 = L1Config::Unified(array);
-    Tlb::new(TlbConfig { l1, l2: None, tagged: true, software: false }, BASE)
+    let l1 = LevelConfig::Unified(array.into());
+    Tlb::new(TlbConfig { l1, l2: None, asid_bits: ASID_BITS_MAX, software: false }, BASE)
 }
 
 fn entry(page: u64) -> TlbEntry {
@@ -169,6 +169,7 @@ fn entry(page: u64) -> TlbEntry {
         pfn: Pfn(page + 0x1000),
         rights: Rights::all(),
         dirty: true,
+        allowed: Allowed::ALL,
     }
 }
 
@@ -188,7 +189,7 @@ fn reference(tlb: &mut Tlb, page: u64, now: u64, known: Option<Slot>) -> Outcome
         Lookup::Miss => {
             let slot = tlb.fill(Side::Data, entry(page), now).expect("all sizes are held");
             let mut dropped = tlb.take_dropped().map(|dropped| match dropped {
-                Dropped::Entry { side: None, slot: old, entry } if old == slot => entry.vpn.0,
+                Dropped::Entry { side: None, slot: old, va, .. } if old == slot => va.vpn(BASE).0,
                 other => panic!("unexpected {other:?}"),
             });
             let evicted = dropped.next();

@@ -12,10 +12,10 @@
 use super::{Hit, Mmu, References, Source, TlbExceptions};
 use crate::r3000::{ASID_MAX, Context, Cp0, EntryHi, ExcCode, Exception, PAGE, Vector};
 use crate::radix::{Format, R3000};
-use crate::tlb::{Side, TlbConfig, TlbEntry};
+use crate::tlb::{Line, Side, TlbConfig};
 use crate::{
-    Access, ArchFault, Asid, Fault, FaultCause, Rights, TableMemory, Tables, Translation, VirtAddr,
-    Vpn, WalkObserver,
+    Access, ArchFault, Asid, Fault, FaultCause, TableMemory, Tables, Translation, VirtAddr,
+    WalkObserver,
 };
 
 impl Mmu {
@@ -67,7 +67,7 @@ impl Mmu {
             tlb.drop_found(side, vpn, self.asid);
             tlb.fill(side, entry, now)
         });
-        self.hit(va, entry, slot, Source::Walk)
+        Hit { pa: found.pa, page: found.page, slot, source: Source::Walk }
     }
 
     /// The access once more, after a handler of the R3000 ran: as [`Mmu::translate`], but neither a
@@ -92,11 +92,11 @@ impl Mmu {
         &mut self,
         va: VirtAddr,
         access: Access,
-        refusing: Option<TlbEntry>,
+        refusing: Option<Line>,
     ) -> Fault {
         self.counters.walks.add(access.kind);
         self.counters.rewalks += u64::from(refusing.is_some());
-        let permit = |entry: TlbEntry| self.tables.permit(entry.rights, access);
+        let permit = |line: Line| self.tables.permit(line.rights(), access);
         let cause = match refusing.map(permit) {
             None => FaultCause::TlbMiss,
             Some(Ok(())) => FaultCause::DirtyClear,
@@ -129,16 +129,11 @@ impl Mmu {
         };
         cp0.set_mode(access.privilege);
         match cp0.translate(va, access.kind, now) {
-            Ok(mapped) => Ok(match mapped.entry {
-                Some((slot, entry)) => {
-                    Hit { pa: mapped.pa, entry, slot: Some(slot), source: Source::L1 }
-                }
-                None => Hit {
-                    pa: mapped.pa,
-                    entry: unmapped(va.vpn(PAGE), mapped.pa.pfn(PAGE)),
-                    slot: None,
-                    source: Source::Unmapped,
-                },
+            Ok(mapped) => Ok(Hit {
+                pa: mapped.pa,
+                page: PAGE,
+                slot: mapped.slot,
+                source: if mapped.slot.is_some() { Source::L1 } else { Source::Unmapped },
             }),
             Err(exception) => {
                 self.note(exception);
@@ -165,12 +160,6 @@ const fn count(exceptions: &mut TlbExceptions, cause: FaultCause, user: bool) {
         FaultCause::DirtyClear => exceptions.modified += 1,
         _ => exceptions.invalid += 1,
     }
-}
-
-/// The translation of a page in kseg0 or kseg1.
-fn unmapped(vpn: Vpn, pfn: crate::Pfn) -> TlbEntry {
-    let rights = Rights::READ | Rights::WRITE | Rights::EXECUTE;
-    TlbEntry { vpn, page: PAGE, asid: Asid(0), global: true, pfn, rights, dirty: true }
 }
 
 /// Whether these are an R3000's tables and its TLB.

@@ -11,8 +11,8 @@
 
 use super::registers::{ENTRIES, EntryHi, EntryLo, Index, PAGE_SHIFT};
 use super::{Cp0, PAGE};
-use crate::tlb::{Side, Slot, TlbEntry};
-use crate::{Asid, Rights, Vpn};
+use crate::tlb::{Allowed, Side, Slot, TlbEntry};
+use crate::{AccessKind, Asid, Rights, Vpn};
 
 impl Cp0 {
     /// TLBR: reads the entry that Index says.
@@ -58,7 +58,7 @@ impl Cp0 {
         let mut count = 0;
         for slot in 0..ENTRIES {
             let entry = self.tlb.entry(Side::Data, Slot(slot));
-            if entry.is_some_and(|entry| entry.vpn != unmatched(slot) && condition(entry)) {
+            if entry.is_some_and(|entry| entry.vpn != unmatched(slot) && condition(&entry)) {
                 self.write_unmatched(slot);
                 count += 1;
             }
@@ -86,14 +86,18 @@ impl Cp0 {
 
     fn write(&mut self, slot: u32, hi: EntryHi, lo: EntryLo) {
         let valid = Rights::READ | Rights::WRITE | Rights::EXECUTE | Rights::USER;
+        let (is_valid, dirty) = (lo.has(EntryLo::V), lo.has(EntryLo::D));
         let entry = TlbEntry {
             vpn: hi.vpn(),
             page: PAGE,
             asid: hi.asid(),
             global: lo.has(EntryLo::G),
             pfn: lo.pfn(),
-            rights: if lo.has(EntryLo::V) { valid } else { Rights::empty() },
-            dirty: lo.has(EntryLo::D),
+            rights: if is_valid { valid } else { Rights::empty() },
+            dirty,
+            allowed: Allowed::judged(|access| {
+                is_valid && (dirty || access.kind != AccessKind::Write)
+            }),
         };
         self.tlb.fill_slot(Side::Data, Slot(slot), entry);
         let bit = 1 << slot;

@@ -42,7 +42,7 @@ mod registers;
 
 pub use registers::{ASID_MAX, Context, ENTRIES, EntryHi, EntryLo, ExcCode, Index, Status, WIRED};
 
-use crate::tlb::{ArrayConfig, L1Config, Replacement, Side, Slot, Tlb, TlbConfig, TlbEntry};
+use crate::tlb::{ArrayConfig, LevelConfig, Replacement, Side, Slot, Tlb, TlbConfig};
 use crate::{
     Access, AccessKind, ArchFault, Fault, FaultCause, PageSize, PhysAddr, Privilege, VirtAddr,
 };
@@ -124,8 +124,8 @@ pub struct Mapped {
     pub pa: PhysAddr,
     /// Whether the cache may hold it: not in kseg1, nor through an entry whose N is set.
     pub cached: bool,
-    /// The TLB entry used, and its slot; `None` in kseg0 and kseg1.
-    pub entry: Option<(Slot, TlbEntry)>,
+    /// The slot of the TLB entry used; `None` in kseg0 and kseg1.
+    pub slot: Option<Slot>,
 }
 
 /// Coprocessor 0, as far as it translates.
@@ -174,7 +174,8 @@ impl Cp0 {
     pub fn tlb_config() -> TlbConfig {
         let random = Replacement::by_name("random").unwrap_or_default();
         let array = ArrayConfig::new(1, ENTRIES, random).expect("64 ways");
-        TlbConfig { l1: L1Config::Unified(array), l2: None, tagged: true, software: true }
+        let l1 = LevelConfig::Unified(array.into());
+        TlbConfig { l1, l2: None, asid_bits: ASID_MAX.count_ones() as u8, software: true }
     }
 
     /// Translates an address of the mode that Status says. `now` stamps the entry used.
@@ -200,7 +201,7 @@ impl Cp0 {
             Segment::Kseg0 | Segment::Kseg1 => Ok(Mapped {
                 pa: PhysAddr(u64::from(address & 0x1fff_ffff)),
                 cached: segment == Segment::Kseg0,
-                entry: None,
+                slot: None,
             }),
         }
     }
@@ -216,27 +217,27 @@ impl Cp0 {
         let asid = self.entry_hi.asid();
         let found = match self.status.has(Status::TS) {
             true => None,
-            false => self.tlb.reference_l1(Side::Data, va.vpn(PAGE), asid, now),
+            false => self.tlb.reference_l1(Side::Data, va, asid, now),
         };
-        let Some((slot, &entry)) = found else {
+        let Some((slot, _, line)) = found else {
             return Err(self.miss(address, kind, FaultCause::TlbMiss));
         };
         if self.tlb.matches(Side::Data, va.vpn(PAGE), asid).nth(1).is_some() {
             self.status = self.status.with(Status::TS, true);
             return Err(self.miss(address, kind, FaultCause::TlbShutdown));
         }
-        if entry.rights.is_empty() {
+        if line.rights().is_empty() {
             let code = tlb_code(kind);
             return Err(self.tlb_exception(address, code, Vector::General, FaultCause::NotPresent));
         }
-        if !entry.dirty && kind == AccessKind::Write {
+        if !line.allowed.contains(Access::user(kind)) {
             let vector = Vector::General;
             return Err(self.tlb_exception(address, ExcCode::Mod, vector, FaultCause::DirtyClear));
         }
         Ok(Mapped {
-            pa: entry.translate(va, PAGE),
+            pa: line.translate(va),
             cached: self.uncached >> slot.0 & 1 == 0,
-            entry: Some((slot, entry)),
+            slot: Some(slot),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::replacement::Replacement;
 use crate::PageSize;
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 use core::{error, fmt};
 
 /// The most entries of one array.
@@ -120,44 +120,102 @@ impl ArrayConfig {
     }
 }
 
-/// The first level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum L1Config {
-    /// An array for each side.
-    Split {
-        /// For instruction fetches.
-        instruction: ArrayConfig,
-        /// For loads and stores.
-        data: ArrayConfig,
-    },
-    /// One array for both sides.
-    Unified(ArrayConfig),
+/// The arrays of one level of one side. A page's size says which of them holds it: no two hold
+/// pages of one size.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Arrays(Vec<ArrayConfig>);
+
+impl Arrays {
+    /// One more array, beside those that there are.
+    ///
+    /// # Errors
+    /// If one of its page sizes has an array, or there would be too many entries.
+    pub fn add(&mut self, array: ArrayConfig) -> Result<(), GeometryError> {
+        let shared = |other: &ArrayConfig| other.pages.0 & array.pages.0 != 0;
+        if let Some(other) = self.0.iter().find(|other| shared(other)) {
+            return Err(GeometryError::SharedPages(PageSizes(other.pages.0 & array.pages.0)));
+        }
+        let held: u32 = self.0.iter().map(ArrayConfig::entries).sum();
+        if array.entries() > ENTRIES_MAX - held {
+            return Err(GeometryError::Entries { sets: array.sets, ways: array.ways });
+        }
+        self.0.push(array);
+        Ok(())
+    }
+
+    /// The arrays, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = &ArrayConfig> {
+        self.0.iter()
+    }
+
+    /// The number of entries of all arrays.
+    pub fn entries(&self) -> u32 {
+        self.iter().map(ArrayConfig::entries).sum()
+    }
 }
 
+impl From<ArrayConfig> for Arrays {
+    fn from(array: ArrayConfig) -> Self {
+        Self(Vec::from([array]))
+    }
+}
+
+/// One level.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LevelConfig {
+    /// Arrays for each side.
+    Split {
+        /// For instruction fetches.
+        instruction: Arrays,
+        /// For loads and stores.
+        data: Arrays,
+    },
+    /// Arrays that both sides share.
+    Unified(Arrays),
+}
+
+/// The bits of the widest ASID.
+pub const ASID_BITS_MAX: u8 = u16::BITS as u8;
+
 /// A TLB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TlbConfig {
     /// The first level.
-    pub l1: L1Config,
-    /// The second level, shared by both sides.
-    pub l2: Option<ArrayConfig>,
-    /// Entries carry their address space (ASID, PCID). Without tags, loading the root drops all
-    /// entries that are not global.
-    pub tagged: bool,
+    pub l1: LevelConfig,
+    /// The second level.
+    pub l2: Option<LevelConfig>,
+    /// The low bits of the address space (ASID, PCID) that entries carry, up to [`ASID_BITS_MAX`]:
+    /// spaces that agree in them are one to the TLB. With 0 bits, entries carry no tag, and loading
+    /// the root drops all that are not global.
+    pub asid_bits: u8,
     /// A miss is an exception, and software loads the entry; else the hardware walks.
     pub software: bool,
+}
+
+impl TlbConfig {
+    /// Whether entries of several address spaces can be told apart.
+    #[inline]
+    pub const fn is_tagged(&self) -> bool {
+        self.asid_bits > 0
+    }
+
+    /// The bits of an ASID that entries carry, as a mask.
+    pub(crate) fn asid_mask(&self) -> u16 {
+        let bits = self.asid_bits.min(ASID_BITS_MAX);
+        u16::try_from((1u32 << bits) - 1).unwrap_or(u16::MAX)
+    }
 }
 
 impl Default for TlbConfig {
     /// Of the size of a desktop core's of the 2020s: 64 + 64 entries over 1536.
     fn default() -> Self {
         Self {
-            l1: L1Config::Split {
-                instruction: ArrayConfig::lru(16, 4),
-                data: ArrayConfig::lru(16, 4),
+            l1: LevelConfig::Split {
+                instruction: ArrayConfig::lru(16, 4).into(),
+                data: ArrayConfig::lru(16, 4).into(),
             },
-            l2: Some(ArrayConfig::lru(128, 12)),
-            tagged: true,
+            l2: Some(LevelConfig::Unified(ArrayConfig::lru(128, 12).into())),
+            asid_bits: ASID_BITS_MAX,
             software: false,
         }
     }
@@ -179,6 +237,8 @@ pub enum GeometryError {
     },
     /// Tree-PLRU over a number of ways that is no power of two.
     PlruWays(u32),
+    /// Two arrays side by side hold pages of these sizes.
+    SharedPages(PageSizes),
 }
 
 impl fmt::Display for GeometryError {
@@ -189,10 +249,19 @@ impl fmt::Display for GeometryError {
             }
             Self::Ways(n) => write!(f, "{n} ways: use 1 to {WAYS_MAX}"),
             Self::Entries { sets, ways } => {
-                write!(f, "{sets}x{ways} entries: use at most {ENTRIES_MAX} in one array")
+                write!(f, "{sets}x{ways} entries: use at most {ENTRIES_MAX} in one level")
             }
             Self::PlruWays(n) => {
                 write!(f, "plru over {n} ways: its tree needs a power of two; use that, or lru")
+            }
+            Self::SharedPages(PageSizes::ALL) => f.write_str(
+                "given twice; arrays side by side hold pages of different sizes, as \
+                 l1d=16x4@4K,l1d=8x4@2M",
+            ),
+            Self::SharedPages(pages) => {
+                f.write_str("an array given before holds pages of")?;
+                pages.iter().try_for_each(|page| write!(f, " {page}"))?;
+                f.write_str("; a page size has one array")
             }
         }
     }
@@ -214,8 +283,8 @@ pub struct TlbConfigError {
 pub enum TlbConfigReason {
     /// No such part.
     UnknownPart,
-    /// The part has been given before, or contradicts one given before.
-    Repeated,
+    /// The part contradicts one given before: a level is unified, or has two sides.
+    Contradicts,
     /// The geometry is not `SETSxWAYS`.
     NotGeometry,
     /// The geometry cannot be built.
@@ -226,8 +295,12 @@ pub enum TlbConfigReason {
     Seed,
     /// Not a page size.
     PageSize,
-    /// The first level, or one side of it, is missing.
+    /// The first level is missing.
     NoFirstLevel,
+    /// One side of a level is missing.
+    NoOtherSide,
+    /// Not a width of ASIDs.
+    AsidBits,
 }
 
 impl fmt::Display for TlbConfigError {
@@ -235,12 +308,14 @@ impl fmt::Display for TlbConfigError {
         write!(f, "TLB: {:?}: ", self.part)?;
         match &self.reason {
             TlbConfigReason::UnknownPart => f.write_str(
-                "expected a number of entries, l1=, l1i=, l1d= or l2= with SETSxWAYS[:POLICY], \
-                 untagged or software; example: l1i=16x4,l1d=16x4:plru,l2=128x12",
+                "expected a number of entries, l1=, l1i=, l1d=, l2=, l2i= or l2d= with \
+                 SETSxWAYS[:POLICY][@PAGES], asid=BITS, untagged or software; \
+                 example: l1i=16x4,l1d=16x4:plru,l2=128x12",
             ),
-            TlbConfigReason::Repeated => {
-                f.write_str("given twice; each of l1 (or l1i and l1d) and l2 is given once")
-            }
+            TlbConfigReason::Contradicts => f.write_str(
+                "given twice; a level is unified (l1=, l2=) or has two sides (l1i= and l1d=, \
+                 l2i= and l2d=)",
+            ),
             TlbConfigReason::NotGeometry => {
                 f.write_str("expected SETSxWAYS, as 16x4; 1x64 is fully associative")
             }
@@ -257,6 +332,12 @@ impl fmt::Display for TlbConfigError {
             }
             TlbConfigReason::NoFirstLevel => {
                 f.write_str("the first level is missing; give l1=, or l1i= and l1d=")
+            }
+            TlbConfigReason::NoOtherSide => f.write_str(
+                "one side of a level is missing; l1i= and l1d= go together, and l2i= and l2d=",
+            ),
+            TlbConfigReason::AsidBits => {
+                write!(f, "expected the width of ASIDs in bits, 0 to {ASID_BITS_MAX}: asid=12")
             }
         }
     }

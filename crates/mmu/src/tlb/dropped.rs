@@ -1,6 +1,8 @@
 //! What has left the first level, for those who keep host pointers to its pages.
 
-use super::entry::{Side, Slot, TlbEntry};
+use super::entry::{Side, Slot};
+use super::key::Key;
+use crate::{PageSize, VirtAddr};
 use alloc::{vec, vec::Vec};
 
 /// The longest list kept; beyond it "everything" is cheaper to handle than to tell.
@@ -17,8 +19,10 @@ pub enum Dropped {
         side: Option<Side>,
         /// Where it was.
         slot: Slot,
-        /// What it was.
-        entry: TlbEntry,
+        /// The first address of the page that it translated.
+        va: VirtAddr,
+        /// The page's size.
+        page: PageSize,
     },
 }
 
@@ -27,11 +31,11 @@ pub enum Dropped {
 pub(super) struct DroppedList(Vec<Dropped>);
 
 impl DroppedList {
-    pub fn push(&mut self, side: Option<Side>, slot: Slot, entry: TlbEntry) {
+    pub fn push(&mut self, side: Option<Side>, slot: Slot, key: Key) {
         match self.0.first() {
             Some(Dropped::Everything) => {}
             _ if self.0.len() == LISTED_MAX => self.everything(),
-            _ => self.0.push(Dropped::Entry { side, slot, entry }),
+            _ => self.0.push(Dropped::Entry { side, slot, va: key.base(), page: key.page() }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a TLB holds: one translation.
 
-use crate::{Access, AccessKind, Asid, PageSize, Pfn, PhysAddr, Rights, VirtAddr, Vpn};
+use crate::{Access, AccessKind, Asid, PageSize, Pfn, Rights, Vpn};
 use core::fmt;
 
 /// One cached translation.
@@ -20,15 +20,11 @@ pub struct TlbEntry {
     pub rights: Rights,
     /// The leaf's dirty bit was set when the entry was filled.
     pub dirty: bool,
+    /// The accesses that may go by the entry.
+    pub allowed: Allowed,
 }
 
 impl TlbEntry {
-    /// The physical address of `va`, which lies in the page.
-    #[inline]
-    pub const fn translate(&self, va: VirtAddr, base_page: PageSize) -> PhysAddr {
-        PhysAddr(self.pfn.base(base_page).0.wrapping_add(va.offset(self.page)))
-    }
-
     /// Whether an invalidation for `asid` (`None`: all spaces) concerns the entry of a tagged TLB.
     pub(crate) fn is_covered(&self, asid: Option<Asid>, globals: Globals) -> bool {
         match self.global {
@@ -36,11 +32,42 @@ impl TlbEntry {
             false => asid.is_none_or(|asid| self.asid == asid),
         }
     }
+}
 
-    /// Whether the entry spares `access` the walk's update of the dirty bit.
+/// A set of accesses: each kind at each privilege.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Allowed(u8);
+
+impl Allowed {
+    /// Every access.
+    pub const ALL: Self = Self(0x77);
+
+    /// The accesses for which `judge` says yes.
+    pub fn judged(judge: impl Fn(Access) -> bool) -> Self {
+        let kinds = [AccessKind::Read, AccessKind::Write, AccessKind::Execute];
+        let accesses = kinds.map(|kind| [Access::user(kind), Access::supervisor(kind)]);
+        let allowed = accesses.into_iter().flatten().filter(|&access| judge(access));
+        Self(allowed.fold(0, |bits, access| bits | Self::bit(access)))
+    }
+
+    /// The same but for stores.
+    #[must_use]
+    pub const fn without_stores(self) -> Self {
+        let stores = Self::bit(Access::user(AccessKind::Write))
+            | Self::bit(Access::supervisor(AccessKind::Write));
+        Self(self.0 & !stores)
+    }
+
+    /// Whether `access` is one of them.
     #[inline]
-    pub fn is_dirty_enough(&self, access: Access) -> bool {
-        self.dirty || access.kind != AccessKind::Write
+    pub const fn contains(self, access: Access) -> bool {
+        self.0 & Self::bit(access) != 0
+    }
+
+    /// Read, write, execute in bits 0 to 2 for user mode, in bits 4 to 6 for supervisor mode.
+    #[inline]
+    const fn bit(access: Access) -> u8 {
+        1 << (access.kind as u8 + 4 * access.privilege as u8)
     }
 }
 
@@ -64,29 +91,28 @@ impl Side {
     }
 }
 
-/// A place in an array: the index into its stamps, set × ways + way.
+/// A place in one level of one side: the index into its stamps. The slots of several arrays are
+/// numbered one array after the other, each set by set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u32);
 
-/// Which array of a TLB.
+/// Which level of a TLB, and of which side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
-    /// The first level of one side.
-    L1(Side),
-    /// The first level that both sides share.
-    L1Unified,
-    /// The second level.
-    L2,
+pub struct Place {
+    /// 1 or 2.
+    pub level: u8,
+    /// The side, or `None` if both share the level.
+    pub side: Option<Side>,
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::L1(Side::Instruction) => "L1 instruction TLB",
-            Self::L1(Side::Data) => "L1 data TLB",
-            Self::L1Unified => "L1 TLB",
-            Self::L2 => "L2 TLB",
-        })
+        let side = match self.side {
+            Some(Side::Instruction) => " instruction",
+            Some(Side::Data) => " data",
+            None => "",
+        };
+        write!(f, "L{}{side} TLB", self.level)
     }
 }
 

@@ -8,10 +8,13 @@
 //!   └──┬──┘             └──┬──┘
 //!      │ miss              │ miss
 //!      └──────►┌────┐◄─────┘
-//!              │ L2 │ hit: copied into the L1 that missed
+//!              │ L2 │ hit: copied into the L1 that missed        or an L2I and an L2D
 //!              └─┬──┘
 //!                │ miss: the walk's result fills the L2 and that L1
 //! ```
+//!
+//! A level of a side is one array, or several side by side, each for pages of other sizes: Intel's
+//! cores look 4 KiB, 2 MiB and 1 GiB pages up in different arrays.
 //!
 //! The levels are *mostly inclusive*: what enters the first level is in the second as well, but the
 //! second replaces by its own recency, which a first-level hit does not refresh, and takes nothing
@@ -24,39 +27,51 @@
 //! that leaves through [`Tlb::take_dropped`].
 //!
 //! Invariants:
-//! 1. At most one entry of an array matches any (page, page size, address space), unless software
+//! 1. At most one entry of a level matches any (page, page size, address space), unless software
 //!    has written a second one ([`Tlb::fill_slot`]).
 //! 2. Every entry that leaves the first level, whatever the reason, is listed until taken.
 //! 3. Entries change only by being filled anew: rights and the dirty bit are those of the walk.
 
-mod array;
+mod bank;
 mod config;
 mod dropped;
 mod entry;
+mod hints;
+mod key;
+mod line;
 mod replacement;
 mod text;
 
 pub use config::{
-    ArrayConfig, ENTRIES_MAX, GeometryError, L1Config, PageSizes, TlbConfig, TlbConfigError,
-    TlbConfigReason, WAYS_MAX,
+    ASID_BITS_MAX, ArrayConfig, Arrays, ENTRIES_MAX, GeometryError, LevelConfig, PageSizes,
+    TlbConfig, TlbConfigError, TlbConfigReason, WAYS_MAX,
 };
 pub use dropped::Dropped;
-pub use entry::{Globals, Place, Side, Slot, TlbEntry};
+pub use entry::{Allowed, Globals, Place, Side, Slot, TlbEntry};
+pub(crate) use line::Line;
 pub use replacement::Replacement;
 
-use crate::{Asid, PageSize, Vpn};
-use array::Array;
+use crate::{Asid, PageSize, VirtAddr, Vpn};
+use bank::{Bank, Found};
 use dropped::DroppedList;
+pub(crate) use key::Key;
 
 /// A TLB.
 #[derive(Clone, Debug)]
 pub struct Tlb {
     config: TlbConfig,
-    /// `None` if the first level is unified: then `data` serves both sides.
-    instruction: Option<Array>,
-    data: Array,
-    l2: Option<Array>,
+    base_page: PageSize,
+    l1: Level,
+    l2: Option<Level>,
     dropped: DroppedList,
+}
+
+/// One level.
+#[derive(Clone, Debug)]
+struct Level {
+    /// `None` if the level is unified: then `data` serves both sides.
+    instruction: Option<Bank>,
+    data: Bank,
 }
 
 /// What a look-up found.
@@ -81,15 +96,11 @@ pub enum Lookup {
 }
 
 impl Tlb {
-    /// An empty TLB for a format with this base page.
+    /// An empty TLB for a format with this base page, of two bytes at least.
     pub fn new(config: TlbConfig, base_page: PageSize) -> Self {
-        let array = |array: &ArrayConfig| Array::new(array, base_page, config.tagged);
-        let (instruction, data) = match &config.l1 {
-            L1Config::Split { instruction, data } => (Some(array(instruction)), array(data)),
-            L1Config::Unified(unified) => (None, array(unified)),
-        };
-        let l2 = config.l2.as_ref().map(array);
-        Self { config, instruction, data, l2, dropped: DroppedList::default() }
+        let level = |level: &LevelConfig| Level::new(level, base_page, config.asid_mask());
+        let (l1, l2) = (level(&config.l1), config.l2.as_ref().map(level));
+        Self { config, base_page, l1, l2, dropped: DroppedList::default() }
     }
 
     /// The geometry.
@@ -99,13 +110,16 @@ impl Tlb {
 
     /// Looks the base page `vpn` up for `asid` at time `now`. Where an entry is found, its stamp is
     /// set; an entry of the second level is copied into the first.
-    #[inline]
     pub fn lookup(&mut self, side: Side, vpn: Vpn, asid: Asid, now: u64) -> Lookup {
-        if let Some((slot, &entry)) = self.reference_l1(side, vpn, asid, now) {
-            return Lookup::L1 { slot, entry };
+        let va = vpn.base(self.base_page);
+        if let Some((slot, key, line)) = self.reference_l1(side, va, asid, now) {
+            return Lookup::L1 { slot, entry: line.entry(key, self.base_page) };
         }
-        match self.reference_l2(vpn, asid, now) {
-            Some(entry) => Lookup::L2 { slot: self.fill_l1(side, entry, now), entry },
+        match self.reference_l2(side, va, asid, now) {
+            Some((key, line)) => Lookup::L2 {
+                slot: self.copy_to_l1(side, key, line, now),
+                entry: line.entry(key, self.base_page),
+            },
             None => Lookup::Miss,
         }
     }
@@ -114,9 +128,10 @@ impl Tlb {
     /// first, unless that does not hold pages of this size.
     pub fn fill(&mut self, side: Side, entry: TlbEntry, now: u64) -> Option<Slot> {
         if let Some(l2) = &mut self.l2 {
-            l2.insert(entry, now, |_, _| {});
+            l2.bank_mut(side).insert(&entry, now, |_, _| {});
         }
-        self.fill_l1(side, entry, now)
+        let (l1, label, dropped) = self.l1_and_dropped(side);
+        l1.insert(&entry, now, |slot, key| dropped.push(label, slot, key))
     }
 
     /// Puts a translation of a base page into one slot of the first level, whatever that held, as
@@ -126,28 +141,26 @@ impl Tlb {
     /// # Panics
     /// If the page's set has no such slot.
     pub fn fill_slot(&mut self, side: Side, slot: Slot, entry: TlbEntry) {
-        let label = self.label(side);
-        let (l1, dropped) = self.l1_and_dropped(side);
-        l1.replace(slot, entry, |slot, entry| dropped.push(label, slot, entry));
+        let (l1, label, dropped) = self.l1_and_dropped(side);
+        l1.replace(slot, &entry, |slot, key| dropped.push(label, slot, key));
     }
 
     /// The slots of the first level of `side` that translate the base page `vpn` for `asid`, lowest
     /// first: none, one, or as many as software has written. Large pages are not looked for.
     pub fn matches(&self, side: Side, vpn: Vpn, asid: Asid) -> impl Iterator<Item = Slot> {
-        self.l1(side).matches(vpn, asid)
+        self.l1.bank(side).matches(vpn.base(self.base_page), asid)
     }
 
     /// The first-level entry in `slot`, if there is one.
-    #[inline]
-    pub fn entry(&self, side: Side, slot: Slot) -> Option<&TlbEntry> {
-        self.l1(side).entry(slot)
+    pub fn entry(&self, side: Side, slot: Slot) -> Option<TlbEntry> {
+        self.l1.bank(side).entry(slot)
     }
 
     /// The stamps of the first level of `side`, by slot: the time of each slot's last reference.
     /// Writing the time of a reference to the slot of a current entry is a hit.
     #[inline]
     pub fn stamps_mut(&mut self, side: Side) -> &mut [u64] {
-        self.l1_mut(side).stamps_mut()
+        self.l1.bank_mut(side).stamps_mut()
     }
 
     /// Takes the list of what has left the first level since it was taken last. After a fill, take
@@ -158,27 +171,25 @@ impl Tlb {
     }
 
     /// All entries of all arrays, for checks.
-    pub fn entries(&self) -> impl Iterator<Item = (Place, &TlbEntry)> {
-        let data = if self.is_split() { Place::L1(Side::Data) } else { Place::L1Unified };
-        let arrays = [
-            (Place::L1(Side::Instruction), self.instruction.as_ref()),
-            (data, Some(&self.data)),
-            (Place::L2, self.l2.as_ref()),
-        ];
-        arrays.into_iter().flat_map(|(place, array)| {
-            array.into_iter().flat_map(Array::entries).map(move |entry| (place, entry))
+    pub fn entries(&self) -> impl Iterator<Item = (Place, TlbEntry)> {
+        let levels = [(1, Some(&self.l1)), (2, self.l2.as_ref())];
+        levels.into_iter().flat_map(|(level, banks)| {
+            let banks = banks.into_iter().flat_map(Level::banks);
+            banks.flat_map(move |(side, bank)| {
+                bank.entries().map(move |entry| (Place { level, side }, entry))
+            })
         })
     }
 
     /// Drops the entries that an access of `side` to `vpn` would find at either level.
     pub fn drop_found(&mut self, side: Side, vpn: Vpn, asid: Asid) {
-        let label = self.label(side);
-        let (l1, dropped) = self.l1_and_dropped(side);
-        l1.remove_page(vpn, Some(asid), Globals::Drop, |slot, entry| {
-            dropped.push(label, slot, entry);
+        let va = vpn.base(self.base_page);
+        let (l1, label, dropped) = self.l1_and_dropped(side);
+        l1.remove_page(va, Some(asid), Globals::Drop, |slot, key| {
+            dropped.push(label, slot, key);
         });
         if let Some(l2) = &mut self.l2 {
-            l2.remove_page(vpn, Some(asid), Globals::Drop, |_, _| {});
+            l2.bank_mut(side).remove_page(va, Some(asid), Globals::Drop, |_, _| {});
         }
     }
 }
@@ -188,7 +199,7 @@ impl Tlb {
     /// Drops everything.
     pub fn flush_all(&mut self) -> u64 {
         self.dropped.everything();
-        self.flush_arrays(|array, _| array.clear())
+        self.flush_banks(|bank, _| bank.clear())
     }
 
     /// Drops all entries that are not global.
@@ -204,27 +215,23 @@ impl Tlb {
     /// Drops the entries, of every page size, that hold the base page `vpn` in the address space
     /// `asid` (`None`: in any).
     pub fn flush_page(&mut self, vpn: Vpn, asid: Option<Asid>, globals: Globals) -> u64 {
-        self.flush_arrays(|array, drop| array.remove_page(vpn, asid, globals, drop))
+        let va = vpn.base(self.base_page);
+        self.flush_banks(|bank, drop| bank.remove_page(va, asid, globals, drop))
     }
 
     fn flush_space(&mut self, asid: Option<Asid>) -> u64 {
-        self.flush_arrays(|array, drop| array.remove_space(asid, drop))
+        self.flush_banks(|bank, drop| bank.remove_space(asid, drop))
     }
 
-    /// Lets `flush` drop entries of each array; those of the first level are listed.
-    fn flush_arrays(
-        &mut self,
-        flush: impl Fn(&mut Array, &mut dyn FnMut(Slot, TlbEntry)) -> u64,
-    ) -> u64 {
-        let data_label = self.label(Side::Data);
-        let Self { instruction, data, l2, dropped, .. } = self;
-        let mut removed = flush(data, &mut |slot, entry| dropped.push(data_label, slot, entry));
-        if let Some(array) = instruction {
-            let label = Some(Side::Instruction);
-            removed += flush(array, &mut |slot, entry| dropped.push(label, slot, entry));
+    /// Lets `flush` drop entries of each bank; those of the first level are listed.
+    fn flush_banks(&mut self, flush: impl Fn(&mut Bank, &mut dyn FnMut(Slot, Key)) -> u64) -> u64 {
+        let Self { l1, l2, dropped, .. } = self;
+        let mut removed = 0;
+        for (side, bank) in l1.banks_mut() {
+            removed += flush(bank, &mut |slot, key| dropped.push(side, slot, key));
         }
-        if let Some(array) = l2 {
-            removed += flush(array, &mut |_, _| {});
+        for (_, bank) in l2.iter_mut().flat_map(Level::banks_mut) {
+            removed += flush(bank, &mut |_, _| {});
         }
         removed
     }
@@ -236,54 +243,84 @@ impl Tlb {
     pub(crate) fn reference_l1(
         &mut self,
         side: Side,
-        vpn: Vpn,
+        va: VirtAddr,
         asid: Asid,
         now: u64,
-    ) -> Option<(Slot, &TlbEntry)> {
-        self.l1_mut(side).reference(vpn, asid, now)
+    ) -> Option<Found> {
+        self.l1.bank_mut(side).reference_hinted(va, asid, now)
     }
 
     /// The second half of [`Tlb::lookup`], without the copy into the first level.
-    pub(crate) fn reference_l2(&mut self, vpn: Vpn, asid: Asid, now: u64) -> Option<TlbEntry> {
-        let (_, &entry) = self.l2.as_mut()?.reference(vpn, asid, now)?;
-        Some(entry)
+    #[inline]
+    pub(crate) fn reference_l2(
+        &mut self,
+        side: Side,
+        va: VirtAddr,
+        asid: Asid,
+        now: u64,
+    ) -> Option<(Key, Line)> {
+        let (_, key, line) = self.l2.as_mut()?.bank_mut(side).reference(va, asid, now)?;
+        Some((key, line))
     }
 
-    /// Puts a translation into the first level of `side` alone.
-    pub(crate) fn fill_l1(&mut self, side: Side, entry: TlbEntry, now: u64) -> Option<Slot> {
-        let label = self.label(side);
-        let (l1, dropped) = self.l1_and_dropped(side);
-        l1.insert(entry, now, |slot, entry| dropped.push(label, slot, entry))
+    /// Puts an entry of the second level into the first level of `side`.
+    #[inline]
+    pub(crate) fn copy_to_l1(
+        &mut self,
+        side: Side,
+        key: Key,
+        line: Line,
+        now: u64,
+    ) -> Option<Slot> {
+        let (l1, label, dropped) = self.l1_and_dropped(side);
+        l1.insert_line(key, line, now, |slot, key| dropped.push(label, slot, key))
     }
 
-    const fn is_split(&self) -> bool {
-        self.instruction.is_some()
+    /// The first level of `side`, how [`Dropped`] names it, and the list.
+    #[inline]
+    fn l1_and_dropped(&mut self, side: Side) -> (&mut Bank, Option<Side>, &mut DroppedList) {
+        let label = self.l1.instruction.is_some().then_some(side);
+        (self.l1.bank_mut(side), label, &mut self.dropped)
     }
+}
 
-    /// How [`Dropped`] names a side.
-    fn label(&self, side: Side) -> Option<Side> {
-        self.is_split().then_some(side)
+impl Level {
+    fn new(config: &LevelConfig, base_page: PageSize, asid_mask: u16) -> Self {
+        let bank = |arrays| Bank::new(arrays, base_page, asid_mask);
+        let (instruction, data) = match config {
+            LevelConfig::Split { instruction, data } => (Some(bank(instruction)), bank(data)),
+            LevelConfig::Unified(unified) => (None, bank(unified)),
+        };
+        Self { instruction, data }
     }
 
     #[inline]
-    fn l1(&self, side: Side) -> &Array {
+    fn bank(&self, side: Side) -> &Bank {
         match (side, &self.instruction) {
-            (Side::Instruction, Some(array)) => array,
+            (Side::Instruction, Some(bank)) => bank,
             _ => &self.data,
         }
     }
 
     #[inline]
-    fn l1_mut(&mut self, side: Side) -> &mut Array {
-        self.l1_and_dropped(side).0
+    fn bank_mut(&mut self, side: Side) -> &mut Bank {
+        match (side, &mut self.instruction) {
+            (Side::Instruction, Some(bank)) => bank,
+            _ => &mut self.data,
+        }
     }
 
-    #[inline]
-    fn l1_and_dropped(&mut self, side: Side) -> (&mut Array, &mut DroppedList) {
-        let array = match (side, &mut self.instruction) {
-            (Side::Instruction, Some(array)) => array,
-            _ => &mut self.data,
-        };
-        (array, &mut self.dropped)
+    /// The banks, with the side of each if there are two.
+    fn banks(&self) -> impl Iterator<Item = (Option<Side>, &Bank)> {
+        let data_side = self.instruction.is_some().then_some(Side::Data);
+        let instruction = self.instruction.as_ref().map(|bank| (Some(Side::Instruction), bank));
+        instruction.into_iter().chain([(data_side, &self.data)])
+    }
+
+    /// [`Level::banks`], to change.
+    fn banks_mut(&mut self) -> impl Iterator<Item = (Option<Side>, &mut Bank)> {
+        let data_side = self.instruction.is_some().then_some(Side::Data);
+        let instruction = self.instruction.as_mut().map(|bank| (Some(Side::Instruction), bank));
+        instruction.into_iter().chain([(data_side, &mut self.data)])
     }
 }

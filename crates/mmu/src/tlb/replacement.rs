@@ -88,20 +88,23 @@ impl Chooser {
         }
     }
 
-    /// The victim among the slots `first .. first + ways`, all of which hold entries.
-    pub fn victim(&mut self, stamps: &[u64], first: usize, ways: usize) -> usize {
-        let set = first..first + ways;
+    /// The victim's way in a set where all ways hold entries: `stamps` are the set's, `first` is
+    /// its first slot in the array.
+    #[inline]
+    pub fn victim(&mut self, stamps: &[u64], first: usize) -> usize {
+        let ways = stamps.len();
         let way = match self {
-            Self::Lru => oldest(&stamps[set]),
-            Self::TreePlru => pseudo_oldest(&stamps[set]),
-            Self::Fifo { filled, .. } => oldest(&filled[set]),
+            Self::Lru => oldest(stamps),
+            Self::TreePlru => pseudo_oldest(stamps),
+            Self::Fifo { filled, .. } => oldest(&filled[first..first + ways]),
             Self::Random(generator) => generator.below(ways),
         };
         debug_assert!(way < ways);
-        first + way
+        way
     }
 
-    /// An entry was put into `slot`.
+    /// An entry was put into the array's slot `slot`.
+    #[inline]
     pub fn filled(&mut self, slot: usize) {
         if let Self::Fifo { filled, next } = self {
             filled[slot] = *next;
@@ -111,9 +114,15 @@ impl Chooser {
 }
 
 /// The index of the smallest value, the lowest on ties.
+#[inline]
 fn oldest(values: &[u64]) -> usize {
-    let smallest = values.iter().enumerate().min_by_key(|&(_, value)| value);
-    smallest.map_or(0, |(index, _)| index)
+    let (mut index, mut smallest) = (0, u64::MAX);
+    for (other, &value) in values.iter().enumerate() {
+        if value < smallest {
+            (index, smallest) = (other, value);
+        }
+    }
+    index
 }
 
 /// The index that tree-PLRU points to. The number of stamps is a power of two.

@@ -3,17 +3,26 @@
 //! ```text
 //!   TLB    := ENTRIES                       unified, fully associative, LRU
 //!           | PART { "," PART }
-//!   PART   := ( "l1" | "l1i" | "l1d" | "l2" ) "=" ARRAY
-//!           | "untagged" | "software"
+//!   PART   := LEVEL "=" ARRAY
+//!           | "asid" "=" BITS                 ASIDs of so many bits; 16 if left out
+//!           | "untagged"                      the same as asid=0
+//!           | "software"                      misses are exceptions
+//!   LEVEL  := "l1" | "l1i" | "l1d" | "l2" | "l2i" | "l2d"
 //!   ARRAY  := SETS "x" WAYS [ ":" POLICY [ ":" SEED ] ] [ "@" SIZE { "+" SIZE } ]
 //!   POLICY := "lru" | "plru" | "fifo" | "random"
 //!   SIZE   := NUMBER ( "B" | "K" | "M" | "G" | "T" )
 //! ```
 //!
-//! `l1` excludes `l1i` and `l1d`, and of those two one does not go without the other. What
-//! `Display` writes, `parse` reads back to the same value.
+//! `l1` excludes `l1i` and `l1d`, and of those two one does not go without the other; the second
+//! level likewise. A level that has several arrays, each for pages of other sizes, is given
+//! several times: `l1d=16x4@4K,l1d=8x4@2M+4M,l1d=1x4@1G`. What `Display` writes, `parse` reads
+//! back to the same value.
 
-use super::config::{ArrayConfig, L1Config, PageSizes, TlbConfig, TlbConfigError, TlbConfigReason};
+use super::config::{
+    ASID_BITS_MAX, ArrayConfig, Arrays, LevelConfig, PageSizes, TlbConfig, TlbConfigError,
+    TlbConfigReason,
+};
+use super::entry::Side;
 use super::replacement::Replacement;
 use crate::PageSize;
 use core::{fmt, str::FromStr};
@@ -39,12 +48,8 @@ impl TlbConfig {
         if let Ok(entries) = text.parse() {
             let array = ArrayConfig::new(1, entries, Replacement::Lru)
                 .map_err(|error| at(text, TlbConfigReason::Geometry(error)))?;
-            return Ok(Self {
-                l1: L1Config::Unified(array),
-                l2: None,
-                tagged: true,
-                software: false,
-            });
+            let l1 = LevelConfig::Unified(array.into());
+            return Ok(Self { l1, l2: None, asid_bits: ASID_BITS_MAX, software: false });
         }
         let mut parts = Parts::default();
         for part in text.split(',') {
@@ -64,14 +69,16 @@ impl FromStr for TlbConfig {
 
 impl fmt::Display for TlbConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.l1 {
-            L1Config::Split { instruction, data } => write!(f, "l1i={instruction},l1d={data}")?,
-            L1Config::Unified(array) => write!(f, "l1={array}")?,
-        }
+        write_level(f, "l1", &self.l1)?;
         if let Some(l2) = &self.l2 {
-            write!(f, ",l2={l2}")?;
+            f.write_str(",")?;
+            write_level(f, "l2", l2)?;
         }
-        f.write_str(if self.tagged { "" } else { ",untagged" })?;
+        match self.asid_bits {
+            0 => f.write_str(",untagged")?,
+            ASID_BITS_MAX => {}
+            bits => write!(f, ",asid={bits}")?,
+        }
         f.write_str(if self.software { ",software" } else { "" })
     }
 }
@@ -98,19 +105,25 @@ impl fmt::Display for ArrayConfig {
 /// The parts given so far.
 #[derive(Default)]
 struct Parts {
-    unified: Option<ArrayConfig>,
-    instruction: Option<ArrayConfig>,
-    data: Option<ArrayConfig>,
-    l2: Option<ArrayConfig>,
-    untagged: bool,
+    l1: Level,
+    l2: Level,
+    asid_bits: Option<u8>,
     software: bool,
+}
+
+/// The parts of one level given so far.
+#[derive(Default)]
+struct Level {
+    unified: Option<Arrays>,
+    instruction: Option<Arrays>,
+    data: Option<Arrays>,
 }
 
 impl Parts {
     fn add(&mut self, part: &str) -> Result<(), TlbConfigError> {
         match part {
             "untagged" => {
-                self.untagged = true;
+                self.asid_bits = Some(0);
                 return Ok(());
             }
             "software" => {
@@ -120,29 +133,66 @@ impl Parts {
             _ => {}
         }
         let unknown = || at(part, TlbConfigReason::UnknownPart);
-        let (name, array) = part.split_once('=').ok_or_else(unknown)?;
-        let is_split = self.instruction.is_some() || self.data.is_some();
-        let (place, contradicts) = match name {
-            "l1" => (&mut self.unified, is_split),
-            "l1i" => (&mut self.instruction, self.unified.is_some()),
-            "l1d" => (&mut self.data, self.unified.is_some()),
-            "l2" => (&mut self.l2, false),
-            _ => return Err(unknown()),
+        let (name, value) = part.split_once('=').ok_or_else(unknown)?;
+        let result = match name {
+            "l1" => self.l1.add(None, value),
+            "l1i" => self.l1.add(Some(Side::Instruction), value),
+            "l1d" => self.l1.add(Some(Side::Data), value),
+            "l2" => self.l2.add(None, value),
+            "l2i" => self.l2.add(Some(Side::Instruction), value),
+            "l2d" => self.l2.add(Some(Side::Data), value),
+            "asid" => self.set_asid_bits(value),
+            _ => Err(TlbConfigReason::UnknownPart),
         };
-        if contradicts || place.is_some() {
-            return Err(at(part, TlbConfigReason::Repeated));
-        }
-        *place = Some(parse_array(array).map_err(|reason| at(part, reason))?);
+        result.map_err(|reason| at(part, reason))
+    }
+
+    fn set_asid_bits(&mut self, text: &str) -> Result<(), TlbConfigReason> {
+        let bits = text.parse().ok().filter(|&bits| bits <= ASID_BITS_MAX);
+        self.asid_bits = Some(bits.ok_or(TlbConfigReason::AsidBits)?);
         Ok(())
     }
 
     fn finish(self, text: &str) -> Result<TlbConfig, TlbConfigError> {
-        let l1 = match (self.unified, self.instruction, self.data) {
-            (Some(array), ..) => L1Config::Unified(array),
-            (None, Some(instruction), Some(data)) => L1Config::Split { instruction, data },
-            _ => return Err(at(text, TlbConfigReason::NoFirstLevel)),
+        let refuse = |reason| at(text, reason);
+        let l1 = self.l1.finish().map_err(refuse)?;
+        Ok(TlbConfig {
+            l1: l1.ok_or_else(|| refuse(TlbConfigReason::NoFirstLevel))?,
+            l2: self.l2.finish().map_err(refuse)?,
+            asid_bits: self.asid_bits.unwrap_or(ASID_BITS_MAX),
+            software: self.software,
+        })
+    }
+}
+
+impl Level {
+    fn add(&mut self, side: Option<Side>, text: &str) -> Result<(), TlbConfigReason> {
+        let is_split = self.instruction.is_some() || self.data.is_some();
+        let (place, contradicts) = match side {
+            None => (&mut self.unified, is_split),
+            Some(Side::Instruction) => (&mut self.instruction, self.unified.is_some()),
+            Some(Side::Data) => (&mut self.data, self.unified.is_some()),
         };
-        Ok(TlbConfig { l1, l2: self.l2, tagged: !self.untagged, software: self.software })
+        if contradicts {
+            return Err(TlbConfigReason::Contradicts);
+        }
+        let array = parse_array(text)?;
+        match place {
+            None => *place = Some(array.into()),
+            Some(arrays) => arrays.add(array).map_err(TlbConfigReason::Geometry)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<LevelConfig>, TlbConfigReason> {
+        match (self.unified, self.instruction, self.data) {
+            (Some(arrays), ..) => Ok(Some(LevelConfig::Unified(arrays))),
+            (None, Some(instruction), Some(data)) => {
+                Ok(Some(LevelConfig::Split { instruction, data }))
+            }
+            (None, None, None) => Ok(None),
+            _ => Err(TlbConfigReason::NoOtherSide),
+        }
     }
 }
 
@@ -191,10 +241,34 @@ fn parse_pages(text: &str) -> Result<PageSizes, TlbConfigReason> {
 
 fn parse_size(text: &str) -> Option<PageSize> {
     let unit = text.chars().next_back()?;
-    let (_, shift) = UNITS.into_iter().find(|&(name, _)| name == unit)?;
+    let (_, shift) = UNITS.into_iter().find(|&(name, _)| name == unit.to_ascii_uppercase())?;
     let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
     let shift = shift + u8::try_from(number.checked_ilog2()?).ok()?;
     (number.is_power_of_two() && shift < 64).then(|| PageSize::from_shift(shift))
+}
+
+fn write_level(f: &mut fmt::Formatter<'_>, name: &str, level: &LevelConfig) -> fmt::Result {
+    match level {
+        LevelConfig::Unified(arrays) => write_arrays(f, name, "", arrays),
+        LevelConfig::Split { instruction, data } => {
+            write_arrays(f, name, "i", instruction)?;
+            f.write_str(",")?;
+            write_arrays(f, name, "d", data)
+        }
+    }
+}
+
+fn write_arrays(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    side: &str,
+    arrays: &Arrays,
+) -> fmt::Result {
+    for (n, array) in arrays.iter().enumerate() {
+        let comma = if n == 0 { "" } else { "," };
+        write!(f, "{comma}{name}{side}={array}")?;
+    }
+    Ok(())
 }
 
 fn write_size(f: &mut fmt::Formatter<'_>, page: PageSize) -> fmt::Result {
