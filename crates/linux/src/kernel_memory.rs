@@ -4,7 +4,8 @@
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
 use pagewalk_kernel::{
-    CopyError, FileId, Kernel, Layout, MapRequest, Platform, Pmap, Prot, Remap, Shortage, SpaceId,
+    CopyError, FileId, Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot, Remap,
+    Shortage, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -15,12 +16,31 @@ pub struct KernelMemory<'a, P: Pmap, M: Platform> {
     platform: &'a mut M,
     space: SpaceId,
     shortage: Option<Shortage>,
+    low_code: bool,
 }
 
 impl<'a, P: Pmap, M: Platform> KernelMemory<'a, P, M> {
     /// The memory of an address space.
     pub fn new(kernel: &'a mut Kernel<P>, platform: &'a mut M, space: SpaceId) -> Self {
-        Self { kernel, platform, space, shortage: None }
+        Self { kernel, platform, space, shortage: None, low_code: false }
+    }
+
+    /// Puts executable mappings as low as they fit, below data, for hardware whose code segment
+    /// ends where the last of them does (Exec Shield's "ASCII armour").
+    pub fn with_low_code(self) -> Self {
+        Self { low_code: true, ..self }
+    }
+
+    /// The lowest gap for `len` bytes.
+    fn lowest_gap(&self, len: u64) -> VirtAddr {
+        let mut at = self.layout().user_start;
+        for region in self.kernel.regions(self.space) {
+            if region.start.0.saturating_sub(at.0) >= len {
+                break;
+            }
+            at = region.end;
+        }
+        at
     }
 
     fn layout(&self) -> Layout {
@@ -81,7 +101,15 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.copied(result)
     }
 
-    fn map(&mut self, request: MapRequest) -> Result<u64, Errno> {
+    fn map(&mut self, mut request: MapRequest) -> Result<u64, Errno> {
+        if self.low_code
+            && request.prot.contains(Prot::EXEC)
+            && request.place == (Placement::Anywhere { hint: VirtAddr(0) })
+        {
+            let len = request.len.checked_next_multiple_of(self.page_bytes());
+            let hint = self.lowest_gap(len.ok_or(Errno::ENOMEM)?);
+            request.place = Placement::Anywhere { hint };
+        }
         Ok(self.kernel.mmap(self.platform, self.space, request)?.0)
     }
 

@@ -10,14 +10,14 @@
 //! 1. Every segment is a private mapping of the file; only the tail of a segment's last file page
 //!    is touched while loading, to zero it.
 //! 2. The heap begins at the first page after the last segment.
-//! 3. A position-independent program is based at two thirds of user space, as Linux on RISC-V does
-//!    without randomisation.
+//! 3. A position-independent program is based where the memory says, by default at two thirds of
+//!    user space.
 
 use crate::elf::{ElfError, Executable, Image, Mapping};
 use crate::errno::Errno;
 use crate::files::FileId;
 use crate::memory::{CHUNK_BYTES, UserMemory};
-use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, Shortage};
+use pagewalk_kernel::{Backing, MapRequest, Placement, Prot};
 use pagewalk_mmu::VirtAddr;
 use std::io;
 use thiserror::Error;
@@ -82,7 +82,7 @@ pub enum LoadError {
         /// The kernel's reason.
         errno: Errno,
         /// What to do.
-        advice: &'static str,
+        advice: String,
     },
     /// Arguments and environment do not fit on the stack.
     #[error(
@@ -103,12 +103,12 @@ impl LoadError {
         what: &'static str,
         at: u64,
         errno: Errno,
-        shortage: Option<Shortage>,
+        memory: &dyn UserMemory,
     ) -> Self {
-        let advice = if shortage.is_some() || errno == Errno::ENOMEM {
-            "; give more --ram or --swap"
-        } else {
-            ""
+        let advice = match memory.bytes_missing() {
+            _ if memory.shortage().is_none() && errno != Errno::ENOMEM => String::new(),
+            None => "; give more --ram or --swap".to_owned(),
+            Some(bytes) => format!("; {bytes} bytes are missing, give more --ram"),
         };
         Self::Map { file: file.to_owned(), what, at, errno, advice }
     }
@@ -147,7 +147,7 @@ pub fn load(
         end = base.saturating_add(mapping.end());
         check_user_space(memory, name, mapping, end)?;
         map_segment(memory, mapping, base, file)
-            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory.shortage()))?;
+            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory))?;
     }
     memory.set_heap_start(end);
     Ok(Loaded {
@@ -164,7 +164,7 @@ fn load_base(executable: &Executable, mappings: &[Mapping], memory: &dyn UserMem
         return 0;
     }
     let first = mappings.first().map_or(0, |m| m.start);
-    let base = memory.user_end() / 3 * 2;
+    let base = memory.relocation_base();
     (base & !(memory.page_bytes() - 1)).saturating_sub(first)
 }
 

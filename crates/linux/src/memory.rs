@@ -47,6 +47,12 @@ pub trait UserMemory {
     /// The first address above the user's.
     fn user_end(&self) -> u64;
 
+    /// Where a position-independent program is put: at two thirds of user space, as Linux on
+    /// RISC-V does without randomisation.
+    fn relocation_base(&self) -> u64 {
+        self.user_end() / 3 * 2
+    }
+
     /// The highest address of the first stack.
     fn stack_top(&self) -> u64;
 
@@ -140,6 +146,12 @@ pub trait UserMemory {
     /// Why an access failed for want of memory rather than of a mapping, if one did; the process is
     /// killed for it.
     fn shortage(&self) -> Option<Shortage>;
+
+    /// How many bytes the last call that failed for want of memory lacked, where memory is given
+    /// by the call and not by a later fault.
+    fn bytes_missing(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Reads a value of `N` bytes.

@@ -212,14 +212,14 @@ fn load_file(
 /// The page that Linux would take from its vDSO: signal handlers return to it.
 fn map_trampoline(memory: &mut dyn UserMemory, name: &str) -> Result<u64, LoadError> {
     let page = memory.page_bytes();
-    let request = MapRequest::anonymous(page, Prot::READ | Prot::WRITE);
+    // Executable from the start: some memories put code apart.
+    let request = MapRequest::anonymous(page, Prot::all());
     let result = memory.map(request).and_then(|at| {
         memory.write(at, &SIGRETURN)?;
         memory.protect(at, page, Prot::READ | Prot::EXEC)?;
         Ok(at)
     });
-    let shortage = memory.shortage();
-    result.map_err(|errno| LoadError::map(name, "the signal trampoline", 0, errno, shortage))
+    result.map_err(|errno| LoadError::map(name, "the signal trampoline", 0, errno, memory))
 }
 
 fn write_stack(
@@ -244,8 +244,7 @@ fn write_stack(
     };
     let (sp, bytes) = image.build(top);
     let result = memory.map(stack).and_then(|_| memory.write(sp, &bytes));
-    let shortage = memory.shortage();
-    result.map_err(|errno| LoadError::map(name, "the stack", start, errno, shortage))?;
+    result.map_err(|errno| LoadError::map(name, "the stack", start, errno, memory))?;
     Ok(sp)
 }
 

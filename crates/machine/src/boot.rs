@@ -3,19 +3,24 @@
 use std::fs::File;
 use std::sync::{Arc, Mutex};
 
-use pagewalk_kernel::{Config as KernelConfig, Layout, SpaceId};
-use pagewalk_linux::{Host, KernelMemory, Process, Program as LinuxProgram, Root};
-use pagewalk_mmu::{PageSize, VirtAddr};
+use pagewalk_kernel::segments::USER_START;
+use pagewalk_kernel::{Config as KernelConfig, Geometry, Layout, SegmentKernel, SpaceId};
+use pagewalk_linux::{Host, Process, Program as LinuxProgram, Root};
+use pagewalk_mmu::radix::{Format, Ia32};
+use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
+use pagewalk_mmu::{PageSize, Pfn, Tables, VirtAddr};
 
-use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN};
+use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN, SwapConfig};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
 use crate::listener::Listener;
-use crate::machine::{Machine, MachineKernel};
+use crate::machine::Machine;
 use crate::memory::Memory;
+use crate::os::{Os, PagedKernel};
 use crate::platform::MachinePlatform;
 use crate::ram::Ram;
+use crate::segmentation::{FlatSegments, Segmentation};
 use crate::stdio::Stdio;
 use crate::swap_file::SwapFile;
 use crate::time::Time;
@@ -23,7 +28,7 @@ use crate::time::Time;
 /// What a machine is put together from.
 pub(crate) struct Parts {
     pub memory: Memory,
-    pub kernel: MachineKernel,
+    pub os: Os,
     pub space: SpaceId,
     pub process: Process,
     pub host: Host,
@@ -34,27 +39,24 @@ pub(crate) struct Parts {
 
 /// Builds a machine with a program in it, ready to run its first instruction.
 pub(crate) fn boot(
-    config: Config,
+    mut config: Config,
     program: Program,
     stdio: Stdio,
 ) -> Result<Machine, MachineError> {
     let page = config.hardware.base_page();
-    let Hardware::Paged(tables) = config.hardware;
+    if let Hardware::Unpaged(_) = config.hardware {
+        config.tlb = None;
+        config.swap = SwapConfig::None;
+    }
     config.hardware.check_tlb(config.tlb.as_ref()).map_err(MachineError::Tlb)?;
     check_ram(config.ram_bytes)?;
     let file = open_program(&program)?;
     let mut host = open_host(&program, stdio)?;
     let mut swap = SwapFile::open(&config.swap, page).map_err(MachineError::Swap)?;
 
-    let frames = config.ram_bytes / page.bytes();
-    let time = Time::new(config.cost);
-    let ram = Ram::new(frames, page);
-    let mut memory = Memory::new(ram, tables, config.tlb.clone(), config.slow, time);
+    let mut memory = memory(&config, page)?;
     let mut listener = Listener::default();
     let mut random = SplitMix64::new(config.seed);
-    let mut kernel = MachineKernel::new(tables, kernel_config(&config, frames, swap.slots()))
-        .map_err(|error| MachineError::Ram(error.to_string()))?;
-
     let files = host.files.clone();
     let mut platform = MachinePlatform {
         memory: &mut memory,
@@ -62,11 +64,7 @@ pub(crate) fn boot(
         files: &files,
         listener: &mut listener,
     };
-    let layout = layout(user_end(&config.hardware), page);
-    let space = kernel
-        .create_space(&mut platform, layout)
-        .map_err(|error| MachineError::Ram(error.to_string()))?;
-    let mut user = KernelMemory::new(&mut kernel, &mut platform, space);
+    let (mut os, space) = operating_system(&config, &mut platform)?;
     let mut clock = GuestClock { cycles: 0, slept: 0, cost: &config.cost, random: &mut random };
     let linux_program = LinuxProgram {
         file,
@@ -74,9 +72,84 @@ pub(crate) fn boot(
         argv: program.args.iter().map(|arg| arg.clone().into_bytes()).collect(),
         envp: program.env.iter().map(|variable| variable.clone().into_bytes()).collect(),
     };
-    let (process, regs) = Process::load(&mut user, &mut host, &mut clock, linux_program)?;
-    let parts = Parts { memory, kernel, space, process, host, swap, listener, random };
+    let (process, regs) = os.with_memory(&mut platform, space, |user| {
+        Process::load(user, &mut host, &mut clock, linux_program)
+    })?;
+    os.after_stop(&mut platform, space);
+    let parts = Parts { memory, os, space, process, host, swap, listener, random };
     Ok(Machine::assemble(config, program.args, parts, &regs))
+}
+
+/// RAM, and what is in front of it.
+fn memory(config: &Config, page: PageSize) -> Result<Memory, MachineError> {
+    let frames = config.ram_bytes / page.bytes();
+    let time = Time::new(config.cost);
+    let mut ram = Ram::new(frames, page);
+    let segmentation = match config.hardware {
+        Hardware::Paged(_) => Segmentation::Off,
+        Hardware::SegmentedPages(_) => {
+            let gdt = gdt_frame(frames).base(page);
+            if u32::try_from(gdt.0).is_err() {
+                return Err(MachineError::Ram("IA-32 reaches 4 GiB: give at most that".into()));
+            }
+            Segmentation::Ia32(FlatSegments::new(&mut ram, gdt))
+        }
+        Hardware::Unpaged(Geometry::Identity) if ram.bytes() <= USER_START => {
+            let problem = "no RAM answers below 64 KiB on this machine: give more";
+            return Err(MachineError::Ram(problem.into()));
+        }
+        Hardware::Unpaged(Geometry::Identity) => {
+            Segmentation::Identity(Identity::new(USER_START..ram.bytes()))
+        }
+        Hardware::Unpaged(Geometry::BaseBounds) => Segmentation::Bounds(BaseBounds::new()),
+        Hardware::Unpaged(Geometry::Table(shape)) => Segmentation::Table(SegmentTable::new(shape)),
+    };
+    // Without pages the MMU is there, but never switched on.
+    let tables = config.hardware.tables().copied();
+    let tables = tables.unwrap_or(Tables::Radix(Format::Ia32(Ia32::default())));
+    let memory = Memory::new(ram, tables, config.tlb.clone(), config.slow, time);
+    Ok(memory.with_segmentation(segmentation))
+}
+
+/// With IA-32's segments the last frame holds their table, and is not the kernel's to give.
+fn gdt_frame(frames: u64) -> Pfn {
+    Pfn(frames - 1)
+}
+
+/// The memory manager that the hardware needs, with an address space.
+fn operating_system(
+    config: &Config,
+    platform: &mut MachinePlatform<'_>,
+) -> Result<(Os, SpaceId), MachineError> {
+    let page = config.hardware.base_page();
+    let frames = platform.memory.ram.bytes() / page.bytes();
+    let (tables, frames) = match config.hardware {
+        Hardware::Unpaged(geometry) => return Ok(unpaged(config, geometry, platform)),
+        Hardware::Paged(tables) => (tables, frames),
+        Hardware::SegmentedPages(tables) => (tables, gdt_frame(frames).0),
+    };
+    let slots = platform.swap.slots();
+    let mut kernel = PagedKernel::new(tables, kernel_config(config, frames, slots))
+        .map_err(|error| MachineError::Ram(error.to_string()))?;
+    let space = kernel
+        .create_space(platform, layout(user_end(&config.hardware), page))
+        .map_err(|error| MachineError::Ram(error.to_string()))?;
+    Ok((Os::Paged(Box::new(kernel)), space))
+}
+
+fn unpaged(
+    config: &Config,
+    geometry: Geometry,
+    platform: &mut MachinePlatform<'_>,
+) -> (Os, SpaceId) {
+    let page = config.hardware.base_page();
+    let ram_bytes = platform.memory.ram.bytes();
+    let first = if geometry == Geometry::Identity { USER_START / page.bytes() } else { 0 };
+    let pool = first..ram_bytes / page.bytes();
+    let mut kernel = SegmentKernel::new(geometry, page, pool, config.fit);
+    let space = kernel.create_space(geometry.layout(ram_bytes, page));
+    kernel.activate(platform, space);
+    (Os::Segments(Box::new(kernel)), space)
 }
 
 /// Linux's layout on RISC-V: the stack at the top, room for it to grow, then mappings downwards.

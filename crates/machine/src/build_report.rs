@@ -34,6 +34,7 @@ impl Machine {
             walks: self.walk_report(),
             faults: self.fault_report(),
             memory: self.memory_report(),
+            segments: self.segment_report(),
             swap: self.swap_report(),
             files: self.file_report(),
             syscalls: self.syscall_report(),
@@ -51,7 +52,11 @@ impl Machine {
             ram_bytes: self.memory.ram.bytes(),
             swap_bytes: self.swap.slots() * page_bytes,
             tlb: self.config.tlb.as_ref().map_or("none".to_owned(), ToString::to_string),
-            policy: self.config.policy.name().to_owned(),
+            policy: match hardware.tables() {
+                Some(_) => self.config.policy.name().to_owned(),
+                None => "none".to_owned(),
+            },
+            fit: hardware.tables().is_none().then(|| self.config.fit.name().to_owned()),
             seed: self.config.seed,
             slow: self.config.slow,
         }
@@ -135,7 +140,7 @@ impl Machine {
     }
 
     fn fault_report(&self) -> FaultReport {
-        let counters = self.kernel.counters();
+        let counters = self.os.counters();
         let by_cause = &self.listener.traffic.faults;
         let by_cause = by_cause.iter().map(|(&cause, &count)| (cause.to_owned(), count)).collect();
         FaultReport {
@@ -146,8 +151,8 @@ impl Machine {
     }
 
     fn memory_report(&self) -> MemoryReport {
-        let frames = self.kernel.frames();
-        let residency = self.kernel.residency(self.space);
+        let frames = self.os.frames();
+        let residency = self.os.residency(self.space);
         MemoryReport {
             frames: frames.total,
             peak_used: frames.peak_used,
@@ -162,10 +167,10 @@ impl Machine {
     }
 
     fn swap_report(&self) -> SwapReport {
-        let counters = self.kernel.counters();
+        let counters = self.os.counters();
         SwapReport {
             slots: self.swap.slots(),
-            used: self.kernel.swap().used(),
+            used: self.os.swap_used(),
             peak_used: self.tally.peak_swap,
             pages_in: counters.pswpin,
             pages_out: counters.pswpout,
@@ -174,7 +179,7 @@ impl Machine {
     }
 
     fn file_report(&self) -> FileReport {
-        let counters = self.kernel.counters();
+        let counters = self.os.counters();
         FileReport {
             pages_in: self.listener.traffic.file_reads,
             pages_out: self.listener.traffic.file_writes,
@@ -197,29 +202,30 @@ impl Machine {
         let mmu = self.memory.mmu().counters();
         let references = self.references();
         let mut counters: BTreeMap<String, u64> =
-            self.kernel.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            self.os.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // Without a TLB every reference walks; the MMU has seen only those of the slow path.
-        let walks = if self.config.tlb.is_some() {
-            mmu.walks
-        } else {
-            let References { fetches, loads, stores } = references;
-            KindCounts { fetches, loads, stores }
+        let every = KindCounts {
+            fetches: references.fetches,
+            loads: references.loads,
+            stores: references.stores,
+        };
+        let (looked_up, walks) = match self.config.hardware.tables() {
+            None => (KindCounts::default(), KindCounts::default()),
+            Some(_) if self.config.tlb.is_none() => (every, every),
+            Some(_) => (every, mmu.walks),
         };
         counters.extend(
             [
                 ("instructions", self.hart.retired),
-                ("iTLB-loads", references.fetches),
+                ("iTLB-loads", looked_up.fetches),
                 ("iTLB-load-misses", walks.fetches),
-                ("dTLB-loads", references.loads),
+                ("dTLB-loads", looked_up.loads),
                 ("dTLB-load-misses", walks.loads),
-                ("dTLB-stores", references.stores),
+                ("dTLB-stores", looked_up.stores),
                 ("dTLB-store-misses", walks.stores),
-                ("page-faults", self.kernel.counters().pgfault),
-                (
-                    "minor-faults",
-                    self.kernel.counters().pgfault - self.kernel.counters().pgmajfault,
-                ),
-                ("major-faults", self.kernel.counters().pgmajfault),
+                ("page-faults", self.os.counters().pgfault),
+                ("minor-faults", self.os.counters().pgfault - self.os.counters().pgmajfault),
+                ("major-faults", self.os.counters().pgmajfault),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pagewalk_kernel::Fit;
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -19,14 +20,16 @@ pub const RAM_BYTES_MAX: u64 = 1 << 40;
 pub struct Config {
     /// What translates addresses.
     pub hardware: Hardware,
-    /// The TLB; `None` for a machine that walks at every reference.
+    /// The TLB; `None` for a machine that walks at every reference. Without pages there is none.
     pub tlb: Option<TlbConfig>,
     /// RAM in bytes; rounded down to whole frames.
     pub ram_bytes: u64,
-    /// The swap device.
+    /// The swap device. Without pages there is none.
     pub swap: SwapConfig,
     /// Page replacement.
     pub policy: PolicyKind,
+    /// Which free block a request gets, without pages.
+    pub fit: Fit,
     /// What everything takes.
     pub cost: CostModel,
     /// The seed of all randomness.

@@ -1,7 +1,7 @@
 //! The machine: everything put together, and the loop that runs it.
 //!
 //! ```text
-//!   run the hart ──► Stop::Fault ──► Kernel::fault ──► resolved ──► run again
+//!   run the hart ──► Stop::Fault ──► Os::fault ──► resolved ──► run again
 //!        ▲                                └─► refused ─► signal ──┐
 //!        │      ──► Stop::Ecall ──► Process::syscall ─────────────┤
 //!        │      ──► Illegal, Ebreak, Misaligned ─► signal ────────┤
@@ -15,8 +15,8 @@ use std::io;
 use std::ops::ControlFlow;
 
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
-use pagewalk_kernel::{AnyPmap, FaultResult, Kernel, Shortage, Signal as Refusal, SpaceId};
-use pagewalk_linux::{Host, KernelMemory, Outcome, Process, Regs, Signal, SyncSignal};
+use pagewalk_kernel::{FaultResult, Shortage, Signal as Refusal, SpaceId};
+use pagewalk_linux::{Host, Outcome, Process, Regs, Signal, SyncSignal};
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
 use crate::config::{Config, Program};
@@ -25,6 +25,7 @@ use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
 use crate::memory::Memory;
+use crate::os::Os;
 use crate::platform::MachinePlatform;
 use crate::ram::Ram;
 use crate::report::CycleParts;
@@ -40,9 +41,6 @@ const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
 /// retires few instructions.
 const PROGRESS_STOPS: u64 = 4096;
 
-/// The kernel over page tables of any kind.
-pub(crate) type MachineKernel = Kernel<AnyPmap>;
-
 /// A machine with a program.
 #[derive(Debug)]
 pub struct Machine {
@@ -51,7 +49,7 @@ pub struct Machine {
     pub(crate) hart: Hart,
     blocks: Blocks,
     pub(crate) memory: Memory,
-    pub(crate) kernel: MachineKernel,
+    pub(crate) os: Os,
     pub(crate) space: SpaceId,
     process: Process,
     host: Host,
@@ -130,7 +128,7 @@ impl Machine {
             hart: Hart::new(),
             blocks: Blocks::new(),
             memory: parts.memory,
-            kernel: parts.kernel,
+            os: parts.os,
             space: parts.space,
             process: parts.process,
             host: parts.host,
@@ -242,7 +240,7 @@ impl Machine {
             files: &self.host.files,
             listener: &mut self.listener,
         };
-        self.kernel.audit(&platform).map_err(|error| error.to_string())
+        self.os.audit(&platform)
     }
 
     /// A copy of the machine as it is now, with a swap device of its own. The streams are shared.
@@ -256,7 +254,7 @@ impl Machine {
             hart: self.hart.clone(),
             blocks: self.blocks.clone(),
             memory: self.memory.clone(),
-            kernel: self.kernel.clone(),
+            os: self.os.clone(),
             space: self.space,
             process: self.process.clone(),
             host: self.host.snapshot(),
@@ -291,7 +289,7 @@ impl Machine {
     }
 
     fn progress(&self) -> Progress {
-        let counters = self.kernel.counters();
+        let counters = self.os.counters();
         Progress {
             instructions: self.hart.retired,
             faults: counters.pgfault,
@@ -315,7 +313,14 @@ impl Machine {
             Outcome::Exit(status) => Some(End::Exited(status)),
             Outcome::Killed { signal, reason } => Some(End::Killed { signal, reason }),
         };
-        self.lend(|kernel, platform| kernel.daemon(platform));
+        let space = self.space;
+        let has_ended = self.end.is_some();
+        self.lend(|os, platform| {
+            os.after_stop(platform, space);
+            if has_ended {
+                os.finish(platform, space);
+            }
+        });
         self.settle();
     }
 
@@ -329,7 +334,7 @@ impl Machine {
         let space = self.space;
         let va = VirtAddr(fault.va);
         self.watch(va, kind, |watcher, view| watcher.before(view));
-        let result = self.lend(|kernel, platform| kernel.fault(platform, space, va, kind));
+        let result = self.lend(|os, platform| os.fault(platform, space, va, kind));
         self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
         match result {
             FaultResult::Resolved { .. } => Outcome::Continue,
@@ -344,14 +349,15 @@ impl Machine {
         }
     }
 
-    /// Shows a fault to the watcher, if there is one.
+    /// Shows a fault to the watcher, if there is one and pages to be looked at.
     fn watch(
         &mut self,
         va: VirtAddr,
         kind: pagewalk_mmu::AccessKind,
         show: impl FnOnce(&mut dyn FaultWatcher, &FaultView<'_>),
     ) {
-        if let Some(watcher) = &mut self.watcher.0 {
+        let paged = self.memory.segmentation().is_paged();
+        if let Some(watcher) = self.watcher.0.as_mut().filter(|_| paged) {
             let view = FaultView {
                 instructions: self.hart.retired,
                 pc: self.hart.pc,
@@ -365,14 +371,13 @@ impl Machine {
     }
 
     fn out_of_memory(&self, shortage: Shortage) -> Outcome {
-        let frames = self.kernel.frames();
-        let swap = self.kernel.swap();
+        let frames = self.os.frames();
         let reason = format!(
             "out of memory: {shortage} ({} of {} frames and {} of {} swap slots in use)",
             frames.total - frames.free,
             frames.total,
-            swap.used(),
-            swap.total(),
+            self.os.swap_used(),
+            self.os.swap_total(),
         );
         Outcome::Killed { signal: Signal::SIGKILL, reason }
     }
@@ -390,8 +395,10 @@ impl Machine {
             files: &self.host.files,
             listener: &mut self.listener,
         };
-        let mut memory = KernelMemory::new(&mut self.kernel, &mut platform, self.space);
-        let outcome = self.process.deliver_fault_signal(&mut memory, &mut regs, signal);
+        let process = &mut self.process;
+        let outcome = self.os.with_memory(&mut platform, self.space, |memory| {
+            process.deliver_fault_signal(memory, &mut regs, signal)
+        });
         self.set_regs(&regs);
         outcome
     }
@@ -418,35 +425,34 @@ impl Machine {
             files: &files,
             listener: &mut self.listener,
         };
-        let mut memory = KernelMemory::new(&mut self.kernel, &mut platform, self.space);
-        let outcome = self.process.syscall(&mut memory, &mut self.host, &mut clock, &mut regs);
+        let (process, host) = (&mut self.process, &mut self.host);
+        let outcome = self.os.with_memory(&mut platform, self.space, |memory| {
+            process.syscall(memory, host, &mut clock, &mut regs)
+        });
         self.tally.slept = self.tally.slept.saturating_add(clock.slept);
         self.set_regs(&regs);
         outcome
     }
 
-    /// Lends the kernel what is below it.
-    fn lend<R>(
-        &mut self,
-        call: impl FnOnce(&mut MachineKernel, &mut MachinePlatform<'_>) -> R,
-    ) -> R {
+    /// Lends the operating system what is below it.
+    fn lend<R>(&mut self, call: impl FnOnce(&mut Os, &mut MachinePlatform<'_>) -> R) -> R {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
             files: &self.host.files,
             listener: &mut self.listener,
         };
-        call(&mut self.kernel, &mut platform)
+        call(&mut self.os, &mut platform)
     }
 
     /// Brings virtual time up to what the kernel has counted.
     fn settle(&mut self) {
-        let tables = self.kernel.frames().page_table;
+        let tables = self.os.frames().page_table;
         self.tally.peak_page_tables = self.tally.peak_page_tables.max(tables);
-        self.tally.peak_swap = self.tally.peak_swap.max(self.kernel.swap().used());
+        self.tally.peak_swap = self.tally.peak_swap.max(self.os.swap_used());
         self.memory.time.outside = outside(
             &self.memory.time.cost,
-            self.kernel.counters(),
+            self.os.counters(),
             &self.tally,
             &self.listener.traffic,
             self.memory.ram.page(),

@@ -4,6 +4,8 @@
 //!   load, store, fetch ──► host pages ──found──► RAM          the fast path
 //!                              │ not found
 //!                              ▼
+//!                          Segmentation ──► RAM               without pages
+//!                              ▼
 //!                          Mmu::translate ──► RAM             the slow path
 //!                              │      └─────► host pages, if nothing forbids
 //!                              ▼
@@ -14,18 +16,21 @@
 //! 1. The fast path changes exactly what the slow path would change: the bytes and one stamp.
 //! 2. A host page follows its TLB entry: dropped with it, and never made for a store to a frame
 //!    whose decoded code is kept.
-//! 3. With `plain` set no host page is ever made; all counters come out the same.
+//! 3. Segments of the machine's kernel are whole granules: one that passes passes to its end.
+//! 4. With `plain` set no host page is ever made; all counters come out the same.
 
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
 use pagewalk_kernel::refill::{self, When};
+use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
 use pagewalk_mmu::{
-    Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Tables,
-    VirtAddr,
+    Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Source,
+    Tables, VirtAddr,
 };
 
 use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
 use crate::ram::Ram;
+use crate::segmentation::Segmentation;
 use crate::time::Time;
 
 /// RAM, MMU and the fast path over both.
@@ -34,6 +39,7 @@ pub struct Memory {
     /// Physical memory.
     pub ram: Ram,
     mmu: Mmu,
+    segmentation: Segmentation,
     page: PageSize,
     plain: bool,
     readable: HostPages,
@@ -53,6 +59,9 @@ pub struct Memory {
     last_fault: Option<Fault>,
 }
 
+/// Bytes that a fetch asks for at least: the shortest instruction.
+const PARCEL_BYTES: u64 = 2;
+
 /// References that accesses made into a second page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extra {
@@ -71,6 +80,7 @@ impl Memory {
             plain: plain || ram.page().shift() < GRANULE_SHIFT,
             ram,
             mmu: Mmu::new(tables, tlb),
+            segmentation: Segmentation::Off,
             readable: HostPages::new(),
             writable: HostPages::new(),
             executable: HostPages::new(),
@@ -80,6 +90,45 @@ impl Memory {
             extra: Extra::default(),
             translated: 0,
             last_fault: None,
+        }
+    }
+
+    /// The same with segmentation in front of the MMU; where that is not followed by pages, the MMU
+    /// is switched off.
+    pub fn with_segmentation(self, segmentation: Segmentation) -> Self {
+        Self { segmentation, ..self }
+    }
+
+    /// The segmentation, to look at.
+    pub const fn segmentation(&self) -> &Segmentation {
+        &self.segmentation
+    }
+
+    /// Loads the bounds.
+    pub fn load_bounds(&mut self, block: PhysAddr, lower: u64, upper: u64) {
+        self.segmentation.load_bounds(block, lower, upper);
+        self.drop_everything();
+    }
+
+    /// Loads the descriptor of a segment, or makes it invalid.
+    pub fn load_descriptor(&mut self, number: u32, descriptor: Option<Descriptor>) {
+        self.segmentation.load_descriptor(number, descriptor);
+        self.drop_everything();
+    }
+
+    /// The first address behind the code segment, if there is one.
+    pub const fn code_end(&self) -> Option<u64> {
+        match &self.segmentation {
+            Segmentation::Ia32(segments) => Some(segments.code_end()),
+            _ => None,
+        }
+    }
+
+    /// Moves the limit of the code segment, if there is one.
+    pub fn set_code_end(&mut self, end: u64) {
+        if let Segmentation::Ia32(segments) = &mut self.segmentation {
+            segments.set_code_end(&mut self.ram, end);
+            self.drop_everything();
         }
     }
 
@@ -129,6 +178,7 @@ impl Memory {
     pub fn unseen_walks(&self, references: u64) -> u64 {
         match self.mmu.tlb() {
             Some(_) => 0,
+            None if !self.segmentation.is_paged() => 0,
             None => references - self.translated,
         }
     }
@@ -140,6 +190,51 @@ impl Memory {
 
     fn walks_are_equal(&self) -> bool {
         self.mmu.tables().reads_per_walk(self.mmu.root()).is_some()
+    }
+
+    /// The place of `bytes` within one page: segmentation, and then the pages if there are any.
+    fn reach(
+        &mut self,
+        va: u64,
+        bytes: u64,
+        kind: AccessKind,
+        now: RefTime,
+    ) -> Result<Hit, MemFault> {
+        if let Segmentation::Off = self.segmentation {
+            return self.translate(va, kind, now);
+        }
+        let placed = self.segmentation.translate(va, bytes, Access::user(mmu_kind(kind)));
+        match placed {
+            Err(fault) => {
+                self.last_fault = Some(fault);
+                Err(MemFault { va, kind })
+            }
+            Ok(placed) if self.segmentation.is_paged() => {
+                self.translate(placed.address, kind, now).map_err(|_| MemFault { va, kind })
+            }
+            Ok(placed) => Ok(Hit {
+                pa: PhysAddr(placed.address),
+                page: self.page,
+                slot: None,
+                source: Source::Unmapped,
+            }),
+        }
+    }
+
+    /// Whether the granule of `va` lies in one piece behind segmentation, so that what holds for
+    /// `va` holds for all of it; and, where translations of it are dropped by its linear address,
+    /// whether that is its own.
+    fn is_whole(&self, va: u64, kind: AccessKind) -> bool {
+        if let Segmentation::Off = self.segmentation {
+            return true;
+        }
+        let start = va & !(GRANULE - 1);
+        let access = Access::user(mmu_kind(kind));
+        let placed = self.segmentation.translate(start, GRANULE, access);
+        placed.is_ok_and(|placed| match self.segmentation.is_paged() {
+            true => placed.address == start,
+            false => placed.address % GRANULE == 0,
+        })
     }
 
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
@@ -175,8 +270,8 @@ impl Memory {
         now: RefTime,
     ) -> Result<(Hit, Option<Hit>), MemFault> {
         self.touch_code(now.own_fetch());
-        let first = self.translate(va, kind, now)?;
         let room = self.page.bytes() - VirtAddr(va).offset(self.page);
+        let first = self.reach(va, bytes.min(room), kind, now)?;
         if room >= bytes {
             return Ok((first, None));
         }
@@ -184,7 +279,8 @@ impl Memory {
             AccessKind::Store => self.extra.stores += 1,
             _ => self.extra.loads += 1,
         }
-        let second = self.translate(va.wrapping_add(room), kind, now.second_page())?;
+        let rest = va.wrapping_add(room);
+        let second = self.reach(rest, bytes - room, kind, now.second_page())?;
         Ok((first, Some(second)))
     }
 
@@ -257,6 +353,9 @@ impl Memory {
         };
         let offset = hit.pa.0 & !(GRANULE - 1);
         if self.plain || kind == AccessKind::Store && self.ram.is_watched(hit.pa.pfn(self.page)) {
+            return;
+        }
+        if !self.is_whole(va, kind) {
             return;
         }
         match kind {
@@ -377,7 +476,7 @@ impl Bus for Memory {
             self.stamp(Side::Instruction, page.slot, now);
             return Ok(Code { pa: page.offset + pc % GRANULE, room, slot: page.slot });
         }
-        let hit = self.translate(pc, AccessKind::Fetch, now)?;
+        let hit = self.reach(pc, PARCEL_BYTES, AccessKind::Fetch, now)?;
         self.install(pc, AccessKind::Fetch, &hit);
         let slot = hit.slot.map_or(0, |slot| slot.0);
         Ok(Code { pa: hit.pa.0, room, slot })

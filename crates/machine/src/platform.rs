@@ -1,15 +1,19 @@
 //! The machine as the kernel sees it: memory, TLB, files, the swap device, and the listener.
 
+use pagewalk_kernel::segments::Registers;
 use pagewalk_kernel::{
-    CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SwapSlot,
+    CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SegmentPlatform,
+    SwapSlot,
 };
 use pagewalk_linux::Files;
 use pagewalk_mmu::radix::R3000;
+use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::TlbEntry;
 use pagewalk_mmu::{Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr};
 
 use crate::listener::Listener;
 use crate::memory::Memory;
+use crate::segmentation::Segmentation;
 use crate::swap_file::{SwapFile, io_error};
 
 /// Everything below the kernel, lent to it for one call.
@@ -163,5 +167,23 @@ impl MachinePlatform<'_> {
     /// An address whose page-table entry is in the page at `va`, where tables are mapped (R3000).
     fn table_mapped(&self, va: VirtAddr) -> Option<VirtAddr> {
         self.memory.mmu().cp0().and_then(|_| R3000::mapped_by(va))
+    }
+}
+
+impl SegmentPlatform for MachinePlatform<'_> {
+    fn load_bounds(&mut self, block: PhysAddr, lower: u64, upper: u64) {
+        self.memory.load_bounds(block, lower, upper);
+    }
+
+    fn load_descriptor(&mut self, number: u32, descriptor: Option<Descriptor>) {
+        self.memory.load_descriptor(number, descriptor);
+    }
+
+    fn registers(&self) -> Registers<'_> {
+        match self.memory.segmentation() {
+            Segmentation::Bounds(bounds) => Registers::Bounds(bounds),
+            Segmentation::Table(table) => Registers::Table(table),
+            _ => Registers::None,
+        }
     }
 }

@@ -40,6 +40,8 @@ pub struct Report {
     pub faults: FaultReport,
     /// Memory.
     pub memory: MemoryReport,
+    /// Segments, on a machine that has them.
+    pub segments: Option<SegmentReport>,
     /// Swap.
     pub swap: SwapReport,
     /// Files.
@@ -53,11 +55,11 @@ pub struct Report {
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MachineReport {
-    /// The page-table format.
+    /// The page-table format, or what is there in its place.
     pub mmu: String,
-    /// Base page size in bytes.
+    /// Base page size in bytes; without pages, the unit of the memory calls.
     pub page_bytes: u64,
-    /// Levels of the page table.
+    /// Levels of the page table; 0 without pages.
     pub levels: u8,
     /// RAM in bytes.
     pub ram_bytes: u64,
@@ -65,8 +67,10 @@ pub struct MachineReport {
     pub swap_bytes: u64,
     /// The TLB's geometry, as `--tlb` takes it.
     pub tlb: String,
-    /// The replacement policy.
+    /// The replacement policy; `none` without pages.
     pub policy: String,
+    /// Which free block a request gets, without pages.
+    pub fit: Option<String>,
     /// The seed of all randomness.
     pub seed: u64,
     /// Whether the plain path ran (`--slow`).
@@ -208,6 +212,67 @@ pub struct MemoryReport {
     pub peak_page_tables: u64,
     /// Free at the end.
     pub free: u64,
+}
+
+/// Segments at the end, and what was done to have them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct SegmentReport {
+    /// What is loaded, lowest addresses first: runs of descriptors that continue each other, the
+    /// pair of bounds, runs of memory in use, or IA-32's code and data segments.
+    pub table: Vec<SegmentRow>,
+    /// Descriptors that the hardware has; 0 where they are not numbered.
+    pub descriptors: u64,
+    /// The most of them in use at once; where they are not numbered, the most rows.
+    pub peak_used: u64,
+    /// Memory, on machines whose segments lie in memory as they are.
+    pub blocks: Option<BlockReport>,
+}
+
+/// One segment, or a run of them that lies in one block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SegmentRow {
+    /// The first segment's number, or the register.
+    pub name: String,
+    /// How many descriptors.
+    pub descriptors: u64,
+    /// The first address.
+    pub start: u64,
+    /// Bytes that can be accessed.
+    pub bytes: u64,
+    /// Where they lie: a physical address; before paging, a linear one.
+    pub at: u64,
+    /// What some of it allows: `rwx`.
+    pub rights: String,
+    /// Grows downwards.
+    pub grows_down: bool,
+}
+
+/// Physical memory as a list of blocks, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct BlockReport {
+    /// Memory for programs.
+    pub total: u64,
+    /// Free memory.
+    pub free: u64,
+    /// The largest free block.
+    pub largest_free: u64,
+    /// Free blocks.
+    pub free_blocks: u64,
+    /// External fragmentation: the part of free memory that is not in the largest free block; 0 if
+    /// nothing is free.
+    pub fragmentation: f64,
+    /// Memory in use that no mapping needs: internal fragmentation.
+    pub wasted: u64,
+    /// Blocks moved.
+    pub moves: u64,
+    /// Bytes that moves copied.
+    pub bytes_moved: u64,
+    /// Compactions: free memory sufficed, but not in one block.
+    pub compactions: u64,
+    /// Requests refused because memory did not suffice.
+    pub refused_memory: u64,
+    /// Requests refused because segments, or addresses, did not suffice.
+    pub refused_segments: u64,
 }
 
 /// Swap traffic, in pages.

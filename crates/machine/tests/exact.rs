@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{FORMATS, PROGRAMS, config, input, machine, run};
-use pagewalk_machine::{Config, Report};
+use common::{FORMATS, PROGRAMS, UNPAGED, config, input, machine, run};
+use pagewalk_machine::report::WalkReport;
+use pagewalk_machine::{Config, Fit, Report};
 use pagewalk_mmu::tlb::TlbConfig;
 
 /// Runs a program both ways, audits both machines, and compares reports and output.
@@ -31,6 +32,19 @@ fn every_program_on_every_format() {
     }
 }
 
+/// Without pages nothing can be elsewhere: the program must fit.
+#[test]
+fn every_program_without_pages_by_every_fit() {
+    for (format, program) in UNPAGED.iter().flat_map(|f| PROGRAMS.iter().map(move |p| (f, p))) {
+        for fit in [Fit::First, Fit::Best, Fit::Worst, Fit::Next] {
+            let report = compare(&Config { fit, ..config(format, 4 << 20) }, program);
+            assert_eq!(report.walks, WalkReport::default());
+            assert_eq!(report.faults.minor + report.faults.major, 0);
+            assert!(report.segments.is_some_and(|segments| segments.blocks.is_some()));
+        }
+    }
+}
+
 #[test]
 fn under_pressure_with_every_kind_of_tlb() {
     let tlbs = [
@@ -48,7 +62,7 @@ fn under_pressure_with_every_kind_of_tlb() {
         &["recurse", "900"],
     ];
     for (tlb, program) in tlbs.iter().flat_map(|t| programs.iter().map(move |p| (t, p))) {
-        for format in ["ia32", "pae", "sv39", "x86-64-la57"] {
+        for format in ["segments-paging", "ia32", "pae", "sv39", "x86-64-la57"] {
             let tlb = (*tlb != "none").then(|| TlbConfig::parse(tlb).expect("a TLB"));
             compare(&Config { tlb, ..config(format, 160 << 10) }, program);
         }

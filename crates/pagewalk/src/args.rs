@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::Hardware;
+use pagewalk_machine::{Fit, Hardware};
 use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -75,6 +75,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]
     #[arg(value_parser = PossibleValuesParser::new(PolicyKind::NAMES))]
     pub policy: String,
+
+    /// Which free block of memory a request gets, on machines without pages.
+    #[arg(long, value_name = "FIT")]
+    #[arg(value_parser = PossibleValuesParser::new(Fit::NAMES))]
+    pub fit: Option<String>,
 
     /// The host directory that is the program's root directory; without it, there are no files.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::config::{RAM_BYTES_MAX, RAM_BYTES_MIN};
-use pagewalk_machine::{Config, CostModel, Hardware, Program, SwapConfig};
+use pagewalk_machine::{Config, CostModel, Fit, Hardware, Program, SwapConfig};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -73,6 +73,7 @@ impl Options {
 fn config(args: &RunArgs) -> Result<Config, Failure> {
     let ram_bytes = ram(&args.ram)?;
     let hardware = hardware(&args.mmu, ram_bytes)?;
+    check_pages(args, &hardware)?;
     let seed = &args.seed;
     Ok(Config {
         hardware,
@@ -83,6 +84,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
             Some(text) => swap(text, &hardware)?,
         },
         policy: policy(&args.policy)?,
+        fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
         cost: args.cost.as_deref().map_or_else(|| Ok(CostModel::default()), cost)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
         slow: args.slow,
@@ -93,6 +95,30 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
 fn hardware(name: &str, ram_bytes: u64) -> Result<Hardware, Failure> {
     let expected = || format!("give one of {}", Hardware::NAMES.join(", "));
     Hardware::by_name(name, ram_bytes).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
+}
+
+/// Refuses options that mean nothing on this hardware.
+fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
+    let name = hardware.name();
+    let given = |option: &Option<String>| option.clone().filter(|text| text != "none");
+    let refused = match hardware.tables() {
+        Some(_) => given(&args.fit).map(|text| ("fit", text, "memory is given in pages")),
+        None => None
+            .or(given(&args.tlb).map(|text| ("tlb", text, "there is no TLB")))
+            .or(given(&args.swap).map(|text| ("swap", text, "there are no pages to swap"))),
+    };
+    match refused {
+        None => Ok(()),
+        Some((option, text, why)) => {
+            let problem = format!("{why} with --mmu {name}; leave the option out");
+            Err(Failure::bad_value(option, &text, problem))
+        }
+    }
+}
+
+fn fit(name: &str) -> Result<Fit, Failure> {
+    let expected = || format!("give one of {}", Fit::NAMES.join(", "));
+    Fit::by_name(name).ok_or_else(|| Failure::bad_value("fit", name, expected()))
 }
 
 fn policy(name: &str) -> Result<PolicyKind, Failure> {

@@ -20,6 +20,7 @@
 mod json;
 mod number;
 mod page;
+mod segments;
 mod text;
 
 pub use json::{json, schema};

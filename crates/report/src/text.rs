@@ -25,9 +25,17 @@ pub fn text(report: &Report) -> String {
     walks(&mut page, report);
     faults(&mut page, &report.faults);
     memory(&mut page, &report.memory, report.machine.page_bytes);
+    if let Some(segments) = &report.segments {
+        crate::segments::show(&mut page, segments);
+    }
     devices(&mut page, report);
     syscalls(&mut page, &report.syscalls);
     page.render()
+}
+
+/// Whether there is anything to say of a TLB, walks and swap.
+fn has_pages(report: &Report) -> bool {
+    report.machine.levels > 0
 }
 
 fn run(page: &mut Page, report: &Report) {
@@ -52,18 +60,23 @@ fn machine(machine: &MachineReport) -> String {
         0 => "no swap".into(),
         bytes => format!("{} of swap", size(bytes)),
     };
-    format!(
-        "{}, {} levels, pages of {}, {} of RAM, {swap}",
-        machine.mmu,
-        machine.levels,
-        size(machine.page_bytes),
-        size(machine.ram_bytes),
-    )
+    format!("{}, {}{} of RAM, {swap}", machine.mmu, pages(machine), size(machine.ram_bytes),)
+}
+
+fn pages(machine: &MachineReport) -> String {
+    match machine.levels {
+        0 => "no pages, ".into(),
+        levels => format!("{levels} levels, pages of {}, ", size(machine.page_bytes)),
+    }
 }
 
 fn policy(machine: &MachineReport) -> String {
     let path = if machine.slow { ", plain path" } else { "" };
-    format!("{} replacement, seed {}{path}", machine.policy, machine.seed)
+    let rule = match &machine.fit {
+        Some(fit) => format!("{fit} fit"),
+        None => format!("{} replacement", machine.policy),
+    };
+    format!("{rule}, seed {}{path}", machine.seed)
 }
 
 fn ended(exit: &ExitReport) -> String {
@@ -121,6 +134,9 @@ fn references(page: &mut Page, report: &Report) {
 }
 
 fn tlb(page: &mut Page, report: &Report) {
+    if !has_pages(report) {
+        return;
+    }
     let tlb = &report.tlb;
     let levels =
         [("L1", &tlb.l1), ("L1 instruction", &tlb.l1i), ("L1 data", &tlb.l1d), ("L2", &tlb.l2)];
@@ -152,6 +168,9 @@ fn tlb_row(label: &str, level: &TlbLevel) -> Vec<String> {
 }
 
 fn walks(page: &mut Page, report: &Report) {
+    if !has_pages(report) {
+        return;
+    }
     let walks = &report.walks;
     let per_walk = |count| per(count, walks.walks, "walk");
     let share = share(walks.rewalks, walks.walks, "walks");
@@ -217,6 +236,19 @@ fn memory(page: &mut Page, memory: &MemoryReport, page_bytes: u64) {
 }
 
 fn devices(page: &mut Page, report: &Report) {
+    if has_pages(report) {
+        swap(page, report);
+    }
+    let files = &report.files;
+    let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
+    page.blank();
+    page.heading("Files (pages)");
+    page.detail("read", grouped(files.pages_in), bytes(files.pages_in));
+    page.detail("written", grouped(files.pages_out), bytes(files.pages_out));
+    page.detail("failed transfers", grouped(files.errors), String::new());
+}
+
+fn swap(page: &mut Page, report: &Report) {
     let swap = &report.swap;
     let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
     page.blank();
@@ -229,13 +261,6 @@ fn devices(page: &mut Page, report: &Report) {
     page.detail("read", grouped(swap.pages_in), bytes(swap.pages_in));
     page.detail("written", grouped(swap.pages_out), bytes(swap.pages_out));
     page.detail("failed transfers", grouped(swap.errors), String::new());
-
-    let files = &report.files;
-    page.blank();
-    page.heading("Files (pages)");
-    page.detail("read", grouped(files.pages_in), bytes(files.pages_in));
-    page.detail("written", grouped(files.pages_out), bytes(files.pages_out));
-    page.detail("failed transfers", grouped(files.errors), String::new());
 }
 
 /// The most frequent first; equal counts by name.

@@ -38,6 +38,7 @@ fn sample() -> Report {
             swap_bytes: 256 << 20,
             tlb: "l1i=16x4:lru,l1d=16x4:lru,l2=128x12:lru".into(),
             policy: "clock".into(),
+            fit: None,
             seed: 0,
             slow: false,
         },
@@ -73,6 +74,7 @@ fn sample() -> Report {
             peak_page_tables: 7,
             free: 38,
         },
+        segments: None,
         swap: SwapReport {
             slots: 65_536,
             used: 40,

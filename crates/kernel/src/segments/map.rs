@@ -26,7 +26,8 @@ impl SegmentKernel {
     ) -> Result<VirtAddr, Errno> {
         let region = self.region_for(id, &request)?;
         let (start, end) = (region.start, region.end);
-        let claim = if request.grows_down { Claim::NewDown } else { Claim::New };
+        let down = request.grows_down && self.geometry.stacks_grow();
+        let claim = if down { Claim::NewDown } else { Claim::New };
         self.cover(platform, id, start, end, claim)?;
         if matches!(request.place, Placement::Fixed(_)) {
             if let Err(error) = self.write_back_within(platform, id, start, end) {

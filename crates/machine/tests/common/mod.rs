@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pagewalk_machine::{Config, CostModel, Hardware, Machine, Program, Stdio, SwapConfig};
+use pagewalk_machine::{Config, CostModel, Fit, Hardware, Machine, Program, Stdio, SwapConfig};
 use pagewalk_replacement::PolicyKind;
 
 /// All kinds of translation.
 pub const FORMATS: &[&str] = Hardware::NAMES;
+
+/// Those of them that have no pages.
+pub const UNPAGED: &[&str] = &["none", "base-bounds", "segments"];
 
 /// A program of `programs/bin` that ends soon, and its arguments. `/in` is [`input`]'s file.
 pub const PROGRAMS: &[&[&str]] = &[
@@ -41,6 +44,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,
+        fit: Fit::First,
         cost: CostModel::default(),
         seed: 1,
         slow: false,

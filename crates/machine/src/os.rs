@@ -1,0 +1,166 @@
+//! The operating system's memory manager: the kernel with pages, or the one without.
+
+use pagewalk_kernel::{
+    AnyPmap, FaultResult, FrameSummary, Kernel, Prot, Residency, SegmentKernel, SpaceId, Vmstat,
+};
+use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
+use pagewalk_mmu::{AccessKind, VirtAddr};
+
+use crate::memory::Memory;
+use crate::platform::MachinePlatform;
+
+/// The kernel over page tables of any kind.
+pub(crate) type PagedKernel = Kernel<AnyPmap>;
+
+/// A memory manager.
+#[derive(Clone, Debug)]
+pub(crate) enum Os {
+    /// Over pages.
+    Paged(Box<PagedKernel>),
+    /// Over bounds or segments.
+    Segments(Box<SegmentKernel>),
+}
+
+impl Os {
+    /// The hardware refused an access of a program.
+    pub fn fault(
+        &mut self,
+        platform: &mut MachinePlatform<'_>,
+        space: SpaceId,
+        va: VirtAddr,
+        kind: AccessKind,
+    ) -> FaultResult {
+        match self {
+            Self::Paged(kernel) => kernel.fault(platform, space, va, kind),
+            Self::Segments(kernel) => kernel.fault(platform, space, va, kind),
+        }
+    }
+
+    /// Does what is to be done after each stop of the hart: page-out, and the limit of the code
+    /// segment where there is one.
+    pub fn after_stop(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        if let Self::Paged(kernel) = self {
+            kernel.daemon(platform);
+            follow_code(kernel, platform.memory, space);
+        }
+    }
+
+    /// The program has ended: where nothing else would, its shared mappings reach their files.
+    pub fn finish(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        if let Self::Segments(kernel) = self {
+            // Errors have been counted and told; the program, whose business it was, is gone.
+            let _told = kernel.finish(platform, space);
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn audit(&self, platform: &MachinePlatform<'_>) -> Result<(), String> {
+        match self {
+            Self::Paged(kernel) => kernel.audit(platform).map_err(|error| error.to_string()),
+            Self::Segments(kernel) => kernel.audit(platform),
+        }
+    }
+
+    /// Lends a space's memory as system calls see it.
+    pub fn with_memory<R>(
+        &mut self,
+        platform: &mut MachinePlatform<'_>,
+        space: SpaceId,
+        call: impl FnOnce(&mut dyn UserMemory) -> R,
+    ) -> R {
+        match self {
+            Self::Paged(kernel) => {
+                let low_code = platform.memory.code_end().is_some();
+                let memory = KernelMemory::new(kernel.as_mut(), platform, space);
+                match low_code {
+                    true => call(&mut memory.with_low_code()),
+                    false => call(&mut { memory }),
+                }
+            }
+            Self::Segments(kernel) => call(&mut SegmentMemory::new(kernel, platform, space)),
+        }
+    }
+
+    /// The manager of segments, if it is one.
+    pub fn segments(&self) -> Option<&SegmentKernel> {
+        match self {
+            Self::Paged(_) => None,
+            Self::Segments(kernel) => Some(kernel),
+        }
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> &Vmstat {
+        match self {
+            Self::Paged(kernel) => kernel.counters(),
+            Self::Segments(kernel) => kernel.counters(),
+        }
+    }
+
+    /// How the frames are used.
+    pub fn frames(&self) -> FrameSummary {
+        match self {
+            Self::Paged(kernel) => kernel.frames(),
+            Self::Segments(kernel) => {
+                let summary = kernel.summary();
+                FrameSummary {
+                    total: summary.frames,
+                    free: summary.frames_free,
+                    anon: summary.frames_anon,
+                    file: 0,
+                    page_table: 0,
+                    wired: 0,
+                    peak_used: kernel.segment_counters().peak_frames,
+                }
+            }
+        }
+    }
+
+    /// What a space holds. Without pages all that it asked for.
+    pub fn residency(&self, space: SpaceId) -> Residency {
+        match self {
+            Self::Paged(kernel) => kernel.residency(space),
+            Self::Segments(kernel) => {
+                let summary = kernel.summary();
+                Residency {
+                    rss_anon: summary.frames_anon,
+                    rss_file: summary.frames_file,
+                    peak_rss: kernel.segment_counters().peak_frames,
+                    ..Residency::default()
+                }
+            }
+        }
+    }
+
+    /// Swap slots in use.
+    pub fn swap_used(&self) -> u64 {
+        match self {
+            Self::Paged(kernel) => kernel.swap().used(),
+            Self::Segments(_) => 0,
+        }
+    }
+
+    /// Swap slots.
+    pub fn swap_total(&self) -> u64 {
+        match self {
+            Self::Paged(kernel) => kernel.swap().total(),
+            Self::Segments(_) => 0,
+        }
+    }
+}
+
+/// Keeps the limit of the code segment, where there is one, at the end of the highest executable
+/// region.
+fn follow_code(kernel: &PagedKernel, memory: &mut Memory, space: SpaceId) {
+    if let Some(limit) = memory.code_end() {
+        let mut regions = kernel.regions(space).rev();
+        let highest = regions.find(|region| region.prot.contains(Prot::EXEC));
+        let end = highest.map_or(0, |region| region.end.0);
+        if end != limit {
+            memory.set_code_end(end);
+        }
+    }
+}
