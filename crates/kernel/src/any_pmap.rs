@@ -2,8 +2,8 @@
 
 use crate::pmap::{Gather, TableInUse, Unmapped};
 use crate::{
-    AuditError, FlushDebt, FrameTable, HashedPmap, Mapping, Platform, Pmap, Prot, RadixPmap,
-    Resident, SwapSlot,
+    AuditError, FlushDebt, FrameTable, HashedPmap, KernelMap, KernelMapping, Mapping, Platform,
+    Pmap, Prot, RadixPmap, Resident, SwapSlot,
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::radix::Format;
@@ -20,10 +20,10 @@ pub enum AnyPmap {
 
 /// Asks the hardware's kind of pmap.
 macro_rules! of_kind {
-    ($hardware:expr, $function:ident) => {
+    ($hardware:expr, $function:ident $(, $argument:expr)*) => {
         match $hardware {
-            Tables::Radix(format) => RadixPmap::$function(format),
-            Tables::Hashed(table) => HashedPmap::$function(table),
+            Tables::Radix(format) => RadixPmap::$function(format $(, $argument)*),
+            Tables::Hashed(table) => HashedPmap::$function(table $(, $argument)*),
         }
     };
 }
@@ -59,6 +59,33 @@ impl Pmap for AnyPmap {
 
     fn machine_tables(hardware: &Tables) -> u64 {
         of_kind!(hardware, machine_tables)
+    }
+
+    fn kernel_window(hardware: &Tables) -> Option<(VirtAddr, u64)> {
+        of_kind!(hardware, kernel_window)
+    }
+
+    fn kernel_tables(hardware: &Tables, bytes: u64) -> u64 {
+        of_kind!(hardware, kernel_tables, bytes)
+    }
+
+    fn build_kernel(
+        hardware: &Tables,
+        platform: &mut impl Platform,
+        mapping: KernelMapping,
+        first: Pfn,
+        bytes: u64,
+    ) -> Option<KernelMap> {
+        of_kind!(hardware, build_kernel, platform, mapping, first, bytes)
+    }
+
+    fn share_kernel(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        map: &KernelMap,
+    ) {
+        each!(self, pmap => pmap.share_kernel(platform, frames, map));
     }
 
     fn tables_initial(hardware: &Tables) -> u64 {

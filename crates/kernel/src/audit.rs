@@ -246,10 +246,7 @@ impl<P: Pmap> Kernel<P> {
             match used {
                 Use::Free => summary.free += 1,
                 Use::MachineTable => {
-                    check!(
-                        pfn.0 < P::machine_tables(&self.hardware),
-                        "frame {pfn} is not the machine's own"
-                    );
+                    check!(pfn.0 < self.machine_frames, "frame {pfn} is not the machine's own");
                     summary.page_table += 1;
                 }
                 Use::Table { .. } => {
@@ -306,6 +303,10 @@ impl<P: Pmap> Kernel<P> {
         let space = |asid| self.spaces.iter().flatten().find(|space| space.asid == asid);
         let mut result = Ok(());
         platform.cached_translations(&mut |cached| {
+            let kernels = self.kernel_map.and_then(|map| map.physical(cached.va));
+            if kernels.is_some_and(|pa| pa.pfn(self.page) == cached.pfn) {
+                return;
+            }
             let now = space(cached.asid).map(|space| space.pmap.lookup(platform, cached.va));
             let right = matches!(now, Some(Mapping::Resident(now)) if now.pfn == cached.pfn
                 && (now.prot.contains(Prot::WRITE) || !cached.writable));
@@ -314,6 +315,10 @@ impl<P: Pmap> Kernel<P> {
             }
         });
         platform.cached_tables(&mut |cached| {
+            // The kernel's map never changes.
+            if self.kernel_map.is_some_and(|map| map.physical(cached.va).is_some()) {
+                return;
+            }
             let now = space(cached.asid).and_then(|space| space.pmap.table(platform, cached.va));
             if now != Some(cached.pfn) && result.is_ok() {
                 result = Err(AuditError(format!("stale TLB entry {cached:?}: now {now:?}")));

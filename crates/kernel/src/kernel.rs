@@ -3,8 +3,9 @@
 use crate::pmap::{Gather, Resident};
 use crate::space::{Space, space_in};
 use crate::{
-    FrameSummary, FrameTable, Layout, Mapping, PageCache, Platform, Pmap, Region, RegionSet,
-    Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
+    FrameSummary, FrameTable, KernelMap, KernelMapping, Layout, Mapping, PageCache, Platform, Pmap,
+    Region, RegionSet, Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat,
+    Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -27,6 +28,8 @@ pub struct Config {
     pub watermarks: Option<Watermarks>,
     /// Pages that stay free below a region that grows down (Linux: stack_guard_gap).
     pub stack_guard_pages: u64,
+    /// Where the kernel's own memory is mapped.
+    pub kernel: KernelMapping,
 }
 
 impl Default for Config {
@@ -39,6 +42,7 @@ impl Default for Config {
             seed: 0,
             watermarks: None,
             stack_guard_pages: 256,
+            kernel: KernelMapping::Absent,
         }
     }
 }
@@ -64,6 +68,13 @@ pub enum ConfigError {
         /// The size of a frame.
         page: PageSize,
     },
+    /// RAM does not fit the kernel's part of a space.
+    KernelWindow {
+        /// RAM in bytes.
+        ram: u64,
+        /// The most, in bytes; 0 if the kernel has no part at all.
+        maximum: u64,
+    },
     /// Absent page-table entries cannot name so many slots.
     TooManySlots {
         /// Slots given.
@@ -85,6 +96,14 @@ impl fmt::Display for ConfigError {
             Self::TooManyFrames { frames, maximum, page } => write!(
                 f,
                 "{frames} frames of {page} are more than this MMU can name: give at most {maximum}"
+            ),
+            Self::KernelWindow { maximum: 0, .. } => f.write_str(
+                "the kernel of this MMU is reached without translation: there is nothing to map",
+            ),
+            Self::KernelWindow { ram, maximum } => write!(
+                f,
+                "{ram} bytes of RAM do not fit the kernel's part of the address space: give at \
+                 most {maximum} bytes of RAM, or no kernel mapping"
             ),
             Self::TooManySlots { slots, maximum } => write!(
                 f,
@@ -143,6 +162,9 @@ pub struct Kernel<P: Pmap> {
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
     pub(crate) recent: Recent,
+    /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
+    pub(crate) machine_frames: u64,
+    pub(crate) kernel_map: Option<KernelMap>,
 }
 
 /// The frames that the last faults resolved to, which are not evicted: else a page that was
@@ -180,7 +202,8 @@ impl<P: Pmap> Kernel<P> {
     pub fn new(hardware: P::Hardware, config: Config) -> Result<Self, ConfigError> {
         let page = P::page(&hardware);
         let Config { frames, swap_slots: slots, .. } = config;
-        let minimum = Self::frames_min(&hardware);
+        let minimum = Self::frames_min(&hardware) - P::machine_tables(&hardware)
+            + Self::machine_frames(&hardware, &config)?;
         if frames < minimum {
             return Err(ConfigError::TooFewFrames { frames, minimum, page });
         }
@@ -195,7 +218,8 @@ impl<P: Pmap> Kernel<P> {
         }
         let scaled = Watermarks::scaled(frames, page.bytes(), Self::fault_frames_max(&hardware));
         let mut table = FrameTable::new(frames as u32, RUN_ORDER);
-        for _ in 0..P::machine_tables(&hardware) {
+        let machine_frames = Self::machine_frames(&hardware, &config)?;
+        for _ in 0..machine_frames {
             table.allocate(Use::MachineTable).expect("more frames than the minimum");
         }
         Ok(Self {
@@ -209,10 +233,37 @@ impl<P: Pmap> Kernel<P> {
             spaces: Vec::new(),
             counters: Vmstat::default(),
             recent: Recent::default(),
+            machine_frames,
+            kernel_map: None,
             hardware,
             page,
             config,
         })
+    }
+
+    /// Frames for the tables of the machine and of the kernel.
+    fn machine_frames(hardware: &P::Hardware, config: &Config) -> Result<u64, ConfigError> {
+        let machine = P::machine_tables(hardware);
+        if config.kernel == KernelMapping::Absent {
+            return Ok(machine);
+        }
+        let ram = config.frames << P::page(hardware).shift();
+        let maximum = P::kernel_window(hardware).map_or(0, |(_, bytes)| bytes);
+        match ram <= maximum {
+            true => Ok(machine + P::kernel_tables(hardware, ram)),
+            false => Err(ConfigError::KernelWindow { ram, maximum }),
+        }
+    }
+
+    /// Makes what all spaces share, before there is one.
+    fn boot(&mut self, platform: &mut impl Platform) {
+        let tables = P::machine_tables(&self.hardware);
+        (0..tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
+        if self.config.kernel != KernelMapping::Absent {
+            let bytes = self.frames.total() << self.page.shift();
+            let (mapping, first) = (self.config.kernel, Pfn(tables));
+            self.kernel_map = P::build_kernel(&self.hardware, platform, mapping, first, bytes);
+        }
     }
 
     /// The fewest frames in which a program can run: the tables of four separate paths (text and
@@ -243,16 +294,17 @@ impl<P: Pmap> Kernel<P> {
     ) -> Result<SpaceId, KernelError> {
         self.check_layout(&layout)?;
         if self.spaces.is_empty() {
-            for pfn in 0..P::machine_tables(&self.hardware) {
-                platform.zero_frame(Pfn(pfn));
-            }
+            self.boot(platform);
         }
         let index = self.spaces.iter().position(Option::is_none).unwrap_or(self.spaces.len());
         // Identifier 0 is the kernel's own, where hardware does not tag.
         let asid = u16::try_from(index + 1).map(Asid).map_err(|_| KernelError::TooManySpaces)?;
         let (count, root) = (P::tables_initial(&self.hardware), P::root_frames(&self.hardware));
         self.reserve_run(platform, count, root).map_err(KernelError::OutOfMemory)?;
-        let pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
+        let mut pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
+        if let Some(map) = self.kernel_map.filter(|map| map.mapping == KernelMapping::Shared) {
+            pmap.share_kernel(platform, &mut self.frames, &map);
+        }
         let space = Space {
             pmap,
             asid,
@@ -344,6 +396,11 @@ impl<P: Pmap> Kernel<P> {
     /// A space's identifier in the TLB.
     pub fn asid(&self, id: SpaceId) -> Asid {
         self.space(id).asid
+    }
+
+    /// Where the kernel's own memory is mapped, once there is a space.
+    pub fn kernel_map(&self) -> Option<&KernelMap> {
+        self.kernel_map.as_ref()
     }
 
     /// A space's root table.

@@ -110,6 +110,11 @@ pub trait Platform: TableMemory {
     /// registers (PAE), or for a space that is new.
     fn load_root(&mut self, asid: Asid, table: PhysAddr);
 
+    /// Loads the base register of the upper half, where the hardware has one.
+    fn load_upper_root(&mut self, table: PhysAddr) {
+        let _ = table;
+    }
+
     /// Reads the page at `offset` of a file into a frame; what lies beyond the end of the file
     /// becomes zeroes. Returns how many bytes came from the file.
     ///

@@ -16,7 +16,7 @@
 //! 3. A `Pmap` takes table frames from the frame table and never fails for lack of them: callers
 //!    ask [`Pmap::tables_missing`] and reserve before they start.
 
-use crate::{AuditError, Flush, FrameTable, Platform, SwapSlot};
+use crate::{AuditError, Flush, FrameTable, KernelMap, KernelMapping, Platform, SwapSlot};
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, VirtAddr};
@@ -237,6 +237,41 @@ pub trait Pmap: Clone {
     fn machine_tables(hardware: &Self::Hardware) -> u64 {
         let _ = hardware;
         0
+    }
+
+    /// The kernel's part of a space: where it begins and how large it can be. `None` if the
+    /// hardware gives the kernel no translation to be seen.
+    fn kernel_window(hardware: &Self::Hardware) -> Option<(VirtAddr, u64)> {
+        let _ = hardware;
+        None
+    }
+
+    /// Table frames that a map of `bytes` bytes of RAM for the kernel takes.
+    fn kernel_tables(hardware: &Self::Hardware, bytes: u64) -> u64 {
+        let _ = (hardware, bytes);
+        0
+    }
+
+    /// Makes the kernel's map in the frames from `first` on.
+    fn build_kernel(
+        hardware: &Self::Hardware,
+        platform: &mut impl Platform,
+        mapping: KernelMapping,
+        first: Pfn,
+        bytes: u64,
+    ) -> Option<KernelMap> {
+        let _ = (hardware, platform, mapping, first, bytes);
+        None
+    }
+
+    /// Lets the space see the kernel's map.
+    fn share_kernel(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        map: &KernelMap,
+    ) {
+        let _ = (platform, frames, map);
     }
 
     /// Table frames that a new, empty space takes.

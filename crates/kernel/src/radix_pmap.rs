@@ -21,7 +21,10 @@
 //! all formats can say that, and the program faults.
 
 use crate::pmap::{Gather, Gathered, TableInUse, Unmapped};
-use crate::{FlushDebt, FrameTable, Mapping, Platform, Pmap, Prot, Resident, SwapSlot, Use};
+use crate::{
+    FlushDebt, FrameTable, KernelMap, KernelMapping, Mapping, Platform, Pmap, Prot, Resident,
+    SwapSlot, Use, kernel_map,
+};
 use pagewalk_mmu::radix::{Entry, Format, Leaf, Radix};
 use pagewalk_mmu::{Asid, Level, PageSize, Pfn, PhysAddr, Rights, TableMemory, VirtAddr};
 
@@ -41,6 +44,8 @@ pub struct RadixPmap<F = Format> {
     asid: Asid,
     /// Tables of the space, the root included.
     tables: u64,
+    /// Where the kernel's part begins, if the space shares it: its tables are not the space's.
+    kernel: Option<VirtAddr>,
 }
 
 /// Where a descent ended.
@@ -240,6 +245,13 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         }
     }
 
+    /// Whether an entry of the top table for `va` (as its index says, without the sign) is the
+    /// kernel's.
+    fn is_kernels(&self, va: VirtAddr) -> bool {
+        let bits = self.format.geometry().va_bits;
+        self.kernel.is_some_and(|base| va.0 >= base.0 & (u64::MAX >> (64 - bits)))
+    }
+
     /// Whether the processor holds the top entries in registers.
     fn preloads(&self, platform: &impl TableMemory) -> bool {
         let root = self.format.load_root(platform, self.root);
@@ -357,6 +369,36 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         1 << (hardware.absent_bits() - DEVICE_BITS).min(31)
     }
 
+    fn kernel_window(hardware: &F) -> Option<(VirtAddr, u64)> {
+        kernel_map::window(hardware)
+    }
+
+    fn kernel_tables(hardware: &F, bytes: u64) -> u64 {
+        kernel_map::tables(hardware, bytes)
+    }
+
+    fn build_kernel(
+        hardware: &F,
+        platform: &mut impl Platform,
+        mapping: KernelMapping,
+        first: Pfn,
+        bytes: u64,
+    ) -> Option<KernelMap> {
+        kernel_map::build(hardware, platform, mapping, first, bytes)
+    }
+
+    fn share_kernel(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        map: &KernelMap,
+    ) {
+        self.tables -= kernel_map::share(&self.format, platform, frames, self.root, map);
+        self.kernel = Some(map.base);
+        // The processor may hold the top entries in registers.
+        platform.load_root(self.asid, self.root);
+    }
+
     fn tables_initial(hardware: &F) -> u64 {
         Self::root_frames(hardware) + tables_preloaded(hardware)
     }
@@ -381,7 +423,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         let first = first.expect("the frames of the root were reserved in a row");
         (first.0..first.0 + tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
         let root = first.base(Self::page(hardware));
-        let mut pmap = Self { format: hardware.clone(), root, asid, tables };
+        let mut pmap = Self { format: hardware.clone(), root, asid, tables, kernel: None };
         let top = hardware.geometry().top();
         for index in 0..tables_preloaded(hardware) {
             let va = VirtAddr(index << hardware.geometry().level(top).shift);
@@ -404,6 +446,9 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         let top = self.format.geometry().top();
         for index in 0..tables_preloaded(&self.format) {
             let va = VirtAddr(index << self.format.geometry().level(top).shift);
+            if self.is_kernels(va) {
+                continue;
+            }
             let raw = self.read(platform, self.entry_at(self.root, top, va));
             if let Entry::Table { next, .. } = self.format.decode(top, raw) {
                 frames.release(next.pfn(page));
@@ -605,7 +650,8 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     }
 
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {
-        self.visit_below(platform, self.root, self.format.geometry().top(), visit);
+        let top = self.format.geometry().top();
+        self.visit_below(platform, self.root, top, VirtAddr(0), visit);
     }
 }
 
@@ -615,6 +661,7 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         platform: &impl Platform,
         table: PhysAddr,
         level: Level,
+        va: VirtAddr,
         visit: &mut dyn FnMut(TableInUse),
     ) {
         let geometry = self.format.geometry();
@@ -629,9 +676,13 @@ impl<F: Radix + Clone + core::fmt::Debug> RadixPmap<F> {
         if level.0 == 0 {
             return;
         }
-        for at in entries(table.0, end) {
+        for (index, at) in (0..).zip(entries(table.0, end)) {
+            let va = VirtAddr(va.0 | index << geometry.level(level).shift);
+            if self.is_kernels(va) {
+                return;
+            }
             if let Entry::Table { next, .. } = self.format.decode(level, self.read(platform, at)) {
-                self.visit_below(platform, next, Level(level.0 - 1), visit);
+                self.visit_below(platform, next, Level(level.0 - 1), va, visit);
             }
         }
     }

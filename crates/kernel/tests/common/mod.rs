@@ -48,6 +48,7 @@ pub struct Mock {
     pub files: Vec<Vec<u8>>,
     pub swap: BTreeMap<u32, Vec<u8>>,
     pub roots: BTreeMap<Asid, PhysAddr>,
+    pub upper_root: Option<PhysAddr>,
     pub swap_read_fails: Faults,
     pub swap_write_fails: Faults,
     pub file_read_fails: Faults,
@@ -86,6 +87,7 @@ impl Mock {
             files: Vec::new(),
             swap: BTreeMap::new(),
             roots: BTreeMap::new(),
+            upper_root: None,
             swap_read_fails: never(),
             swap_write_fails: never(),
             file_read_fails: never(),
@@ -180,6 +182,10 @@ impl Platform for Mock {
 
     fn load_root(&mut self, asid: Asid, table: PhysAddr) {
         self.roots.insert(asid, table);
+    }
+
+    fn load_upper_root(&mut self, table: PhysAddr) {
+        self.upper_root = Some(table);
     }
 
     fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError> {
