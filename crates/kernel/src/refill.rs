@@ -47,6 +47,13 @@ pub const REFILL_INSTRUCTIONS: u64 = 9;
 /// Mechanisms, and Page Table Organizations", ASPLOS 1998).
 pub const GENERAL_INSTRUCTIONS: u64 = 20;
 
+/// Of those of the refill handler: up to and with its load, and from there to TLBWR. Random counts
+/// on while handlers run, so the entry of the table's page is not overwritten by the page's own.
+const REFILL_TO_LOAD: u64 = 3;
+const REFILL_TO_WRITE: u64 = 3;
+/// Of those of the general handler: up to its TLB write.
+const GENERAL_TO_WRITE: u64 = 15;
+
 /// When an access is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When {
@@ -122,7 +129,7 @@ fn refill<M: TableMemory + ?Sized>(
     fault: &Fault,
     when: When,
 ) -> Result<(), Fault> {
-    cp0(mmu).execute(REFILL_INSTRUCTIONS);
+    cp0(mmu).execute(REFILL_TO_LOAD);
     let entry_at = VirtAddr(u64::from(cp0(mmu).context().get()));
     let pa = match translate_kernel(mmu, entry_at, when) {
         Ok(pa) => pa,
@@ -140,8 +147,10 @@ fn refill<M: TableMemory + ?Sized>(
     };
     let entry = load(mmu, memory, pa);
     let cp0 = cp0(mmu);
+    cp0.execute(REFILL_TO_WRITE);
     cp0.set_entry_lo(entry);
     cp0.tlbwr(when.instructions);
+    cp0.execute(REFILL_INSTRUCTIONS - REFILL_TO_LOAD - REFILL_TO_WRITE);
     cp0.rfe();
     Ok(())
 }
@@ -150,7 +159,7 @@ fn refill<M: TableMemory + ?Sized>(
 /// Restores EntryHi, which the handler it interrupted has yet to write. `false` if there is no
 /// such page.
 fn refill_table<M: TableMemory + ?Sized>(mmu: &mut Mmu, memory: &M, when: When) -> bool {
-    cp0(mmu).execute(GENERAL_INSTRUCTIONS);
+    cp0(mmu).execute(GENERAL_TO_WRITE);
     let root = mmu.root().table;
     let offset = u64::from(cp0(mmu).bad_vaddr() - R3000::PTE_BASE);
     let at = PhysAddr(root.0 + (offset >> PAGE.shift()) * EntryWidth::Four.bytes());
@@ -161,6 +170,7 @@ fn refill_table<M: TableMemory + ?Sized>(mmu: &mut Mmu, memory: &M, when: When) 
     }
     cp0.set_entry_lo(entry);
     cp0.tlbwr(when.instructions);
+    cp0.execute(GENERAL_INSTRUCTIONS - GENERAL_TO_WRITE);
     let user = VirtAddr(offset / EntryWidth::Four.bytes() << PAGE.shift());
     cp0.set_entry_hi(EntryHi::of(user.vpn(PAGE), cp0.entry_hi().asid()));
     true
