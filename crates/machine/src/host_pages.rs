@@ -81,9 +81,9 @@ impl HostPages {
         self.remove_where(|page| page.tag.wrapping_sub(va) < bytes)
     }
 
-    /// Takes the pages that lie in the granule at this offset of RAM out.
-    pub fn remove_offset(&mut self, offset: u64) -> bool {
-        self.remove_where(|page| page.offset == offset)
+    /// Takes the pages out that lie in so many bytes of RAM from `offset` on.
+    pub fn remove_offsets(&mut self, offset: u64, bytes: u64) -> bool {
+        self.remove_where(|page| page.offset.wrapping_sub(offset) < bytes)
     }
 
     /// Takes everything out.

@@ -471,7 +471,7 @@ impl Bus for Memory {
     }
 
     fn fetch(&mut self, pc: u64, now: RefTime) -> Result<Code, MemFault> {
-        let room = (GRANULE - pc % GRANULE) as u32;
+        let room = (self.page.bytes() - VirtAddr(pc).offset(self.page)) as u32;
         if let Some(&page) = self.executable.find(pc) {
             self.stamp(Side::Instruction, page.slot, now);
             return Ok(Code { pa: page.offset + pc % GRANULE, room, slot: page.slot });
@@ -490,7 +490,7 @@ impl Bus for Memory {
         let pfn = PhysAddr(pa).pfn(self.page);
         if !self.ram.is_watched(pfn) {
             self.ram.watch(pfn);
-            self.writable.remove_offset(pa & !(GRANULE - 1));
+            self.writable.remove_offsets(pfn.base(self.page).0, self.page.bytes());
         }
     }
 
@@ -499,7 +499,7 @@ impl Bus for Memory {
     }
 
     fn code_frame_shift(&self) -> u8 {
-        GRANULE_SHIFT
+        self.page.shift()
     }
 
     fn epoch(&self) -> u64 {
@@ -528,5 +528,29 @@ impl Bus for Memory {
             Counter::Cycle => cycles,
             _ => self.time.cost.nanoseconds(cycles),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::CostModel;
+    use pagewalk_mmu::Pfn;
+
+    /// Code is kept by frames, host pages by granules, of which a large page has several.
+    #[test]
+    fn code_anywhere_in_a_large_frame_follows_its_changes() {
+        let tables = Tables::by_name("aarch64-16k", 4).expect("a known name");
+        let ram = Ram::new(4, PageSize::from_shift(14));
+        let mut memory = Memory::new(ram, tables, None, false, Time::new(CostModel::default()));
+        let (first, last) = (0x4000, 0x7000);
+        memory.writable.insert(last, last, 0);
+        memory.watch_code(first);
+        assert!(memory.writable.find(last).is_none(), "a store would go unnoticed");
+        memory.watch_code(last);
+        memory.ram.frame_mut(Pfn(1)).fill(0);
+        let changed = memory.take_changed_code().expect("a changed frame");
+        let shift = memory.code_frame_shift();
+        assert!([first, last].iter().all(|pa| pa >> shift == changed >> shift));
     }
 }
