@@ -57,6 +57,8 @@ impl Toolchain {
                 command.arg("-march=rv64gc_zba_zbb_zbs");
             }
         }
+        // So that segments share no page, of whatever size.
+        command.arg("-Wl,-z,max-page-size=65536");
         command.arg("-static").arg(source(program)).arg("-o").arg(&executable);
         succeed(command.args(["-lm", "-latomic"]));
         executable
