@@ -117,7 +117,7 @@ impl LoadError {
 /// Formats by the end of the user space that a machine makes of them: half of the addresses, and
 /// never more than the 47 bits that Linux promises to programs.
 const FORMATS: [(u64, &str); 2] =
-    [(1 << 38, "--mmu sv39"), (1 << 47, "--mmu sv48, sv57, x86-64 or x86-64-la57")];
+    [(1 << 38, "--mmu sv39"), (1 << 47, "--mmu sv48, sv57, x86-64, x86-64-la57 or aarch64")];
 
 fn which_mmu(end: u64) -> String {
     match FORMATS.iter().find(|(limit, _)| end <= *limit) {

@@ -28,7 +28,9 @@ fn compare(config: &Config, args: &[&str]) -> Report {
 #[test]
 fn every_program_on_every_format() {
     for (format, program) in FORMATS.iter().flat_map(|f| PROGRAMS.iter().map(move |p| (f, p))) {
-        compare(&config(format, 1 << 20), program);
+        // About 1 MiB where pages are of 4 KiB: a linear table alone takes most of it.
+        let page = config(format, 1 << 20).hardware.base_page();
+        compare(&config(format, 280 * page.bytes()), program);
     }
 }
 
@@ -54,6 +56,8 @@ fn under_pressure_with_every_kind_of_tlb() {
         "l1i=1x2,l1d=2x2:fifo,l2=4x4:random",
         "l1i=2x2:plru,l1d=1x3,l2=8x2:plru",
         "l1=1x64,untagged",
+        "l1=1x8:random,software",
+        "l1i=1x2,l1d=2x2,l2=4x4:fifo,software",
     ];
     let programs: [&[&str]; 4] = [
         &["extsort", "/in", "/out", "16"],
@@ -62,10 +66,22 @@ fn under_pressure_with_every_kind_of_tlb() {
         &["recurse", "900"],
     ];
     for (tlb, program) in tlbs.iter().flat_map(|t| programs.iter().map(move |p| (t, p))) {
-        for format in ["segments-paging", "ia32", "pae", "sv39", "x86-64-la57"] {
+        let paged = ["segments-paging", "ia32", "pae", "sv39", "x86-64-la57", "aarch64"];
+        let larger = [("aarch64-16k", 24 << 14), ("aarch64-64k", 18 << 16)];
+        for (format, ram_bytes) in paged.map(|format| (format, 160 << 10)).into_iter().chain(larger)
+        {
             let tlb = (*tlb != "none").then(|| TlbConfig::parse(tlb).expect("a TLB"));
-            compare(&Config { tlb, ..config(format, 160 << 10) }, program);
+            compare(&Config { tlb, ..config(format, ram_bytes) }, program);
         }
+    }
+}
+
+#[test]
+fn under_pressure_on_the_r3000() {
+    let programs: [&[&str]; 3] =
+        [&["extsort", "/in", "/out", "16"], &["hashjoin", "1500"], &["selfmodify"]];
+    for program in programs {
+        compare(&config("r3000", 160 << 10), program);
     }
 }
 

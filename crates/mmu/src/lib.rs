@@ -7,7 +7,7 @@
 //!             walk(format, memory, root, address)      one walker
 //!                │              ▲
 //!                ▼              │ index, decode, check, encode
-//!          Translation     Radix: ia32, pae, x86_64, riscv   one file per format
+//!          Translation     Radix: ia32, pae, x86_64, riscv, aarch64   one file per format
 //! ```
 //!
 //! A *format* is data and small pure functions; the *walker* is shared; page tables live in the
