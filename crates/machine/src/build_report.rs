@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use pagewalk_linux::Signal;
-use pagewalk_mmu::KindCounts;
 use pagewalk_mmu::tlb::LevelConfig;
+use pagewalk_mmu::{KindCounts, TlbExceptions};
 
 use crate::machine::{End, Machine};
 use crate::report::{
-    ExitReport, FaultReport, FileReport, MachineReport, MemoryReport, References, Report,
-    SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
+    ExitReport, FaultReport, FileReport, MachineReport, MemoryReport, References, RefillReport,
+    Report, SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
 };
 
 /// What a shell adds to the number of a signal that killed a program.
@@ -32,6 +32,7 @@ impl Machine {
             references: self.references(),
             tlb: self.tlb_report(),
             walks: self.walk_report(),
+            refills: self.refill_report(),
             faults: self.fault_report(),
             memory: self.memory_report(),
             segments: self.segment_report(),
@@ -127,6 +128,14 @@ impl Machine {
             writes: counters.walk_writes,
             rewalks: counters.rewalks,
         }
+    }
+
+    fn refill_report(&self) -> Option<RefillReport> {
+        let mmu = self.memory.mmu();
+        let TlbExceptions { refill, kernel_refill, invalid, modified, address } =
+            mmu.counters().exceptions;
+        let counts = RefillReport { refill, kernel_refill, invalid, modified, address };
+        mmu.is_software_loaded().then_some(counts)
     }
 
     /// Walks that the fast path stands for, on a machine without a TLB.

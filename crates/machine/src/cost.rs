@@ -8,6 +8,7 @@
 //!   cycles = compute  (instructions × instruction)
 //!          + tlb      (L2 hits × tlb_l2_hit)
 //!          + walks    (entries read × walk_read + entries written × walk_write)
+//!          + refills  (refill exceptions × tlb_refill + other TLB exceptions × tlb_general)
 //!          + faults   (traps × trap + faults × fault + frames × zero_frame, copy_frame …)
 //!          + syscalls (system calls × syscall + bytes copied × copy_byte)
 //!          + reclaim  (pages scanned × scan_page + flushes × flush)
@@ -15,6 +16,7 @@
 //!          + idle     (time slept)
 //! ```
 
+use pagewalk_kernel::refill::{GENERAL_INSTRUCTIONS, REFILL_INSTRUCTIONS};
 use serde::{Deserialize, Serialize};
 
 /// Costs in cycles, unless the name says otherwise.
@@ -31,6 +33,10 @@ pub struct CostModel {
     pub walk_read: u64,
     /// One page-table entry written by a walk (accessed and dirty bits).
     pub walk_write: u64,
+    /// The refill handler of a TLB that software loads, but for the entries that it reads.
+    pub tlb_refill: u64,
+    /// The general handler, for a TLB exception that it serves or finds to be a page fault.
+    pub tlb_general: u64,
     /// Entering and leaving the kernel for an exception.
     pub trap: u64,
     /// The page-fault handler itself.
@@ -65,6 +71,8 @@ impl Default for CostModel {
             tlb_l2_hit: 7,
             walk_read: 20,
             walk_write: 30,
+            tlb_refill: REFILL_INSTRUCTIONS,
+            tlb_general: GENERAL_INSTRUCTIONS,
             trap: 200,
             fault: 500,
             zero_frame: 250,

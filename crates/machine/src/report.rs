@@ -36,6 +36,8 @@ pub struct Report {
     pub tlb: TlbReport,
     /// Page-table walks.
     pub walks: WalkReport,
+    /// Exceptions of the TLB, if software loads it.
+    pub refills: Option<RefillReport>,
     /// Page faults.
     pub faults: FaultReport,
     /// Memory.
@@ -97,6 +99,8 @@ pub struct CycleParts {
     pub tlb: u64,
     /// Page-table entries that walks read and wrote.
     pub walks: u64,
+    /// The handlers of a TLB that software loads, but for the entries that they read.
+    pub refills: u64,
     /// Page faults: traps, the handler, zeroing and copying of frames.
     pub faults: u64,
     /// System calls and the bytes that they copied.
@@ -115,6 +119,7 @@ impl CycleParts {
         self.compute
             .saturating_add(self.tlb)
             .saturating_add(self.walks)
+            .saturating_add(self.refills)
             .saturating_add(self.faults)
             .saturating_add(self.syscalls)
             .saturating_add(self.reclaim)
@@ -178,6 +183,23 @@ pub struct WalkReport {
     pub writes: u64,
     /// Walks although the TLB had an entry: it did not allow the access, or was not dirty.
     pub rewalks: u64,
+}
+
+/// Exceptions of a TLB that software loads, by vector and by what the handler found. One reference
+/// can raise several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RefillReport {
+    /// The refill vector: no entry (R3000: UTLB misses, in kuseg).
+    pub refill: u64,
+    /// The general vector: no entry for the page table's own page, met by the refill handler
+    /// (R3000: misses in kseg2).
+    pub kernel_refill: u64,
+    /// The general vector: the entry is not valid, or gives no right to the access.
+    pub invalid: u64,
+    /// The general vector: a store, and the entry's dirty bit is clear.
+    pub modified: u64,
+    /// The general vector: an address that user mode may not use.
+    pub address: u64,
 }
 
 /// Page faults by how they were resolved.

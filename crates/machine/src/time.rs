@@ -16,7 +16,7 @@ use crate::report::CycleParts;
 pub struct Time {
     /// What everything takes.
     pub cost: CostModel,
-    /// Cycles spent outside the program; `compute`, `tlb` and `walks` stay zero.
+    /// Cycles spent outside the program; `compute`, `tlb`, `walks` and `refills` stay zero.
     pub outside: CycleParts,
 }
 
@@ -36,6 +36,10 @@ impl Time {
             walks: sum([
                 (counters.walk_reads + unseen, self.cost.walk_read),
                 (counters.walk_writes, self.cost.walk_write),
+            ]),
+            refills: sum([
+                (counters.exceptions.refill, self.cost.tlb_refill),
+                (counters.exceptions.general(), self.cost.tlb_general),
             ]),
             ..self.outside
         }
@@ -72,6 +76,7 @@ pub(crate) fn outside(
         compute: 0,
         tlb: 0,
         walks: 0,
+        refills: 0,
         faults: sum([
             (tally.traps, cost.trap),
             (kernel.pgfault, cost.fault),

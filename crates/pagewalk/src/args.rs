@@ -66,7 +66,8 @@ pub struct RunArgs {
     /// The TLB: none, a number of entries, or its levels as SETSxWAYS:POLICY.
     ///
     /// Levels are l1 for a unified first level, or l1i and l1d, and l2. POLICY is lru (if left out), plru, fifo
-    /// or random. `untagged` has the TLB flushed at each change of address space.
+    /// or random. `untagged` has the TLB flushed at each change of address space, `software` has it loaded by the
+    /// kernel's refill handler instead of the hardware's walks. The R3000 has its own TLB, and no other.
     /// [default: l1i=16x4,l1d=16x4,l2=128x12]
     #[arg(long, value_name = "SPEC")]
     pub tlb: Option<String>,

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use pagewalk_machine::report::{
-    CycleParts, ExitReport, FaultReport, MachineReport, MemoryReport, Report, TlbLevel,
+    CycleParts, ExitReport, FaultReport, MachineReport, MemoryReport, RefillReport, Report,
+    TlbLevel,
 };
 
 use crate::number::{duration, grouped, percent, quotient, size};
@@ -23,6 +24,7 @@ pub fn text(report: &Report) -> String {
     references(&mut page, report);
     tlb(&mut page, report);
     walks(&mut page, report);
+    refills(&mut page, report);
     faults(&mut page, &report.faults);
     memory(&mut page, &report.memory, report.machine.page_bytes);
     if let Some(segments) = &report.segments {
@@ -107,13 +109,14 @@ fn cycles(page: &mut Page, report: &Report) {
     );
 }
 
-fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 8] {
+fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 9] {
     // Taken apart by name, so that a part that is added cannot be forgotten here.
-    let CycleParts { compute, tlb, walks, faults, syscalls, reclaim, disk, idle } = *parts;
+    let CycleParts { compute, tlb, walks, refills, faults, syscalls, reclaim, disk, idle } = *parts;
     [
         ("compute", compute),
         ("TLB", tlb),
         ("walks", walks),
+        ("TLB handlers", refills),
         ("faults", faults),
         ("system calls", syscalls),
         ("reclaim", reclaim),
@@ -179,6 +182,25 @@ fn walks(page: &mut Page, report: &Report) {
     page.detail("entries read", grouped(walks.reads), per_walk(walks.reads));
     page.detail("entries written", grouped(walks.writes), per_walk(walks.writes));
     page.detail("despite an entry", grouped(walks.rewalks), share);
+}
+
+/// Where software loads the TLB: what brought its handlers in.
+fn refills(page: &mut Page, report: &Report) {
+    let Some(refills) = &report.refills else { return };
+    let RefillReport { refill, kernel_refill, invalid, modified, address } = *refills;
+    let total = refill + kernel_refill + invalid + modified + address;
+    page.blank();
+    page.figure("TLB exceptions", grouped(total), String::new());
+    let rows = [
+        ("refill", refill, "refill vector: no entry"),
+        ("refill of the table", kernel_refill, "general vector: no entry for its page"),
+        ("invalid", invalid, "general vector: entry not valid"),
+        ("modified", modified, "general vector: store, entry not dirty"),
+        ("address error", address, "general vector: not the user's"),
+    ];
+    for (label, count, note) in rows {
+        page.detail(label, grouped(count), note.into());
+    }
 }
 
 fn faults(page: &mut Page, faults: &FaultReport) {

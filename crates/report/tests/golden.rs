@@ -21,6 +21,7 @@ fn sample() -> Report {
         compute: 1_000_000,
         tlb: 70_000,
         walks: 40_000,
+        refills: 0,
         faults: 25_000,
         syscalls: 3_000,
         reclaim: 12_000,
@@ -58,6 +59,7 @@ fn sample() -> Report {
             references_per_access: 1.001_45,
         },
         walks: WalkReport { walks: 700, reads: 2_000, writes: 40, rewalks: 7 },
+        refills: None,
         faults: FaultReport {
             minor: 60,
             major: 15,
@@ -131,6 +133,16 @@ fn a_run_of_nothing_divides_by_nothing() {
 }
 
 #[test]
+fn a_tlb_that_software_loads_shows_its_exceptions() {
+    let counts =
+        RefillReport { refill: 1_234, kernel_refill: 56, invalid: 7, modified: 8, address: 9 };
+    let text = text(&Report { refills: Some(counts), ..sample() });
+    let start = text.find("TLB exceptions").expect("a section");
+    let section: Vec<&str> = text[start..].lines().take(6).collect();
+    insta::assert_snapshot!(section.join("\n"));
+}
+
+#[test]
 fn control_characters_do_not_reach_the_terminal() {
     assert!(text(&sample()).chars().all(|c| c == '\n' || !c.is_control()));
 }
@@ -158,6 +170,9 @@ proptest! {
         report.references = References { fetches: n[2], loads: n[3], stores: 0 };
         report.tlb.l2 = Some(TlbLevel { lookups: n[4], hits: n[5], misses: n[6], miss_ratio: 1.0 });
         report.walks = WalkReport { walks: n[7], reads: n[6], writes: n[5], rewalks: n[7] };
+        let [refill, kernel_refill, invalid, modified, address, ..] = n;
+        let refills = RefillReport { refill, kernel_refill, invalid, modified, address };
+        report.refills = Some(refills);
         report.faults.minor = n[6];
         report.memory = MemoryReport { frames: n[7] / 1000, free: n[7] / 1000, ..report.memory };
         for line in text(&report).lines() {
