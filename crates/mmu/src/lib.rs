@@ -33,6 +33,7 @@ mod mmu;
 mod observer;
 mod tables;
 mod translation;
+mod walk_cache;
 
 pub mod hashed;
 pub mod r3000;
@@ -48,3 +49,6 @@ pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source, TlbExceptions};
 pub use observer::{Probe, ProbeKind, Step, WalkObserver};
 pub use tables::Tables;
 pub use translation::Translation;
+pub use walk_cache::{
+    CachedPointer, WalkCache, WalkCacheConfig, WalkCacheError, WalkCacheReason,
+};

@@ -29,17 +29,18 @@
 
 mod counters;
 mod software;
+mod walks;
 
 pub use counters::{KindCounts, MmuCounters, TlbExceptions};
 
 use crate::r3000::Cp0;
-use crate::radix::Root;
+use crate::radix::{Radix, Root};
 use crate::tlb::{Allowed, Globals, Key, Line, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{
-    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Probe, Rights, Step, TableMemory, Tables,
-    Translation, VirtAddr, WalkObserver,
+    Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Rights, TableMemory, Tables, Translation,
+    VirtAddr, WalkCache, WalkCacheConfig, WalkCacheError, WalkCacheReason, WalkObserver,
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::ToString};
 
 /// A memory management unit.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub struct Mmu {
     tlb: Option<Tlb>,
     /// The R3000's registers and its TLB, which is its only one: `tlb` is `None`.
     cp0: Option<Box<Cp0>>,
+    walk_cache: Option<WalkCache>,
     root: Root,
     asid: Asid,
     /// What a page with some rights allows, by the rights' bits (invariant 3).
@@ -98,6 +100,7 @@ impl Mmu {
             base_page,
             tlb: tlb.map(|config| Tlb::new(config, base_page)),
             cp0,
+            walk_cache: None,
             root: Root { table: PhysAddr(0), upper: None, registers: None },
             asid: Asid(0),
             allowed: core::array::from_fn(|bits| {
@@ -106,6 +109,22 @@ impl Mmu {
             }),
             counters: MmuCounters::default(),
         }
+    }
+
+    /// The same MMU with an empty walk cache, tagged as the TLB is.
+    ///
+    /// # Errors
+    /// If the page tables have no pointers of the levels that it is for.
+    pub fn with_walk_cache(self, config: WalkCacheConfig) -> Result<Self, WalkCacheError> {
+        let Tables::Radix(format) = &self.tables else {
+            return Err(WalkCacheError {
+                part: config.to_string(),
+                reason: WalkCacheReason::NoTrees,
+            });
+        };
+        let asid_mask = self.tlb.as_ref().map_or(u16::MAX, |tlb| tlb.config().asid_mask());
+        let cache = WalkCache::new(config, format.geometry(), asid_mask)?;
+        Ok(Self { walk_cache: Some(cache), ..self })
     }
 
     /// Translates `va` for `access` at time `now`, which grows with every reference in program
@@ -121,21 +140,29 @@ impl Mmu {
         access: Access,
         now: u64,
     ) -> Result<Hit, Fault> {
-        let Some(tlb) = &mut self.tlb else {
-            return self.translate_without_tlb(memory, va, access, now);
-        };
-        match tlb.reference_l1(Side::of(access.kind), va, self.asid, now) {
-            Some((slot, key, line)) if line.allowed.contains(access) => Ok(Hit {
-                pa: line.translate(va),
-                page: key.page(),
-                slot: Some(slot),
-                source: Source::L1,
-            }),
-            found => {
-                let refusing = found.map(|(_, _, line)| line);
-                self.translate_after_l1(memory, va, access, now, refusing)
-            }
+        self.translate_observed(memory, va, access, now, &mut ())
+    }
+
+    /// [`Mmu::translate`], with every reference of the walk, if there is one, shown to `observer`.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn translate_observed<M: TableMemory + ?Sized, O: WalkObserver>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+        observer: &mut O,
+    ) -> Result<Hit, Fault> {
+        if let Some(tlb) = &mut self.tlb
+            && let Some((slot, key, line)) = tlb.reference_hinted(va, self.asid, access, now)
+        {
+            let pa = line.translate(va);
+            return Ok(Hit { pa, page: key.page(), slot: Some(slot), source: Source::L1 });
         }
+        self.translate_unhinted(memory, va, access, now, observer)
     }
 
     /// Loads the root register: the walker's tables and the address space from now on. An untagged
@@ -181,18 +208,21 @@ impl Mmu {
     pub fn flush_all(&mut self) {
         self.counters.flushes_all += 1;
         self.flush(Tlb::flush_all, |_| true);
+        self.flush_walk_cache(None);
     }
 
     /// Invalidates all entries that are not global.
     pub fn flush_non_global(&mut self) {
         self.counters.flushes_non_global += 1;
         self.flush(Tlb::flush_non_global, |entry| !entry.global);
+        self.flush_walk_cache(None);
     }
 
     /// Invalidates an address space, except for global entries.
     pub fn flush_asid(&mut self, asid: Asid) {
         self.counters.flushes_asid += 1;
         self.flush(|tlb| tlb.flush_asid(asid), |entry| !entry.global && entry.asid == asid);
+        self.flush_walk_cache(Some(asid));
     }
 
     /// Invalidates the page that holds `va`, of whatever size, in one address space or (`None`) in
@@ -204,6 +234,7 @@ impl Mmu {
             |tlb| tlb.flush_page(vpn, asid, globals),
             |entry| entry.vpn == vpn && entry.is_covered(asid, globals),
         );
+        self.flush_walk_cache(asid);
     }
 
     /// The root in force.
@@ -243,31 +274,56 @@ impl Mmu {
 
 impl Mmu {
     /// A translation where there is no TLB, or none but the R3000's.
-    #[inline(never)]
-    fn translate_without_tlb<M: TableMemory + ?Sized>(
+    fn translate_without_tlb<M: TableMemory + ?Sized, O: WalkObserver>(
         &mut self,
         memory: &mut M,
         va: VirtAddr,
         access: Access,
         now: u64,
+        observer: &mut O,
     ) -> Result<Hit, Fault> {
         if self.cp0.is_some() {
             return self.translate_r3000(va, access, now);
         }
-        let found = self.walk(memory, va, access)?;
+        let found = self.walk(memory, va, access, now, observer)?;
         Ok(Hit { pa: found.pa, page: found.page, slot: None, source: Source::Walk })
+    }
+
+    /// A translation of which the TLB had no hint.
+    #[inline(never)]
+    fn translate_unhinted<M: TableMemory + ?Sized, O: WalkObserver>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+        observer: &mut O,
+    ) -> Result<Hit, Fault> {
+        let Some(tlb) = &mut self.tlb else {
+            return self.translate_without_tlb(memory, va, access, now, observer);
+        };
+        match tlb.reference_l1(Side::of(access.kind), va, self.asid, now) {
+            Some((slot, key, line)) if line.allowed.contains(access) => {
+                let pa = line.translate(va);
+                Ok(Hit { pa, page: key.page(), slot: Some(slot), source: Source::L1 })
+            }
+            found => {
+                let refusing = found.map(|(_, _, line)| line);
+                self.translate_after_l1(memory, va, access, now, refusing, observer)
+            }
+        }
     }
 
     /// The rest of a translation with a TLB whose first level has no entry, or one that is
     /// `refusing` this access.
-    #[inline(never)]
-    fn translate_after_l1<M: TableMemory + ?Sized>(
+    fn translate_after_l1<M: TableMemory + ?Sized, O: WalkObserver>(
         &mut self,
         memory: &mut M,
         va: VirtAddr,
         access: Access,
         now: u64,
         refusing: Option<Line>,
+        observer: &mut O,
     ) -> Result<Hit, Fault> {
         self.counters.l1_misses.add(access.kind);
         let answer = match refusing {
@@ -291,7 +347,7 @@ impl Mmu {
                 tlb.drop_found(side, va.vpn(self.base_page), self.asid);
             }
         }
-        let found = self.walk(memory, va, access)?;
+        let found = self.walk(memory, va, access, now, observer)?;
         let entry = self.entry(va, &found);
         let slot = self.tlb.as_mut().and_then(|tlb| tlb.fill(side, entry, now));
         Ok(Hit { pa: found.pa, page: found.page, slot, source: Source::Walk })
@@ -308,23 +364,6 @@ impl Mmu {
             Some((_, line)) => Answer::Refused(line),
             None => Answer::Absent,
         }
-    }
-
-    /// Walks, and counts.
-    fn walk<M: TableMemory + ?Sized>(
-        &mut self,
-        memory: &mut M,
-        va: VirtAddr,
-        access: Access,
-    ) -> Result<Translation, Fault> {
-        let mut references = References::default();
-        let result =
-            self.tables.walk_observed(memory, &self.root, self.asid, va, access, &mut references);
-        self.counters.walks.add(access.kind);
-        self.counters.walk_reads += references.reads;
-        self.counters.walk_writes += references.writes;
-        self.counters.faults += u64::from(result.is_err());
-        result
     }
 
     /// The entry that the TLB holds of a walk's result (invariants 2 and 3).
@@ -352,6 +391,13 @@ impl Mmu {
             self.counters.entries_flushed += cp0.invalidate(covered);
         }
     }
+
+    /// Drops what the walk cache holds for a space, or (`None`) for all.
+    fn flush_walk_cache(&mut self, asid: Option<Asid>) {
+        if let Some(cache) = &mut self.walk_cache {
+            cache.flush(asid);
+        }
+    }
 }
 
 /// What the second level says.
@@ -369,29 +415,5 @@ impl Answer {
             Self::Refused(line) => Some(*line),
             _ => None,
         }
-    }
-}
-
-/// Counts a walk's memory references, also where it ends in a fault.
-#[derive(Default)]
-struct References {
-    reads: u64,
-    writes: u64,
-}
-
-impl WalkObserver for References {
-    #[inline]
-    fn step(&mut self, step: &Step) {
-        self.reads += u64::from(step.at.is_some());
-    }
-
-    #[inline]
-    fn probe(&mut self, _: &Probe) {
-        self.reads += 1;
-    }
-
-    #[inline]
-    fn update(&mut self, _: PhysAddr, _: u64) {
-        self.writes += 1;
     }
 }

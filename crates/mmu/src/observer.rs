@@ -7,7 +7,7 @@
 //!
 //! `()` watches nothing and compiles to nothing.
 
-use crate::radix::Entry;
+use crate::radix::{Entry, WalkStart};
 use crate::{EntryWidth, Level, PhysAddr};
 
 /// Sees every step of a walk.
@@ -15,6 +15,11 @@ pub trait WalkObserver {
     /// An entry of a radix table was read and decoded.
     fn step(&mut self, step: &Step) {
         let _ = step;
+    }
+
+    /// The walk goes on with a table of the next level.
+    fn descend(&mut self, to: &WalkStart) {
+        let _ = to;
     }
 
     /// A word of a hashed table was read.

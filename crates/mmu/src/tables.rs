@@ -1,7 +1,7 @@
 //! The page tables of a machine, of whatever kind: what a TLB miss asks.
 
 use crate::hashed::{self, HashedTable};
-use crate::radix::{Format, Radix, Root};
+use crate::radix::{Format, Radix, Root, WalkStart};
 use crate::{
     Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Rights, TableMemory, Translation,
     VirtAddr, WalkObserver,
@@ -87,8 +87,27 @@ impl Tables {
         access: Access,
         observer: &mut O,
     ) -> Result<Translation, Fault> {
+        self.walk_from(memory, root, asid, None, va, access, observer)
+    }
+
+    /// [`Tables::walk_observed`], from the table `start` on if there is one; only trees have such.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "a walk and where it starts")]
+    pub(crate) fn walk_from<M: TableMemory + ?Sized, O: WalkObserver>(
+        &self,
+        memory: &mut M,
+        root: &Root,
+        asid: Asid,
+        start: Option<WalkStart>,
+        va: VirtAddr,
+        access: Access,
+        observer: &mut O,
+    ) -> Result<Translation, Fault> {
         match self {
-            Self::Radix(format) => format.walk_observed(memory, root, va, access, observer),
+            Self::Radix(format) => format.walk_from(memory, root, start, va, access, observer),
             Self::Hashed(hashed) => {
                 hashed.walk_observed(memory, root.table, asid, va, access, observer)
             }

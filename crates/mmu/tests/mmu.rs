@@ -5,12 +5,12 @@ mod sparse;
 
 use pagewalk_mmu::radix::{
     Aarch64, Aarch64Controls, AdUpdate, Entry, Format, Granule, Leaf, Radix, RiscV, RiscVControls,
-    Scheme, Touch,
+    Root, Scheme, Touch,
 };
 use pagewalk_mmu::tlb::{Globals, Side, TlbConfig};
 use pagewalk_mmu::{
     Access, AccessKind, Asid, FaultCause, Level, Mmu, MmuCounters, Pfn, PhysAddr, Privilege,
-    Rights, Source, TableMemory, Tables, VirtAddr,
+    Rights, Source, TableMemory, Tables, VirtAddr, WalkCacheConfig,
 };
 use proptest::prelude::*;
 use sparse::{Builder, Sparse};
@@ -173,10 +173,18 @@ struct Twins {
 
 impl Twins {
     fn new(format: Format, tlb: Option<&str>) -> Self {
+        Self::with_walk_cache(format, tlb, None)
+    }
+
+    fn with_walk_cache(format: Format, tlb: Option<&str>, walk_cache: Option<&str>) -> Self {
         let world = World::new(format);
         let config = tlb.map(|text| TlbConfig::parse(text).expect("a good description"));
         let walked = world.memory.clone();
         let mut mmu = Mmu::new(Tables::Radix(format), config);
+        if let Some(text) = walk_cache {
+            let config = WalkCacheConfig::parse(text).expect("a good description");
+            mmu = mmu.with_walk_cache(config).expect("levels that the format has");
+        }
         if let Some(upper) = world.upper {
             mmu.load_upper_root(upper, &world.memory).expect("a good root");
         }
@@ -394,6 +402,61 @@ proptest! {
             ops.iter().for_each(|op| twins.run(op));
             prop_assert_eq!(twins.mmu.counters().l1_misses.total(), 0);
             prop_assert_eq!(twins.mmu.counters().walks.total(), twins.now);
+        }
+    }
+}
+
+impl Twins {
+    /// Every pointer that the walk cache holds is in the tables.
+    fn check_pointers(&self) {
+        let geometry = *self.world.format.geometry();
+        for held in self.mmu.walk_cache().into_iter().flat_map(|cache| cache.pointers()) {
+            let root = Root {
+                table: self.world.roots[usize::from(held.asid.0) - 1],
+                upper: self.world.upper,
+                registers: None,
+            };
+            let mut table = self.world.format.top_table(&root, held.va).expect("a table");
+            for level in (held.level.0 + 1..=geometry.top().0).rev().map(Level) {
+                let index = geometry.level(level).index(held.va);
+                let at = PhysAddr(table.0 + index * geometry.entry.bytes());
+                let raw = self.world.memory.read_entry(at, geometry.entry).expect("memory");
+                match self.world.format.decode(level, raw) {
+                    Entry::Table { next, .. } => table = next,
+                    other => panic!("{held:?} is stale: {other:?}"),
+                }
+            }
+            assert_eq!(table, held.table, "{held:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_walk_cache_changes_nothing_but_the_cost(ops in prop::collection::vec(op(), 1..200)) {
+        for format in formats() {
+            let caches: &[&str] = match format.geometry().top().0 {
+                0 => continue,
+                1 => &["l1=1", "all=2x1:fifo"],
+                _ => &["l1=2x2,l2=1", "l2=2", "all=3"],
+            };
+            for (&cache, tlb) in caches.iter().zip([Some("2"), None, Some("l1=1x2,untagged")]) {
+                let mut twins = Twins::with_walk_cache(format, tlb, Some(cache));
+                let mut bare = Twins::new(format, tlb);
+                for op in &ops {
+                    twins.run(op);
+                    twins.check_pointers();
+                    bare.run(op);
+                }
+                let [with, without] = [&twins, &bare].map(|twins| *twins.mmu.counters());
+                prop_assert_eq!(with.walks, without.walks);
+                prop_assert_eq!(with.faults, without.faults);
+                prop_assert_eq!(with.walk_writes, without.walk_writes);
+                let hits: u64 = with.walk_cache_hits.iter().sum();
+                prop_assert!(hits <= with.walks.total());
+            }
         }
     }
 }

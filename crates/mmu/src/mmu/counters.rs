@@ -1,6 +1,7 @@
 //! What the MMU counts.
 
 use crate::AccessKind;
+use crate::walk_cache::LEVELS;
 
 /// A count for each kind of access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +94,9 @@ pub struct MmuCounters {
     pub rewalks: u64,
     /// Walks that ended in a fault.
     pub faults: u64,
+    /// Walks that began at a table that the walk cache knew, by the level of the table: those at
+    /// index 0 read entries of level 0 alone (unless a fault had them made again).
+    pub walk_cache_hits: [u64; LEVELS],
     /// Exceptions, where software loads the TLB.
     pub exceptions: TlbExceptions,
     /// Loads of the root register.

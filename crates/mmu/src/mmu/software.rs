@@ -9,7 +9,8 @@
 //! A handler is free to look where it likes. [`Mmu::walk_by_software`] and [`Mmu::fill`] are for one
 //! that walks the tables as the architecture's hardware would; the R3000's works through [`Cp0`].
 
-use super::{Hit, Mmu, References, Source, TlbExceptions};
+use super::walks::{Counted, References};
+use super::{Hit, Mmu, Source, TlbExceptions};
 use crate::r3000::{ASID_MAX, Context, Cp0, EntryHi, ExcCode, Exception, PAGE, Vector};
 use crate::radix::{Format, R3000};
 use crate::tlb::{Line, Side, TlbConfig};
@@ -46,9 +47,11 @@ impl Mmu {
         access: Access,
         observer: &mut O,
     ) -> Result<Translation, Fault> {
-        let mut both = (References::default(), observer);
-        let found = self.tables.walk_observed(memory, &self.root, self.asid, va, access, &mut both);
-        self.count_handler_references(both.0.reads, both.0.writes);
+        let mut counted = Counted { references: References::default(), observer };
+        let (tables, root) = (&self.tables, &self.root);
+        let found = tables.walk_observed(memory, root, self.asid, va, access, &mut counted);
+        let References { reads, writes } = counted.references;
+        self.count_handler_references(reads, writes);
         found
     }
 
@@ -173,22 +176,4 @@ pub(super) fn enter_space(cp0: &mut Cp0, asid: Asid) {
     debug_assert!(asid.0 <= ASID_MAX, "six bits");
     cp0.set_entry_hi(EntryHi::of(cp0.entry_hi().vpn(), asid));
     cp0.set_context(Context::new(R3000::PTE_BASE));
-}
-
-/// Counts, and shows to another.
-impl<O: WalkObserver> WalkObserver for (References, &mut O) {
-    fn step(&mut self, step: &crate::Step) {
-        self.0.step(step);
-        self.1.step(step);
-    }
-
-    fn probe(&mut self, probe: &crate::Probe) {
-        self.0.probe(probe);
-        self.1.probe(probe);
-    }
-
-    fn update(&mut self, at: crate::PhysAddr, raw: u64) {
-        self.0.update(at, raw);
-        self.1.update(at, raw);
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, R3000, Radix,
-    RiscV, RiscVControls, Root, Scheme, Touch, X86_64, X86Controls, walk_observed,
+    RiscV, RiscVControls, Root, Scheme, Touch, WalkStart, X86_64, X86Controls, walk_from,
 };
 use crate::{
     Access, ArchFault, Fault, FaultCause, Level, PageSize, PhysAddr, Rights, TableMemory,
@@ -136,7 +136,24 @@ impl Format {
         access: Access,
         observer: &mut O,
     ) -> Result<Translation, Fault> {
-        each!(self, format => walk_observed(format, memory, root, va, access, observer))
+        self.walk_from(memory, root, None, va, access, observer)
+    }
+
+    /// [`super::walk_from`], with the format chosen once for the whole walk.
+    ///
+    /// # Errors
+    /// The fault that the processor raises.
+    #[inline]
+    pub fn walk_from<M: TableMemory + ?Sized, O: WalkObserver>(
+        &self,
+        memory: &mut M,
+        root: &Root,
+        start: Option<WalkStart>,
+        va: VirtAddr,
+        access: Access,
+        observer: &mut O,
+    ) -> Result<Translation, Fault> {
+        each!(self, format => walk_from(format, memory, root, start, va, access, observer))
     }
 }
 

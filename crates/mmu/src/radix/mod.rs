@@ -32,7 +32,7 @@ pub use linear::Linear;
 pub use pae::Pae;
 pub use r3000::R3000;
 pub use riscv::{AdUpdate, RiscV, RiscVControls, Scheme};
-pub use walk::{walk, walk_observed};
+pub use walk::{WalkStart, walk, walk_from, walk_observed};
 pub use x86::X86Controls;
 pub use x86_64::X86_64;
 

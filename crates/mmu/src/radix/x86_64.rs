@@ -125,7 +125,7 @@ impl Radix for X86_64 {
     ///   PTE     │XD │ soft  │  0  │ frame M-1..12            │ soft │G │PAT│ D │A │PCD│PWT│U/S│R/W│ 1 │
     ///   absent  │ software                                                                      │ 0 │
     /// ```
-    #[inline]
+    #[inline(always)]
     fn decode(&self, level: Level, raw: u64) -> Entry {
         if raw & P == 0 {
             return Entry::NotPresent;

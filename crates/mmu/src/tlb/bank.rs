@@ -30,7 +30,7 @@ use super::hints::Hints;
 use super::key::Key;
 use super::line::Line;
 use super::replacement::Chooser;
-use crate::{Asid, PageSize, VirtAddr};
+use crate::{Access, Asid, PageSize, VirtAddr};
 use alloc::{vec, vec::Vec};
 use core::ops::Range;
 
@@ -39,7 +39,7 @@ const NO_ARRAY: u8 = u8::MAX;
 
 /// One level of one side.
 #[derive(Clone, Debug)]
-pub(super) struct Bank {
+pub(crate) struct Bank {
     keys: Vec<Key>,
     lines: Vec<Line>,
     stamps: Vec<u64>,
@@ -54,7 +54,7 @@ pub(super) struct Bank {
 }
 
 /// What a look-up finds: where, and the entry's two parts.
-pub(super) type Found = (Slot, Key, Line);
+pub(crate) type Found = (Slot, Key, Line);
 
 /// The sets of one array.
 #[derive(Clone, Debug)]
@@ -98,23 +98,29 @@ impl Bank {
         }
     }
 
-    /// [`Bank::reference`], with the hint asked first.
+    /// [`Bank::reference`], but only where the hint is right and the entry allows `access`; else
+    /// nothing happens.
     #[inline]
-    pub fn reference_hinted(&mut self, va: VirtAddr, asid: Asid, now: u64) -> Option<Found> {
+    pub fn reference_hinted(
+        &mut self,
+        va: VirtAddr,
+        asid: Asid,
+        access: Access,
+        now: u64,
+    ) -> Option<(Slot, Key, &Line)> {
         let slot = self.hints.slot(va);
         let key = self.held.smallest_key(va);
-        match (self.keys.get(slot), self.lines.get(slot), self.stamps.get_mut(slot)) {
-            (Some(&held), Some(&line), Some(stamp)) if held == key && line.serves(asid) => {
-                *stamp = now;
-                Some((Slot(slot as u32), key, line))
-            }
-            _ => self.reference_and_hint(va, asid, now),
+        let line = self.lines.get(slot)?;
+        let allowed = line.serves(asid) && line.allowed.contains(access);
+        if *self.keys.get(slot)? != key || !allowed {
+            return None;
         }
+        *self.stamps.get_mut(slot)? = now;
+        Some((Slot(slot as u32), key, line))
     }
 
-    /// [`Bank::reference_hinted`], where the hint was wrong.
-    #[inline(never)]
-    fn reference_and_hint(&mut self, va: VirtAddr, asid: Asid, now: u64) -> Option<Found> {
+    /// [`Bank::reference`], to be hinted at next time.
+    pub fn reference_and_hint(&mut self, va: VirtAddr, asid: Asid, now: u64) -> Option<Found> {
         let found = self.reference(va, asid, now)?;
         self.hints.found(va, found.0.0 as usize);
         Some(found)
@@ -164,21 +170,27 @@ impl Bank {
         mut dropped: impl FnMut(Slot, Key),
     ) -> Option<Slot> {
         let page = key.page();
-        let array = usize::from(self.array_of[usize::from(page.shift())]);
-        let set = self.arrays.get(array)?.set(key.base(), page);
-        let slot = match self.make_way(key, &line, set.clone(), &mut dropped) {
-            Some(free) => free,
+        let set = self.array(page)?.set(key.base(), page);
+        if self.keys[set.clone()].contains(&key) {
+            self.remove_contradicted(key, &line, set.clone(), &mut dropped);
+        }
+        let free = self.keys[set.clone()].iter().position(|&held| held == Key::NONE);
+        let slot = match free {
+            Some(way) => set.start + way,
             None => {
-                let victim = self.arrays[array].victim(&self.stamps, set);
-                self.remove(victim, &mut dropped);
-                victim
+                let Self { arrays, stamps, array_of, .. } = self;
+                let array = &mut arrays[usize::from(array_of[usize::from(page.shift())])];
+                array.victim(stamps, set)
             }
         };
-        self.keys[slot] = key;
+        let left = core::mem::replace(&mut self.keys[slot], key);
+        if left != Key::NONE {
+            dropped(Slot(slot as u32), left);
+        }
+        self.held.replace(left, page);
         self.lines[slot] = line;
         self.stamps[slot] = now;
-        self.arrays[array].filled(slot);
-        self.held.add(page);
+        self.array_mut(page)?.filled(slot);
         self.hints.found(key.base(), slot);
         Some(Slot(slot as u32))
     }
@@ -270,14 +282,22 @@ impl Bank {
     /// The slot whose entry translates `va` for `asid`; smaller pages go first (invariant 4).
     #[inline]
     fn find(&self, va: VirtAddr, asid: Asid) -> Option<usize> {
-        for page in self.held.pages() {
-            let (key, set) = self.probe(va, page)?;
-            let first = set.start;
-            for (way, &held) in self.keys[set].iter().enumerate() {
-                if held == key && self.lines[first + way].serves(asid) {
-                    return Some(first + way);
-                }
+        self.held.pages().find_map(|page| self.find_sized(va, page, asid))
+    }
+
+    #[inline]
+    fn find_sized(&self, va: VirtAddr, page: PageSize, asid: Asid) -> Option<usize> {
+        let (key, set) = self.probe(va, page)?;
+        let (first, mut rest) = (set.start, &self.keys[set]);
+        let mut slot = first;
+        // The first way with the key is the right one, unless it is another space's.
+        while let Some(way) = rest.iter().position(|&held| held == key) {
+            slot += way;
+            if self.lines[slot].serves(asid) {
+                return Some(slot);
             }
+            slot += 1;
+            rest = &rest[way + 1..];
         }
         None
     }
@@ -285,9 +305,18 @@ impl Bank {
     /// The key of the page of this size that holds `va`, and its set.
     #[inline]
     fn probe(&self, va: VirtAddr, page: PageSize) -> Option<(Key, Range<usize>)> {
-        let array = self.array_of[usize::from(page.shift())];
-        let array = self.arrays.get(usize::from(array))?;
-        Some((Key::new(va, page), array.set(va, page)))
+        Some((Key::new(va, page), self.array(page)?.set(va, page)))
+    }
+
+    /// The array for pages of this size.
+    #[inline]
+    fn array(&self, page: PageSize) -> Option<&Array> {
+        self.arrays.get(usize::from(self.array_of[usize::from(page.shift() & 63)]))
+    }
+
+    #[inline]
+    fn array_mut(&mut self, page: PageSize) -> Option<&mut Array> {
+        self.arrays.get_mut(usize::from(self.array_of[usize::from(page.shift() & 63)]))
     }
 
     fn remove(&mut self, slot: usize, dropped: &mut impl FnMut(Slot, Key)) {
@@ -296,28 +325,20 @@ impl Bank {
         dropped(Slot(slot as u32), key);
     }
 
-    /// Drops what would match the same look-ups as the page of `key` (invariant 1). The lowest
-    /// free slot of the set, if there is one then.
-    #[inline]
-    fn make_way(
+    /// Drops what would match the same look-ups as the page of `key` (invariant 1).
+    #[inline(never)]
+    fn remove_contradicted(
         &mut self,
         key: Key,
         line: &Line,
         set: Range<usize>,
         dropped: &mut impl FnMut(Slot, Key),
-    ) -> Option<usize> {
-        let first = set.start;
-        let mut free = None;
-        for way in (0..set.len()).rev() {
-            let held = self.keys[set.clone()][way];
-            if held == key && self.lines[first + way].meets(line) {
-                self.remove(first + way, dropped);
-                free = Some(first + way);
-            } else if held == Key::NONE {
-                free = Some(first + way);
+    ) {
+        for slot in set {
+            if self.keys[slot] == key && self.lines[slot].meets(line) {
+                self.remove(slot, dropped);
             }
         }
-        free
     }
 }
 
@@ -372,6 +393,17 @@ impl Held {
         *count -= 1;
         if *count == 0 {
             self.set_sizes(self.sizes & !page.bytes());
+        }
+    }
+
+    /// A page of size `new` takes the place of `old`, if there was any.
+    #[inline]
+    fn replace(&mut self, old: Key, new: PageSize) {
+        if old == Key::NONE {
+            self.add(new);
+        } else if old.page() != new {
+            self.remove(old.page());
+            self.add(new);
         }
     }
 

@@ -122,7 +122,7 @@ impl ArrayConfig {
 
 /// The arrays of one level of one side. A page's size says which of them holds it: no two hold
 /// pages of one size.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Arrays(Vec<ArrayConfig>);
 
 impl Arrays {
@@ -305,38 +305,41 @@ pub enum TlbConfigReason {
 
 impl fmt::Display for TlbConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TLB: {:?}: ", self.part)?;
-        match &self.reason {
-            TlbConfigReason::UnknownPart => f.write_str(
+        write!(f, "TLB: {:?}: {}", self.part, self.reason)
+    }
+}
+
+impl fmt::Display for TlbConfigReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPart => f.write_str(
                 "expected a number of entries, l1=, l1i=, l1d=, l2=, l2i= or l2d= with \
                  SETSxWAYS[:POLICY][@PAGES], asid=BITS, untagged or software; \
                  example: l1i=16x4,l1d=16x4:plru,l2=128x12",
             ),
-            TlbConfigReason::Contradicts => f.write_str(
+            Self::Contradicts => f.write_str(
                 "given twice; a level is unified (l1=, l2=) or has two sides (l1i= and l1d=, \
                  l2i= and l2d=)",
             ),
-            TlbConfigReason::NotGeometry => {
+            Self::NotGeometry => {
                 f.write_str("expected SETSxWAYS, as 16x4; 1x64 is fully associative")
             }
-            TlbConfigReason::Geometry(error) => error.fmt(f),
-            TlbConfigReason::UnknownPolicy => {
+            Self::Geometry(error) => error.fmt(f),
+            Self::UnknownPolicy => {
                 f.write_str("no such replacement policy; use one of")?;
                 Replacement::NAMES.iter().try_for_each(|name| write!(f, " {name}"))
             }
-            TlbConfigReason::Seed => {
-                f.write_str("only random takes a seed, a whole number: random:42")
-            }
-            TlbConfigReason::PageSize => {
+            Self::Seed => f.write_str("only random takes a seed, a whole number: random:42"),
+            Self::PageSize => {
                 f.write_str("expected page sizes as @4K+2M (B, K, M, G or T; powers of two)")
             }
-            TlbConfigReason::NoFirstLevel => {
+            Self::NoFirstLevel => {
                 f.write_str("the first level is missing; give l1=, or l1i= and l1d=")
             }
-            TlbConfigReason::NoOtherSide => f.write_str(
+            Self::NoOtherSide => f.write_str(
                 "one side of a level is missing; l1i= and l1d= go together, and l2i= and l2d=",
             ),
-            TlbConfigReason::AsidBits => {
+            Self::AsidBits => {
                 write!(f, "expected the width of ASIDs in bits, 0 to {ASID_BITS_MAX}: asid=12")
             }
         }

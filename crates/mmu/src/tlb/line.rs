@@ -33,6 +33,11 @@ impl Line {
         }
     }
 
+    /// A line that says only whose it is.
+    pub fn tag(asid: Asid, asid_mask: u16) -> Self {
+        Self { asid: asid.0, asid_mask, ..Self::default() }
+    }
+
     /// The whole entry, the page being that of `key`.
     pub fn entry(&self, key: Key, base_page: PageSize) -> TlbEntry {
         let va = key.base();

@@ -51,8 +51,9 @@ pub use entry::{Allowed, Globals, Place, Side, Slot, TlbEntry};
 pub(crate) use line::Line;
 pub use replacement::Replacement;
 
-use crate::{Asid, PageSize, VirtAddr, Vpn};
-use bank::{Bank, Found};
+use crate::{Access, Asid, PageSize, VirtAddr, Vpn};
+pub(crate) use bank::Bank;
+use bank::Found;
 use dropped::DroppedList;
 pub(crate) use key::Key;
 
@@ -247,7 +248,20 @@ impl Tlb {
         asid: Asid,
         now: u64,
     ) -> Option<Found> {
-        self.l1.bank_mut(side).reference_hinted(va, asid, now)
+        self.l1.bank_mut(side).reference_and_hint(va, asid, now)
+    }
+
+    /// [`Tlb::reference_l1`], but only where the hint is right and the entry allows `access`; else
+    /// nothing happens.
+    #[inline]
+    pub(crate) fn reference_hinted(
+        &mut self,
+        va: VirtAddr,
+        asid: Asid,
+        access: Access,
+        now: u64,
+    ) -> Option<(Slot, Key, &Line)> {
+        self.l1.bank_mut(Side::of(access.kind)).reference_hinted(va, asid, access, now)
     }
 
     /// The second half of [`Tlb::lookup`], without the copy into the first level.

@@ -200,6 +200,18 @@ fn at(part: &str, reason: TlbConfigReason) -> TlbConfigError {
     TlbConfigError { part: part.into(), reason }
 }
 
+impl ArrayConfig {
+    /// Reads a number of entries, all in one set, or the grammar's `ARRAY`.
+    pub(crate) fn parse(text: &str) -> Result<Self, TlbConfigReason> {
+        match text.parse() {
+            Ok(entries) => {
+                Self::new(1, entries, Replacement::Lru).map_err(TlbConfigReason::Geometry)
+            }
+            Err(_) => parse_array(text),
+        }
+    }
+}
+
 fn parse_array(text: &str) -> Result<ArrayConfig, TlbConfigReason> {
     let (text, pages) = match text.split_once('@') {
         Some((text, pages)) => (text, parse_pages(pages)?),
