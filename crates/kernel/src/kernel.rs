@@ -403,6 +403,11 @@ impl<P: Pmap> Kernel<P> {
         self.kernel_map.as_ref()
     }
 
+    /// Frames of the tables of that map.
+    pub fn kernel_map_tables(&self) -> u64 {
+        self.machine_frames - P::machine_tables(&self.hardware)
+    }
+
     /// A space's root table.
     pub fn root(&self, id: SpaceId) -> PhysAddr {
         self.space(id).pmap.root()

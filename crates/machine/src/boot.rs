@@ -4,7 +4,9 @@ use std::fs::File;
 use std::sync::{Arc, Mutex};
 
 use pagewalk_kernel::segments::USER_START;
-use pagewalk_kernel::{Config as KernelConfig, Geometry, Layout, SegmentKernel, SpaceId};
+use pagewalk_kernel::{
+    Config as KernelConfig, Geometry, KernelMapping, Layout, SegmentKernel, SpaceId,
+};
 use pagewalk_linux::{Host, Process, Program as LinuxProgram, Root};
 use pagewalk_mmu::radix::{Format, Ia32};
 use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
@@ -14,6 +16,7 @@ use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN, SwapConfig};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
+use crate::kernel_view::KernelView;
 use crate::listener::Listener;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -124,6 +127,10 @@ fn operating_system(
     let page = config.hardware.base_page();
     let frames = platform.memory.ram.bytes() / page.bytes();
     let (tables, frames) = match config.hardware {
+        Hardware::Unpaged(_) if config.kernel != KernelMapping::Absent => {
+            let problem = "a machine without pages has nothing to map the kernel with";
+            return Err(MachineError::Ram(problem.into()));
+        }
         Hardware::Unpaged(geometry) => return Ok(unpaged(config, geometry, platform)),
         Hardware::Paged(tables) => (tables, frames),
         Hardware::SegmentedPages(tables) => (tables, gdt_frame(frames).0),
@@ -134,6 +141,8 @@ fn operating_system(
     let space = kernel
         .create_space(platform, layout(user_end(&config.hardware), page))
         .map_err(|error| MachineError::Ram(error.to_string()))?;
+    let view = kernel.kernel_map().map(|&map| Box::new(KernelView::new(map)));
+    platform.memory.kernel = view;
     Ok((Os::Paged(Box::new(kernel)), space))
 }
 
@@ -196,6 +205,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         swap_slots,
         policy: config.policy,
         seed: config.seed,
+        kernel: config.kernel,
         ..KernelConfig::default()
     }
 }

@@ -6,10 +6,11 @@ use pagewalk_linux::Signal;
 use pagewalk_mmu::tlb::LevelConfig;
 use pagewalk_mmu::{KindCounts, TlbExceptions};
 
+use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
-    ExitReport, FaultReport, FileReport, MachineReport, MemoryReport, References, RefillReport,
-    Report, SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
+    ExitReport, FaultReport, FileReport, KernelReport, MachineReport, MemoryReport, References,
+    RefillReport, Report, SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
 };
 
 /// What a shell adds to the number of a signal that killed a program.
@@ -33,6 +34,7 @@ impl Machine {
             tlb: self.tlb_report(),
             walks: self.walk_report(),
             refills: self.refill_report(),
+            kernel: self.kernel_report(),
             faults: self.fault_report(),
             memory: self.memory_report(),
             segments: self.segment_report(),
@@ -89,7 +91,7 @@ impl Machine {
 
     fn tlb_report(&self) -> TlbReport {
         let counters = self.memory.mmu().counters();
-        let references = self.references();
+        let references = self.all_references();
         let data = references.loads + references.stores;
         let level = |lookups: u64, misses: u64| {
             Some(TlbLevel {
@@ -117,6 +119,33 @@ impl Machine {
                 + counters.flushes_page,
             entries_flushed: counters.entries_flushed,
             references_per_access: 1.0 + ratio(walk_references, total),
+        }
+    }
+
+    fn kernel_report(&self) -> Option<KernelReport> {
+        let map = self.os.kernel_map()?;
+        let traffic = self.memory.kernel_traffic();
+        let KernelTraffic { fetches, loads, stores, .. } = traffic;
+        Some(KernelReport {
+            mapping: map.mapping.name().to_owned(),
+            base: map.base.0,
+            page_tables: self.os.kernel_tables(),
+            entries: traffic.entries,
+            references: References { fetches, loads, stores },
+            tlb_misses: traffic.misses,
+            root_loads: traffic.root_loads,
+            entries_flushed: traffic.entries_flushed,
+        })
+    }
+
+    /// References that went through the TLB: the program's, and the kernel's if they are modelled.
+    fn all_references(&self) -> References {
+        let References { fetches, loads, stores } = self.references();
+        let kernel = self.memory.kernel_traffic();
+        References {
+            fetches: fetches + kernel.fetches,
+            loads: loads + kernel.loads,
+            stores: stores + kernel.stores,
         }
     }
 
@@ -209,7 +238,7 @@ impl Machine {
     /// Counters by the names of `/proc/vmstat` and of perf.
     fn counters(&self) -> BTreeMap<String, u64> {
         let mmu = self.memory.mmu().counters();
-        let references = self.references();
+        let references = self.all_references();
         let mut counters: BTreeMap<String, u64> =
             self.os.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // Without a TLB every reference walks; the MMU has seen only those of the slow path.

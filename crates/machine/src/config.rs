@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pagewalk_kernel::Fit;
+use pagewalk_kernel::{Fit, KernelMapping};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub swap: SwapConfig,
     /// Page replacement.
     pub policy: PolicyKind,
+    /// Where the kernel's own memory is mapped.
+    pub kernel: KernelMapping,
     /// Which free block a request gets, without pages.
     pub fit: Fit,
     /// What everything takes.

@@ -300,6 +300,7 @@ impl Machine {
     /// Does what the hart stopped for.
     fn serve(&mut self, stop: Stop) {
         self.listener.set_now(self.hart.retired, self.cycle_parts().total());
+        self.memory.enter_kernel(self.hart.retired);
         let outcome = match stop {
             Stop::Budget => Outcome::Continue,
             Stop::Ecall => self.syscall(),
@@ -321,6 +322,7 @@ impl Machine {
                 os.finish(platform, space);
             }
         });
+        self.memory.leave_kernel(self.hart.retired);
         self.settle();
     }
 

@@ -29,6 +29,7 @@ use pagewalk_mmu::{
 };
 
 use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
+use crate::kernel_view::KernelView;
 use crate::ram::Ram;
 use crate::segmentation::Segmentation;
 use crate::time::Time;
@@ -57,6 +58,8 @@ pub struct Memory {
     translated: u64,
     /// Why the last access failed.
     last_fault: Option<Fault>,
+    /// The kernel's own view, if it has one.
+    pub(crate) kernel: Option<Box<KernelView>>,
 }
 
 /// Bytes that a fetch asks for at least: the shortest instruction.
@@ -90,6 +93,7 @@ impl Memory {
             extra: Extra::default(),
             translated: 0,
             last_fault: None,
+            kernel: None,
         }
     }
 
@@ -147,9 +151,41 @@ impl Memory {
     /// # Errors
     /// If the format refuses the root.
     pub fn load_root(&mut self, asid: Asid, table: PhysAddr) -> Result<(), FaultCause> {
+        if self.kernel.as_mut().is_some_and(|view| view.postpone_root(asid, table)) {
+            return Ok(());
+        }
         self.mmu.load_root(asid, table, &self.ram)?;
         self.drop_everything();
         Ok(())
+    }
+
+    /// Loads the root register on the way into the kernel or out of it: the program does not run
+    /// in between, so its host pages stay as long as their TLB entries.
+    pub(crate) fn load_root_in_passing(&mut self, asid: Asid, table: PhysAddr) {
+        // Both roots were loaded before, or made by the format's own rules.
+        self.mmu.load_root(asid, table, &self.ram).expect("the kernel's roots are well formed");
+        self.follow_dropped();
+    }
+
+    /// Loads the base register of the upper half.
+    ///
+    /// # Errors
+    /// If the format refuses it.
+    pub fn load_upper_root(&mut self, table: PhysAddr) -> Result<(), FaultCause> {
+        self.mmu.load_upper_root(table, &self.ram)
+    }
+
+    /// A reference of the kernel's own; nothing is kept of it but what the TLB keeps.
+    pub(crate) fn translate_for_kernel(&mut self, va: VirtAddr, access: Access, now: RefTime) {
+        let result = self.mmu.translate(&mut self.ram, va, access, now.0);
+        if let Err(fault) = result
+            && self.mmu.is_software_loaded()
+        {
+            let when = When { now: now.0, instructions: now.instructions() };
+            // The map has every page: the handler finds it.
+            let _found = refill::serve(&mut self.mmu, &mut self.ram, &fault, when);
+        }
+        self.follow_dropped();
     }
 
     /// Invalidates the translation of one page in one address space.

@@ -1,7 +1,8 @@
 //! The operating system's memory manager: the kernel with pages, or the one without.
 
 use pagewalk_kernel::{
-    AnyPmap, FaultResult, FrameSummary, Kernel, Prot, Residency, SegmentKernel, SpaceId, Vmstat,
+    AnyPmap, FaultResult, FrameSummary, Kernel, KernelMap, Prot, Residency, SegmentKernel, SpaceId,
+    Vmstat,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, VirtAddr};
@@ -81,6 +82,22 @@ impl Os {
                 }
             }
             Self::Segments(kernel) => call(&mut SegmentMemory::new(kernel, platform, space)),
+        }
+    }
+
+    /// Where the kernel's own memory is mapped, if it is.
+    pub fn kernel_map(&self) -> Option<&KernelMap> {
+        match self {
+            Self::Paged(kernel) => kernel.kernel_map(),
+            Self::Segments(_) => None,
+        }
+    }
+
+    /// Frames of the tables that map the kernel's own memory.
+    pub fn kernel_tables(&self) -> u64 {
+        match self {
+            Self::Paged(kernel) => kernel.kernel_map_tables(),
+            Self::Segments(_) => 0,
         }
     }
 

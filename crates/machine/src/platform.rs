@@ -9,7 +9,9 @@ use pagewalk_linux::Files;
 use pagewalk_mmu::radix::R3000;
 use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::TlbEntry;
-use pagewalk_mmu::{Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr};
+use pagewalk_mmu::{
+    AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr,
+};
 
 use crate::listener::Listener;
 use crate::memory::Memory;
@@ -29,9 +31,17 @@ pub struct MachinePlatform<'a> {
     pub listener: &'a mut Listener,
 }
 
+impl MachinePlatform<'_> {
+    /// The kernel touches a frame. What devices transfer, they transfer by themselves.
+    fn touches(&self, pfn: Pfn, kind: AccessKind) {
+        self.memory.kernel_touches(pfn.base(self.memory.ram.page()), kind);
+    }
+}
+
 impl TableMemory for MachinePlatform<'_> {
     #[inline]
     fn read_entry(&self, at: PhysAddr, width: EntryWidth) -> Result<u64, OutOfMemory> {
+        self.memory.kernel_touches(at, AccessKind::Read);
         self.memory.ram.read_entry(at, width)
     }
 
@@ -42,26 +52,32 @@ impl TableMemory for MachinePlatform<'_> {
         width: EntryWidth,
         value: u64,
     ) -> Result<(), OutOfMemory> {
+        self.memory.kernel_touches(at, AccessKind::Write);
         self.memory.ram.write_entry(at, width, value)
     }
 }
 
 impl Platform for MachinePlatform<'_> {
     fn frame(&self, pfn: Pfn) -> &[u8] {
+        self.touches(pfn, AccessKind::Read);
         self.memory.ram.frame(pfn)
     }
 
     fn frame_mut(&mut self, pfn: Pfn) -> &mut [u8] {
+        self.touches(pfn, AccessKind::Write);
         self.memory.ram.frame_mut(pfn)
     }
 
     fn copy_frame(&mut self, from: Pfn, to: Pfn) {
         self.listener.traffic.frames_copied += 1;
+        self.touches(from, AccessKind::Read);
+        self.touches(to, AccessKind::Write);
         self.memory.ram.copy_frame(from, to);
     }
 
     fn zero_frame(&mut self, pfn: Pfn) {
         self.listener.traffic.frames_zeroed += 1;
+        self.touches(pfn, AccessKind::Write);
         self.memory.ram.frame_mut(pfn).fill(0);
     }
 
@@ -72,6 +88,10 @@ impl Platform for MachinePlatform<'_> {
             Flush::Space { asid } => self.memory.flush_asid(asid),
             Flush::All => self.memory.flush_all(),
         }
+    }
+
+    fn load_upper_root(&mut self, table: PhysAddr) {
+        self.memory.load_upper_root(table).expect("the kernel's root is well formed");
     }
 
     fn load_root(&mut self, asid: Asid, table: PhysAddr) {

@@ -38,6 +38,8 @@ pub struct Report {
     pub walks: WalkReport,
     /// Exceptions of the TLB, if software loads it.
     pub refills: Option<RefillReport>,
+    /// The kernel's own references, if they are modelled.
+    pub kernel: Option<KernelReport>,
     /// Page faults.
     pub faults: FaultReport,
     /// Memory.
@@ -52,6 +54,27 @@ pub struct Report {
     pub syscalls: BTreeMap<String, u64>,
     /// Counters by the names of `/proc/vmstat` and perf.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// The kernel's own references, which the TLB's look-ups include.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct KernelReport {
+    /// `shared` or `separate`.
+    pub mapping: String,
+    /// The address at which it sees physical address 0.
+    pub base: u64,
+    /// Frames of the tables that map it.
+    pub page_tables: u64,
+    /// Times that it was entered.
+    pub entries: u64,
+    /// References that it made.
+    pub references: References,
+    /// Those of them that the first level of the TLB could not serve.
+    pub tlb_misses: u64,
+    /// Loads of the root register on the way in and out.
+    pub root_loads: u64,
+    /// TLB entries that these loads dropped.
+    pub entries_flushed: u64,
 }
 
 /// The machine.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::{Fit, Hardware};
+use pagewalk_machine::{Fit, Hardware, KernelMapping};
 use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -81,6 +81,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "FIT")]
     #[arg(value_parser = PossibleValuesParser::new(Fit::NAMES))]
     pub fit: Option<String>,
+
+    /// Where the kernel's own memory is mapped: none (its references leave no trace), shared (in the
+    /// upper part of every space, as large global pages), or separate (in a space of its own).
+    #[arg(long, value_name = "MAPPING", default_value = KernelMapping::Absent.name())]
+    #[arg(value_parser = PossibleValuesParser::new(KernelMapping::NAMES))]
+    pub kernel: String,
 
     /// The host directory that is the program's root directory; without it, there are no files.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::config::{RAM_BYTES_MAX, RAM_BYTES_MIN};
-use pagewalk_machine::{Config, CostModel, Fit, Hardware, Program, SwapConfig};
+use pagewalk_machine::{Config, CostModel, Fit, Hardware, KernelMapping, Program, SwapConfig};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -84,6 +84,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
             Some(text) => swap(text, &hardware)?,
         },
         policy: policy(&args.policy)?,
+        kernel: kernel(&args.kernel)?,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
         cost: args.cost.as_deref().map_or_else(|| Ok(CostModel::default()), cost)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
@@ -124,6 +125,11 @@ fn fit(name: &str) -> Result<Fit, Failure> {
 fn policy(name: &str) -> Result<PolicyKind, Failure> {
     let expected = || format!("give one of {}", PolicyKind::NAMES.join(", "));
     PolicyKind::by_name(name).ok_or_else(|| Failure::bad_value("policy", name, expected()))
+}
+
+fn kernel(name: &str) -> Result<KernelMapping, Failure> {
+    let expected = || format!("give one of {}", KernelMapping::NAMES.join(", "));
+    KernelMapping::by_name(name).ok_or_else(|| Failure::bad_value("kernel", name, expected()))
 }
 
 fn ram(text: &str) -> Result<u64, Failure> {

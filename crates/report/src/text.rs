@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use pagewalk_machine::report::{
-    CycleParts, ExitReport, FaultReport, MachineReport, MemoryReport, RefillReport, Report,
-    TlbLevel,
+    CycleParts, ExitReport, FaultReport, KernelReport, MachineReport, MemoryReport, References,
+    RefillReport, Report, TlbLevel,
 };
 
 use crate::number::{duration, grouped, percent, quotient, size};
@@ -25,6 +25,9 @@ pub fn text(report: &Report) -> String {
     tlb(&mut page, report);
     walks(&mut page, report);
     refills(&mut page, report);
+    if let Some(report) = &report.kernel {
+        kernel(&mut page, report);
+    }
     faults(&mut page, &report.faults);
     memory(&mut page, &report.memory, report.machine.page_bytes);
     if let Some(segments) = &report.segments {
@@ -201,6 +204,19 @@ fn refills(page: &mut Page, report: &Report) {
     for (label, count, note) in rows {
         page.detail(label, grouped(count), note.into());
     }
+}
+
+fn kernel(page: &mut Page, kernel: &KernelReport) {
+    let References { fetches, loads, stores } = kernel.references;
+    let references = fetches + loads + stores;
+    page.blank();
+    page.figure("Kernel's references", grouped(references), format!("kernel {}", kernel.mapping));
+    page.detail("entries", grouped(kernel.entries), per(references, kernel.entries, "entry"));
+    let share = share(kernel.tlb_misses, references, "its references");
+    page.detail("L1 TLB misses", grouped(kernel.tlb_misses), share);
+    page.detail("root loads", grouped(kernel.root_loads), String::new());
+    page.detail("entries flushed", grouped(kernel.entries_flushed), "by root loads".into());
+    page.detail("page tables", grouped(kernel.page_tables), "frames".into());
 }
 
 fn faults(page: &mut Page, faults: &FaultReport) {

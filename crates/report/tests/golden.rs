@@ -60,6 +60,7 @@ fn sample() -> Report {
         },
         walks: WalkReport { walks: 700, reads: 2_000, writes: 40, rewalks: 7 },
         refills: None,
+        kernel: None,
         faults: FaultReport {
             minor: 60,
             major: 15,

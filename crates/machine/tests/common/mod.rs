@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use pagewalk_machine::{Config, CostModel, Fit, Hardware, Machine, Program, Stdio, SwapConfig};
+use pagewalk_machine::{
+    Config, CostModel, Fit, Hardware, KernelMapping, Machine, Program, Stdio, SwapConfig,
+};
 use pagewalk_replacement::PolicyKind;
 
 /// All kinds of translation.
@@ -45,6 +47,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,
         fit: Fit::First,
+        kernel: KernelMapping::Absent,
         cost: CostModel::default(),
         seed: 1,
         slow: false,
@@ -105,14 +108,23 @@ impl Write for Capture {
 
 /// A machine, and what its program writes.
 pub fn machine(config: Config, args: &[&str], root: &Path) -> (Machine, Capture) {
+    try_machine(config, args, root).expect("a machine")
+}
+
+/// The same, or why there is no such machine.
+pub fn try_machine(
+    config: Config,
+    args: &[&str],
+    root: &Path,
+) -> Result<(Machine, Capture), String> {
     let capture = Capture::default();
     let stdio = Stdio {
         stdout: Box::new(capture.clone()),
         stderr: Box::new(capture.clone()),
         ..Stdio::null()
     };
-    let machine = Machine::new(config, program(args, root), stdio).expect("a machine");
-    (machine, capture)
+    let machine = Machine::new(config, program(args, root), stdio);
+    machine.map(|machine| (machine, capture)).map_err(|error| error.to_string())
 }
 
 /// Runs to the end.
