@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use common::{Done, guest, number, pagewalk, report, repository};
+use pagewalk_machine::Hardware;
 use serde_json::Value;
 
-const FORMATS: [&str; 11] = [
+/// Everything with pages.
+const FORMATS: [&str; 17] = [
+    "segments-paging",
     "ia32",
     "pae",
     "x86-64",
@@ -21,11 +24,28 @@ const FORMATS: [&str; 11] = [
     "aarch64",
     "aarch64-16k",
     "aarch64-64k",
+    "linear",
+    "inverted",
+    "hashed",
+    "ppc",
+    "r3000",
+];
+
+/// Without pages: what these programs do with the rights of single pages, the hardware cannot
+/// refuse there.
+const UNPAGED: [(&str, &[&str]); 3] = [
+    ("none", &["sigsegv", "rotext"]),
+    ("base-bounds", &["sigsegv", "rotext"]),
+    ("segments", &["sigsegv"]),
 ];
 
 /// Little RAM, but enough for the kernel, which takes more of larger pages; some; plenty.
 fn ram(mmu: &str) -> [&'static str; 3] {
-    [if mmu == "aarch64-64k" { "1280KiB" } else { "1MiB" }, "4MiB", "64MiB"]
+    let little = match mmu {
+        "aarch64-64k" | "linear" => "1280KiB",
+        _ => "1MiB",
+    };
+    [little, "4MiB", "64MiB"]
 }
 
 /// Programs, their arguments, and what the report gives as their exit code. Files are those of the
@@ -106,6 +126,22 @@ fn the_machine_does_not_change_the_program() {
                 None => first = Some(done),
                 Some(first) => assert_eq!(&done, first, "{what}"),
             }
+        }
+    }
+}
+
+#[test]
+fn nor_does_a_machine_without_pages() {
+    let root = format!("--root={}", repository().display());
+    let all: Vec<&str> = FORMATS.into_iter().chain(UNPAGED.map(|(mmu, _)| mmu)).collect();
+    assert_eq!(all.len(), Hardware::NAMES.len(), "a kind of machine is not tested");
+    for (mmu, exempt) in UNPAGED {
+        for (name, args, code) in PROGRAMS {
+            let path = guest(name);
+            let run = |mmu: &str| report(&["--mmu", mmu, root.as_str()], &words(&path, args));
+            let (done, found) = run(mmu);
+            let same = done == run("sv39").0 && number(&found, "/exit/code") == code;
+            assert_eq!(same, !exempt.contains(&name), "{name} on {mmu}: {done:?}");
         }
     }
 }
