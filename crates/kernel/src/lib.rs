@@ -37,6 +37,7 @@ pub mod refill;
 
 mod advice;
 mod any_pmap;
+mod asid;
 mod audit;
 mod copy;
 mod counters;
@@ -65,6 +66,7 @@ mod unmap;
 mod watermarks;
 
 pub use any_pmap::AnyPmap;
+pub use asid::AsidOwners;
 pub use audit::AuditError;
 pub use copy::CopyError;
 pub use counters::Vmstat;

@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use pagewalk_kernel::FaultResult;
 use pagewalk_kernel::refill::{self, When};
+use pagewalk_kernel::{AsidOwners, Config, FaultResult, MapRequest};
 use pagewalk_mmu::r3000::{Cp0, EntryHi, Status, WIRED};
 use pagewalk_mmu::radix::R3000;
 use pagewalk_mmu::tlb::{Globals, TlbConfig};
@@ -23,7 +23,7 @@ struct Machines {
 }
 
 fn machines(name: &str, tlb: TlbConfig) -> Machines {
-    let m = Machine::tight(name, 64, 64);
+    let m = Machine::new(name, Config { frames: 2048, swap_slots: 64, ..Config::default() });
     let mut mmu = Mmu::new(m.mock.tables, Some(tlb));
     let asid = m.kernel.asid(m.space);
     mmu.load_root(asid, m.mock.roots[&asid], &m.mock).expect("a loadable root");
@@ -190,9 +190,9 @@ proptest! {
         };
         let va = r.m.map_anon(35);
         // The second half beyond a border of tables.
-        let far = r.m.map(pagewalk_kernel::MapRequest {
+        let far = r.m.map(MapRequest {
             place: at((va & !0x3f_ffff) - (1 << 24)),
-            ..pagewalk_kernel::MapRequest::anonymous(35 * PAGE, RW)
+            ..MapRequest::anonymous(35 * PAGE, RW)
         });
         for (page, action, store) in steps {
             let va = if page < 35 { va + page * PAGE } else { far + (page - 35) * PAGE };
@@ -216,4 +216,37 @@ proptest! {
         let counters = *r.mmu.counters();
         prop_assert_eq!(counters.walks.total(), counters.l1_misses.total() - counters.l2_hits.total());
     }
+}
+
+/// Two hundred spaces on six bits: whoever runs sees pages of its own alone.
+#[test]
+fn identifiers_are_recycled_without_a_leak() {
+    let mut r = r3000();
+    let mut owners = AsidOwners::new(6);
+    let spaces: Vec<_> = (0..200)
+        .map(|_| {
+            let space = r.m.kernel.create_space(&mut r.m.mock, LAYOUT).expect("enough memory");
+            r.m.space = space;
+            let va =
+                r.m.map(MapRequest { place: at(0x10_0000), ..MapRequest::anonymous(PAGE, RW) });
+            r.m.store(va, 1).unwrap();
+            space
+        })
+        .collect();
+    let mut state = 1u64;
+    let mut recycled = 0;
+    for _ in 0..4000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        r.m.space = spaces[(state >> 33) as usize % spaces.len()];
+        r.asid = r.m.kernel.asid(r.m.space);
+        if owners.take(r.asid).is_some() {
+            recycled += 1;
+            r.mmu.flush_asid(r.asid);
+        }
+        r.mmu.load_root(r.asid, r.m.mock.roots[&r.asid], &r.m.mock).expect("a loadable root");
+        let pa = r.access(0x10_0000, AccessKind::Write);
+        assert_eq!(Ok(pa), r.walk(0x10_0000, AccessKind::Write), "space {}", r.asid);
+    }
+    assert!(recycled > 1000, "{recycled}");
+    assert!(r.mmu.counters().l1_misses.total() < 4000, "some entries were found again");
 }

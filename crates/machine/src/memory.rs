@@ -20,6 +20,7 @@
 //! 4. With `plain` set no host page is ever made; all counters come out the same.
 
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
+use pagewalk_kernel::AsidOwners;
 use pagewalk_kernel::refill::{self, When};
 use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
@@ -41,6 +42,7 @@ pub struct Memory {
     pub ram: Ram,
     mmu: Mmu,
     segmentation: Segmentation,
+    asids: AsidOwners,
     page: PageSize,
     plain: bool,
     readable: HostPages,
@@ -82,6 +84,7 @@ impl Memory {
             // A granule must not reach beyond a page.
             plain: plain || ram.page().shift() < GRANULE_SHIFT,
             ram,
+            asids: AsidOwners::new(tlb.as_ref().map_or(0, |tlb| tlb.asid_bits)),
             mmu: Mmu::new(tables, tlb),
             segmentation: Segmentation::Off,
             readable: HostPages::new(),
@@ -141,6 +144,11 @@ impl Memory {
         &self.mmu
     }
 
+    /// The space whose entries the TLB holds under an identifier, of which some hardware has few.
+    pub fn space_of(&self, identifier: Asid) -> Option<Asid> {
+        self.asids.owner(identifier)
+    }
+
     /// Why the last access failed, as the MMU told it.
     pub const fn last_fault(&self) -> Option<&Fault> {
         self.last_fault.as_ref()
@@ -154,6 +162,9 @@ impl Memory {
         if self.kernel.as_mut().is_some_and(|view| view.postpone_root(asid, table)) {
             return Ok(());
         }
+        if self.asids.take(asid).is_some() {
+            self.mmu.flush_asid(asid);
+        }
         self.mmu.load_root(asid, table, &self.ram)?;
         self.drop_everything();
         Ok(())
@@ -162,6 +173,9 @@ impl Memory {
     /// Loads the root register on the way into the kernel or out of it: the program does not run
     /// in between, so its host pages stay as long as their TLB entries.
     pub(crate) fn load_root_in_passing(&mut self, asid: Asid, table: PhysAddr) {
+        if self.asids.take(asid).is_some() {
+            self.mmu.flush_asid(asid);
+        }
         // Both roots were loaded before, or made by the format's own rules.
         self.mmu.load_root(asid, table, &self.ram).expect("the kernel's roots are well formed");
         self.follow_dropped();

@@ -181,7 +181,13 @@ impl Platform for MachinePlatform<'_> {
 impl MachinePlatform<'_> {
     fn tlb_entries(&self) -> impl Iterator<Item = TlbEntry> {
         let tlb = self.memory.mmu().tlb().into_iter();
-        tlb.flat_map(|tlb| tlb.entries()).map(|(_, entry)| entry)
+        // The R3000's entries have room for the identifier, not for the space's number.
+        let is_r3000 = self.memory.mmu().cp0().is_some();
+        let space = move |of: Asid| if is_r3000 { self.memory.space_of(of) } else { None };
+        tlb.flat_map(|tlb| tlb.entries()).map(move |(_, entry)| TlbEntry {
+            asid: space(entry.asid).unwrap_or(entry.asid),
+            ..entry
+        })
     }
 
     /// An address whose page-table entry is in the page at `va`, where tables are mapped (R3000).

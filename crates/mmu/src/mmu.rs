@@ -221,7 +221,10 @@ impl Mmu {
     /// Invalidates an address space, except for global entries.
     pub fn flush_asid(&mut self, asid: Asid) {
         self.counters.flushes_asid += 1;
-        self.flush(|tlb| tlb.flush_asid(asid), |entry| !entry.global && entry.asid == asid);
+        self.flush(
+            |tlb| tlb.flush_asid(asid),
+            |entry| !entry.global && entry.asid == software::identifier(asid),
+        );
         self.flush_walk_cache(Some(asid));
     }
 
@@ -232,7 +235,7 @@ impl Mmu {
         self.counters.flushes_page += 1;
         self.flush(
             |tlb| tlb.flush_page(vpn, asid, globals),
-            |entry| entry.vpn == vpn && entry.is_covered(asid, globals),
+            |entry| entry.vpn == vpn && entry.is_covered(asid.map(software::identifier), globals),
         );
         self.flush_walk_cache(asid);
     }

@@ -171,9 +171,13 @@ pub(super) fn is_r3000(tables: &Tables, tlb: Option<&TlbConfig>) -> bool {
     has_tables && tlb.is_some_and(|config| *config == Cp0::tlb_config())
 }
 
+/// The bits of a space's number that EntryHi holds.
+pub(super) const fn identifier(asid: Asid) -> Asid {
+    Asid(asid.0 & ASID_MAX)
+}
+
 /// What a kernel does when another space is to run: EntryHi's ASID, Context's PTEBase.
 pub(super) fn enter_space(cp0: &mut Cp0, asid: Asid) {
-    debug_assert!(asid.0 <= ASID_MAX, "six bits");
     cp0.set_entry_hi(EntryHi::of(cp0.entry_hi().vpn(), asid));
     cp0.set_context(Context::new(R3000::PTE_BASE));
 }
