@@ -88,6 +88,14 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.share_kernel(platform, frames, map));
     }
 
+    fn map_itself(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+    ) -> Option<VirtAddr> {
+        each!(self, pmap => pmap.map_itself(platform, frames))
+    }
+
     fn tables_initial(hardware: &Tables) -> u64 {
         of_kind!(hardware, tables_initial)
     }

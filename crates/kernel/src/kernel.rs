@@ -30,6 +30,8 @@ pub struct Config {
     pub stack_guard_pages: u64,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
+    /// The top table of each space maps itself in its last entry.
+    pub self_map: bool,
 }
 
 impl Default for Config {
@@ -43,6 +45,7 @@ impl Default for Config {
             watermarks: None,
             stack_guard_pages: 256,
             kernel: KernelMapping::Absent,
+            self_map: false,
         }
     }
 }
@@ -123,6 +126,9 @@ pub enum KernelError {
     OutOfMemory(Shortage),
     /// There are no address-space identifiers left.
     TooManySpaces,
+    /// The top table cannot map itself: the format has no such entries, or the last is the
+    /// kernel's.
+    NoSelfMap,
     /// The layout is not one: bounds out of order, or not pages, or beyond the MMU's addresses.
     BadLayout,
 }
@@ -131,6 +137,9 @@ impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfMemory(shortage) => write!(f, "no frames for page tables: {shortage}"),
+            Self::NoSelfMap => {
+                f.write_str("this MMU's tables cannot map themselves: ia32 and x86-64 can")
+            }
             Self::TooManySpaces => f.write_str("no address-space identifier is free"),
             Self::BadLayout => f.write_str("the address space's bounds do not fit this MMU"),
         }
@@ -304,6 +313,10 @@ impl<P: Pmap> Kernel<P> {
         let mut pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
         if let Some(map) = self.kernel_map.filter(|map| map.mapping == KernelMapping::Shared) {
             pmap.share_kernel(platform, &mut self.frames, &map);
+        }
+        if self.config.self_map && pmap.map_itself(platform, &mut self.frames).is_none() {
+            pmap.destroy(platform, &mut self.frames);
+            return Err(KernelError::NoSelfMap);
         }
         let space = Space {
             pmap,

@@ -274,6 +274,18 @@ pub trait Pmap: Clone {
         let _ = (platform, frames, map);
     }
 
+    /// Lets the last entry of the top table point to that table, so that the space's tables are
+    /// pages of the space; returns the first address that they take. `None` if the format has no
+    /// such entries.
+    fn map_itself(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+    ) -> Option<VirtAddr> {
+        let _ = (platform, frames);
+        None
+    }
+
     /// Table frames that a new, empty space takes.
     fn tables_initial(hardware: &Self::Hardware) -> u64;
 

@@ -399,6 +399,31 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         platform.load_root(self.asid, self.root);
     }
 
+    fn map_itself(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+    ) -> Option<VirtAddr> {
+        let raw = self.format.encode_self_map(self.root)?;
+        let geometry = self.format.geometry();
+        let shape = geometry.level(geometry.top());
+        let index = (1 << shape.bits) - 1;
+        let at = PhysAddr(self.root.0 + index * geometry.entry.bytes());
+        if self.read(platform, at) != 0 {
+            return None;
+        }
+        // Where there is a sign it is set in the last entry's addresses.
+        let signed = u64::MAX << shape.shift;
+        let va = match self.format.check_address(VirtAddr(signed)) {
+            Ok(()) => VirtAddr(signed),
+            Err(_) => VirtAddr(index << shape.shift),
+        };
+        self.write(platform, at, raw);
+        frames.add_live(self.frame_of(at), 1);
+        self.kernel = Some(self.kernel.map_or(va, |kernel| kernel.min(va)));
+        Some(va)
+    }
+
     fn tables_initial(hardware: &F) -> u64 {
         Self::root_frames(hardware) + tables_preloaded(hardware)
     }

@@ -111,6 +111,53 @@ fn programs_run_beside_it_and_leave_nothing() {
     });
 }
 
+/// The address of a page's entry is that of the tables, plus its number times the entry's size.
+#[test]
+fn tables_that_map_themselves_are_pages_of_their_space() {
+    for (name, tables, bytes) in [
+        ("ia32", 0xffc0_0000, 4),
+        ("x86-64", 0xffff_ff80_0000_0000, 8),
+        ("x86-64-la57", 0xffff_0000_0000_0000, 8),
+    ] {
+        let own = Config { self_map: true, ..config(KernelMapping::Shared) };
+        let mut m = Machine::new(name, own);
+        let va = m.map_anon(3);
+        for page in 0..3 {
+            m.store(va + page * PAGE, 7).unwrap();
+        }
+        let root = m.kernel.root(m.space);
+        for page in 0..3 {
+            let target = m.access(VirtAddr(va + page * PAGE), AccessKind::Read).unwrap();
+            let entry = VirtAddr(tables + (va / PAGE + page) * bytes);
+            let load = Access::supervisor(AccessKind::Read);
+            let found = walk(&mut m, root, entry, load).unwrap();
+            let mut raw = [0; 8];
+            let at = found.pa.0 as usize;
+            raw[..bytes as usize].copy_from_slice(&m.mock.ram[at..at + bytes as usize]);
+            let frame = u64::from_le_bytes(raw) & 0x000f_ffff_ffff_f000;
+            assert_eq!(frame, target.0 & !(PAGE - 1), "{name}: the entry names the page's frame");
+            let refused = walk(&mut m, root, entry, Access::user(AccessKind::Read)).unwrap_err();
+            assert_eq!(refused.cause, FaultCause::Privilege, "{name}");
+        }
+        m.audit();
+        m.kernel.destroy_space(&mut m.mock, m.space);
+    }
+}
+
+#[test]
+fn other_tables_cannot_map_themselves() {
+    for name in ["sv39", "pae", "aarch64", "inverted"] {
+        let tables = tables(name, FRAMES);
+        let mut mock = Mock::new(tables, FRAMES);
+        let own = Config { frames: FRAMES, self_map: true, ..Config::default() };
+        let mut kernel = Kernel::<pagewalk_kernel::AnyPmap>::new(tables, own).unwrap();
+        let free = kernel.frames().free;
+        let refused = kernel.create_space(&mut mock, LAYOUT).expect_err("refused");
+        assert_eq!(refused, pagewalk_kernel::KernelError::NoSelfMap, "{name}");
+        assert_eq!(kernel.frames().free, free, "{name}: nothing is lost");
+    }
+}
+
 #[test]
 fn ram_must_fit() {
     let refused = |name: &str, frames: u64| {

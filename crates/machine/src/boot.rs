@@ -127,7 +127,7 @@ fn operating_system(
     let page = config.hardware.base_page();
     let frames = platform.memory.ram.bytes() / page.bytes();
     let (tables, frames) = match config.hardware {
-        Hardware::Unpaged(_) if config.kernel != KernelMapping::Absent => {
+        Hardware::Unpaged(_) if config.kernel != KernelMapping::Absent || config.self_map => {
             let problem = "a machine without pages has nothing to map the kernel with";
             return Err(MachineError::Ram(problem.into()));
         }
@@ -206,6 +206,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         policy: config.policy,
         seed: config.seed,
         kernel: config.kernel,
+        self_map: config.self_map,
         ..KernelConfig::default()
     }
 }

@@ -30,6 +30,8 @@ pub struct Config {
     pub policy: PolicyKind,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
+    /// The top table of each space maps itself.
+    pub self_map: bool,
     /// Which free block a request gets, without pages.
     pub fit: Fit,
     /// What everything takes.

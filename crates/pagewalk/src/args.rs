@@ -88,6 +88,11 @@ pub struct RunArgs {
     #[arg(value_parser = PossibleValuesParser::new(KernelMapping::NAMES))]
     pub kernel: String,
 
+    /// Let the page directory map itself in its last entry, so that all page tables are pages of
+    /// the supervisor's (ia32, x86-64, x86-64-la57).
+    #[arg(long)]
+    pub self_map: bool,
+
     /// The host directory that is the program's root directory; without it, there are no files.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub root: Option<PathBuf>,

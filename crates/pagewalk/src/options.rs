@@ -85,6 +85,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         },
         policy: policy(&args.policy)?,
         kernel: kernel(&args.kernel)?,
+        self_map: args.self_map,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
         cost: args.cost.as_deref().map_or_else(|| Ok(CostModel::default()), cost)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,

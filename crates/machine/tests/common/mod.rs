@@ -48,6 +48,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         policy: PolicyKind::Clock,
         fit: Fit::First,
         kernel: KernelMapping::Absent,
+        self_map: false,
         cost: CostModel::default(),
         seed: 1,
         slow: false,

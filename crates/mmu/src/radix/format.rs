@@ -222,6 +222,10 @@ impl Radix for Format {
         each!(self, format => format.arch_fault(level, cause, access))
     }
 
+    fn encode_self_map(&self, root: PhysAddr) -> Option<u64> {
+        each!(self, format => format.encode_self_map(root))
+    }
+
     #[inline]
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64 {
         each!(self, format => format.encode_table(level, next))

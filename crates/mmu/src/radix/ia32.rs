@@ -140,6 +140,10 @@ impl Radix for Ia32 {
         self.controls.arch_fault(false, cause, access)
     }
 
+    fn encode_self_map(&self, root: PhysAddr) -> Option<u64> {
+        Some(root.0 & FRAME | P | RW)
+    }
+
     #[inline]
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64 {
         debug_assert!(level.0 == 1 && next.0 & !FRAME == 0, "a PDE points to a 32-bit frame");

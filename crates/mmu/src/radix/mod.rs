@@ -251,6 +251,14 @@ pub trait Radix {
     /// Encodes a pointer to the table `next` for an entry of `level`, allowing everything below.
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64;
 
+    /// Encodes an entry of the top table that points to the top table itself, for the supervisor
+    /// alone: then all tables of the tree are pages of the space that the entry spans. `None` if
+    /// an entry that points to a table cannot be read as one that maps a page.
+    fn encode_self_map(&self, root: PhysAddr) -> Option<u64> {
+        let _ = root;
+        None
+    }
+
     /// Encodes a leaf of `level`. Rights that a format cannot withhold are granted: its
     /// implementation says which. The frame must be aligned to the page and fit the format
     /// (checked in debug builds).

@@ -165,6 +165,10 @@ impl Radix for X86_64 {
         self.controls.arch_fault(true, cause, access)
     }
 
+    fn encode_self_map(&self, root: PhysAddr) -> Option<u64> {
+        Some(root.0 & self.frame | P | RW)
+    }
+
     #[inline]
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64 {
         debug_assert!(level.0 > 0, "a PTE points to no table");
