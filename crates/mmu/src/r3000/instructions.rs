@@ -99,7 +99,8 @@ impl Cp0 {
                 is_valid && (dirty || access.kind != AccessKind::Write)
             }),
         };
-        self.tlb.fill_slot(Side::Data, Slot(slot), entry);
+        let is_second = self.tlb.fill_slot(Side::Data, Slot(slot), entry);
+        self.has_doubles |= is_second;
         let bit = 1 << slot;
         self.uncached = self.uncached & !bit | if lo.has(EntryLo::N) { bit } else { 0 };
     }

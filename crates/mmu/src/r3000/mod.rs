@@ -141,6 +141,8 @@ pub struct Cp0 {
     tlb: Tlb,
     /// EntryLo.N of each entry.
     uncached: u64,
+    /// Software has written a second entry of a page: from now on look-ups search on.
+    has_doubles: bool,
     /// Instructions that were executed without the caller's clock: the handlers'.
     handlers: u64,
 }
@@ -158,6 +160,7 @@ impl Default for Cp0 {
             cause: None,
             tlb: Tlb::new(Self::tlb_config(), PAGE),
             uncached: 0,
+            has_doubles: false,
             handlers: 0,
         };
         for slot in 0..ENTRIES {
@@ -222,7 +225,7 @@ impl Cp0 {
         let Some((slot, _, line)) = found else {
             return Err(self.miss(address, kind, FaultCause::TlbMiss));
         };
-        if self.tlb.matches(Side::Data, va.vpn(PAGE), asid).nth(1).is_some() {
+        if self.has_doubles && self.tlb.matches(Side::Data, va.vpn(PAGE), asid).nth(1).is_some() {
             self.status = self.status.with(Status::TS, true);
             return Err(self.miss(address, kind, FaultCause::TlbShutdown));
         }

@@ -138,12 +138,18 @@ impl Tlb {
     /// Puts a translation of a base page into one slot of the first level, whatever that held, as
     /// the TLB-write instructions of software-loaded TLBs do. If other entries have the same page,
     /// they stay, and are listed as if they had left: what they translate may be ambiguous now.
+    /// Says whether there are such.
     ///
     /// # Panics
     /// If the page's set has no such slot.
-    pub fn fill_slot(&mut self, side: Side, slot: Slot, entry: TlbEntry) {
+    pub fn fill_slot(&mut self, side: Side, slot: Slot, entry: TlbEntry) -> bool {
         let (l1, label, dropped) = self.l1_and_dropped(side);
-        l1.replace(slot, &entry, |slot, key| dropped.push(label, slot, key));
+        let mut is_second = false;
+        l1.replace(slot, &entry, |left, key| {
+            is_second |= left != slot;
+            dropped.push(label, left, key);
+        });
+        is_second
     }
 
     /// The slots of the first level of `side` that translate the base page `vpn` for `asid`, lowest
