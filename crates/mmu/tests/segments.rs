@@ -227,6 +227,9 @@ fn expand_down_turns_the_limit_round() {
     assert_eq!(offsets(0xffff, false), None, "nothing is above");
 }
 
+/// What a load of a register came to: the exception and its error code.
+type Loaded = Result<(), (Vector, u16)>;
+
 /// A GDT at 0x100 with an LDT at 0x200.
 struct Machine {
     ram: Ram,
@@ -286,12 +289,7 @@ impl Machine {
         machine
     }
 
-    fn load(
-        &mut self,
-        register: Register,
-        selector: Selector,
-        by: By,
-    ) -> Result<(), (Vector, u16)> {
+    fn load(&mut self, register: Register, selector: Selector, by: By) -> Loaded {
         let result = self.segments.load(&mut self.ram, register, selector, by);
         result.map_err(|exception| (exception.vector, exception.error_code))
     }
@@ -304,7 +302,7 @@ fn loads_are_checked_as_the_manual_says() {
     use Vector::{GeneralProtection as Gp, InvalidTss as Ts};
     use Vector::{SegmentNotPresent as Np, StackFault as Sf};
     let code = |selector: Selector| selector.error_code();
-    let cases: &[(u8, Register, Selector, By, Result<(), (Vector, u16)>)] = &[
+    let cases: &[(u8, Register, Selector, By, Loaded)] = &[
         (0, Ds, KERNEL_DATA, By::Instruction, Ok(())),
         (0, Ds, USER_DATA, By::Instruction, Ok(())),
         (0, Ds, KERNEL_DATA.with_rpl(3), By::Instruction, Err((Gp, code(KERNEL_DATA)))),

@@ -130,6 +130,76 @@ fn the_machine_does_not_change_the_program() {
     }
 }
 
+/// Without pages programs must fit, and the hardware cannot protect page by page.
+#[test]
+fn without_pages_only_protection_shows() {
+    let root = format!("--root={}", repository().display());
+    // Nothing can forbid a store where there is no table of rights, and nothing at all can forbid
+    // it to one page of a segment.
+    let differs = |name: &str, mmu: &str| match name {
+        "sigsegv" => mmu != "segments-paging",
+        "rotext" => matches!(mmu, "none" | "base-bounds"),
+        _ => false,
+    };
+    for (name, args, _) in PROGRAMS {
+        let path = guest(name);
+        let expected = report(&[&root], &words(&path, args));
+        for mmu in ["none", "base-bounds", "segments", "segments-paging"] {
+            for ram in ["16MiB", "64MiB"] {
+                let what = format!("{name} on {mmu} with {ram}");
+                let options = ["--mmu", mmu, "--ram", ram, root.as_str()];
+                let (done, report) = report(&options, &words(&path, args));
+                assert_parts_sum_to_totals(&report, &what);
+                assert!(report["segments"].is_object(), "{what}");
+                if !differs(name, mmu) {
+                    let count = |report| number(report, "/instructions");
+                    assert_eq!(done, expected.0, "{what}");
+                    assert_eq!(count(&report), count(&expected.1), "{what}");
+                    assert_eq!(report["exit"]["code"], expected.1["exit"]["code"], "{what}");
+                } else {
+                    assert_eq!(done.status, 1, "{what}: the program tells that it could");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_grow_by_moving_and_programs_that_do_not_fit_are_told() {
+    for fit in ["first", "best", "worst", "next"] {
+        let options = ["--mmu", "segments", "--fit", fit];
+        let (_, report) = report(&options, &[&guest("recurse")]);
+        assert!(number(&report, "/segments/blocks/moves") > 0, "{report}");
+        assert_eq!(number(&report, "/segments/descriptors"), 1024);
+        assert_eq!(report["machine"]["fit"], fit);
+        assert_eq!(report["machine"]["policy"], "none");
+        assert_eq!(number(&report, "/walks/walks"), 0);
+    }
+
+    let done = pagewalk(["run", "-q", "--mmu=base-bounds", "--ram=64KiB", &guest("extsort")]);
+    assert_eq!(done.status, 2, "{done:?}");
+    assert!(done.stderr.contains("bytes are missing, give more --ram"), "{done:?}");
+
+    for (mmu, option, value) in
+        [("none", "--tlb", "64"), ("segments", "--swap", "1MiB"), ("sv39", "--fit", "best")]
+    {
+        let done = pagewalk(["run", "--mmu", mmu, option, value, &guest("hello")]);
+        assert_eq!(done.status, 2, "{done:?}");
+        assert!(done.stderr.contains("leave the option out"), "{done:?}");
+    }
+}
+
+/// Exec Shield's and OpenBSD's no-execute: the code segment ends where code does.
+#[test]
+fn the_code_segment_ends_where_code_does() {
+    let (_, report) = report(&["--mmu", "segments-paging"], &[&guest("hello")]);
+    let rows = report["segments"]["table"].as_array().expect("an array");
+    let row = |n: usize, field| number(&rows[n], field);
+    assert_eq!((rows[0]["name"].as_str(), rows[0]["rights"].as_str()), (Some("cs"), Some("r-x")));
+    assert!(row(0, "/bytes") <= 0x2_0000, "data begins at 0x20000: {report}");
+    assert_eq!((row(1, "/start"), row(1, "/bytes")), (0, 1 << 32));
+}
+
 #[test]
 fn nor_does_a_machine_without_pages() {
     let root = format!("--root={}", repository().display());
@@ -151,7 +221,11 @@ fn the_plain_path_gives_the_same_report() {
     let root = format!("--root={}", repository().display());
     for (name, args, _) in PROGRAMS {
         let path = guest(name);
-        for (mmu, tlb) in [("sv39", "l1i=16x4,l1d=16x4,l2=128x12"), ("ia32", "l1=2x4:plru")] {
+        for (mmu, tlb) in [
+            ("sv39", "l1i=16x4,l1d=16x4,l2=128x12"),
+            ("ia32", "l1=2x4:plru"),
+            ("segments-paging", "l1=2x4:plru"),
+        ] {
             let run = |slow: &[&str]| {
                 let options = ["--mmu", mmu, "--tlb", tlb, "--ram", "1MiB", root.as_str()];
                 let (done, mut report) = report(&[&options, slow].concat(), &words(&path, args));

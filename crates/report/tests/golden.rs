@@ -113,6 +113,64 @@ fn the_text_of_a_run_that_was_killed_without_a_tlb() {
     insta::assert_snapshot!(text(&report));
 }
 
+/// The same on a machine without pages.
+fn segmented() -> Report {
+    let mut report = sample();
+    report.machine.mmu = "segments".into();
+    report.machine.levels = 0;
+    report.machine.swap_bytes = 0;
+    report.machine.tlb = "none".into();
+    report.machine.policy = "none".into();
+    report.machine.fit = Some("best".into());
+    report.swap = SwapReport::default();
+    report.walks = WalkReport::default();
+    report.faults = FaultReport::default();
+    (report.tlb.l1i, report.tlb.l1d, report.tlb.l2) = (None, None, None);
+    let row = |name: &str, descriptors, start, bytes, at, rights: &str, grows_down| SegmentRow {
+        name: name.into(),
+        descriptors,
+        start,
+        bytes,
+        at,
+        rights: rights.into(),
+        grows_down,
+    };
+    report.segments = Some(SegmentReport {
+        table: vec![
+            row("1", 1, 0x1_0000, 4096, 0, "r-x", false),
+            row("2", 18, 0x2_0000, 1_150_976, 0x4_0000, "rw-", false),
+            row("1022", 2, 0x3fe_f000, 69_632, 0x1000, "rw-", true),
+        ],
+        descriptors: 1024,
+        peak_used: 23,
+        blocks: Some(BlockReport {
+            total: 1 << 20,
+            free: 400_000,
+            largest_free: 300_000,
+            free_blocks: 3,
+            fragmentation: 0.25,
+            wasted: 8192,
+            moves: 7,
+            bytes_moved: 123_456,
+            compactions: 1,
+            refused_memory: 2,
+            refused_segments: 0,
+        }),
+    });
+    report
+}
+
+#[test]
+fn the_text_of_a_run_in_segments() {
+    insta::assert_snapshot!(text(&segmented()));
+}
+
+#[test]
+fn the_json_of_segments() {
+    let value: serde_json::Value = serde_json::from_str(&json(&segmented())).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&value["segments"]).unwrap());
+}
+
 #[test]
 fn the_json_of_a_run() {
     insta::assert_snapshot!(json(&sample()));

@@ -58,7 +58,7 @@ fn load(bytes: &[u8], argv: Vec<Vec<u8>>) -> Result<(Process, u64), LoadError> {
 
 impl From<crate::Errno> for LoadError {
     fn from(errno: crate::Errno) -> Self {
-        Self::map("test", "test", 0, errno, None)
+        Self::map("test", "test", 0, errno, &FlatMemory::new())
     }
 }
 
