@@ -49,6 +49,7 @@ impl Machine {
         let hardware = &self.config.hardware;
         let page_bytes = hardware.base_page().bytes();
         MachineReport {
+            name: self.config.name.clone(),
             mmu: hardware.name().to_owned(),
             page_bytes,
             levels: hardware.levels(),

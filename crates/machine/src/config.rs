@@ -18,6 +18,8 @@ pub const RAM_BYTES_MAX: u64 = 1 << 40;
 /// A machine.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The name of the real machine that it stands for.
+    pub name: Option<String>,
     /// What translates addresses.
     pub hardware: Hardware,
     /// The TLB; `None` for a machine that walks at every reference. Without pages there is none.

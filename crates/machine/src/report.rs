@@ -80,6 +80,8 @@ pub struct KernelReport {
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MachineReport {
+    /// The real machine that it stands for, by its name.
+    pub name: Option<String>,
     /// The page-table format, or what is there in its place.
     pub mmu: String,
     /// Base page size in bytes; without pages, the unit of the memory calls.

@@ -21,6 +21,7 @@ pub struct Cli {
 pub enum Command {
     Run(Box<RunArgs>),
     Explain(Box<ExplainArgs>),
+    Machines(MachinesArgs),
     /// Print the completion script of a shell.
     Completions {
         /// The shell.
@@ -47,14 +48,22 @@ pub enum Command {
 #[derive(Args)]
 #[command(override_usage = "pagewalk run [OPTIONS] PROGRAM [ARGS]...", after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// What translates addresses.
-    #[arg(long, value_name = "MMU", default_value = "sv39")]
+    /// A real machine, by its name (`pagewalk machines`), or described in a file (docs/machines.md).
+    ///
+    /// It gives the MMU, the TLB, the RAM and the costs; other options win over it.
+    #[arg(long, value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub machine: Option<String>,
+
+    /// What translates addresses. [default: sv39, or that of --machine]
+    #[arg(long, value_name = "MMU")]
     #[arg(value_parser = PossibleValuesParser::new(Hardware::NAMES))]
-    pub mmu: String,
+    pub mmu: Option<String>,
 
     /// RAM: bytes, or a number with K, M, G, T (or KiB, MiB, GiB, TiB), powers of 1024.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB")]
-    pub ram: String,
+    ///
+    /// [default: 64MiB, or that of --machine]
+    #[arg(long, value_name = "SIZE")]
+    pub ram: Option<String>,
 
     /// Swap space: none, SIZE for a temporary file, or FILE:SIZE for a file that is kept.
     ///
@@ -221,6 +230,19 @@ pub struct ExplainArgs {
     pub address: Vec<String>,
 }
 
+/// List real machines, or show one with the sources of its figures.
+#[derive(Args)]
+#[command(after_help = MACHINES_EXAMPLES)]
+pub struct MachinesArgs {
+    /// The machine: a name of the list, or a file (docs/machines.md), as ./my.toml.
+    #[arg(value_name = "NAME|FILE", value_hint = ValueHint::FilePath)]
+    pub name: Option<String>,
+
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl Cli {
     /// Parses a command line.
     ///
@@ -243,6 +265,12 @@ impl Cli {
         Ok(cli)
     }
 }
+
+const MACHINES_EXAMPLES: &str = "\
+Examples:
+  pagewalk machines
+  pagewalk machines skylake
+  pagewalk run --machine skylake programs/bin/hello";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
@@ -278,7 +306,7 @@ mod tests {
         let args = run_args(&["--quiet", "sort", "--ram", "1", "--help", "--", "-"]).unwrap();
         assert_eq!(args.program, ["sort", "--ram", "1", "--help", "--", "-"]);
         assert!(args.quiet);
-        assert_eq!(args.ram, "64MiB");
+        assert_eq!(args.ram, None);
     }
 
     #[test]

@@ -8,12 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pagewalk_machine::config::{RAM_BYTES_MAX, RAM_BYTES_MIN};
 use pagewalk_machine::{Config, CostModel, Fit, Hardware, KernelMapping, Program, SwapConfig};
-use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
 use crate::args::RunArgs;
+use crate::base::Base;
 use crate::failure::Failure;
 use crate::number::{count, size};
 
@@ -71,13 +70,16 @@ impl Options {
 }
 
 fn config(args: &RunArgs) -> Result<Config, Failure> {
-    let ram_bytes = ram(&args.ram)?;
-    let hardware = hardware(&args.mmu, ram_bytes)?;
+    let base = Base::new(args.machine.as_deref())?;
+    let mmu = args.mmu.as_deref();
+    let ram_bytes = base.ram(args.ram.as_deref(), mmu)?;
+    let hardware = base.hardware(mmu, ram_bytes)?;
     check_pages(args, &hardware)?;
     let seed = &args.seed;
     Ok(Config {
+        name: base.name(),
         hardware,
-        tlb: tlb(args.tlb.as_deref(), &hardware)?,
+        tlb: base.tlb(args.tlb.as_deref(), &hardware)?,
         ram_bytes,
         swap: match &args.swap {
             None => default_swap(ram_bytes),
@@ -87,16 +89,11 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
-        cost: args.cost.as_deref().map_or_else(|| Ok(CostModel::default()), cost)?,
+        cost: cost(args.cost.as_deref(), &base)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
         slow: args.slow,
         instructions_max: args.max_instructions.as_deref().map(instructions_max).transpose()?,
     })
-}
-
-fn hardware(name: &str, ram_bytes: u64) -> Result<Hardware, Failure> {
-    let expected = || format!("give one of {}", Hardware::NAMES.join(", "));
-    Hardware::by_name(name, ram_bytes).ok_or_else(|| Failure::bad_value("mmu", name, expected()))
 }
 
 /// Refuses options that mean nothing on this hardware.
@@ -133,15 +130,6 @@ fn kernel(name: &str) -> Result<KernelMapping, Failure> {
     KernelMapping::by_name(name).ok_or_else(|| Failure::bad_value("kernel", name, expected()))
 }
 
-fn ram(text: &str) -> Result<u64, Failure> {
-    let refuse = |problem| Failure::bad_value("ram", text, problem);
-    let bytes = size(text).map_err(refuse)?;
-    match bytes {
-        RAM_BYTES_MIN..=RAM_BYTES_MAX => Ok(bytes),
-        _ => Err(refuse("give 64KiB to 1TiB".into())),
-    }
-}
-
 fn default_swap(ram_bytes: u64) -> SwapConfig {
     SwapConfig::Temporary { bytes: (ram_bytes * SWAP_PER_RAM).max(SWAP_BYTES_MIN) }
 }
@@ -173,24 +161,13 @@ fn swap(text: &str, hardware: &Hardware) -> Result<SwapConfig, Failure> {
     }
 }
 
-fn tlb(text: Option<&str>, hardware: &Hardware) -> Result<Option<TlbConfig>, Failure> {
-    let Some(text) = text else { return Ok(Some(hardware.default_tlb())) };
-    let tlb = match text {
-        "none" => None,
-        text => Some(
-            TlbConfig::parse(text).map_err(|problem| Failure::bad_value("tlb", text, problem))?,
-        ),
-    };
-    hardware.check_tlb(tlb.as_ref()).map_err(|problem| Failure::bad_value("tlb", text, problem))?;
-    Ok(tlb)
-}
-
-fn cost(path: &Path) -> Result<CostModel, Failure> {
+fn cost(path: Option<&Path>, base: &Base) -> Result<CostModel, Failure> {
+    let Some(path) = path else { return base.cost(None).map_err(Failure::unusable) };
     let text = fs::read_to_string(path).map_err(|error| {
         let expected = "give a TOML file of costs (docs/cost-model.md)";
         Failure::bad_file(path, format!("--cost: {}; {expected}", plain(&error)))
     })?;
-    CostModel::from_toml(&text)
+    base.cost(Some(&text))
         .map_err(|problem| Failure::bad_file(path, format!("--cost: {problem}")))
 }
 
@@ -294,6 +271,8 @@ pub fn plain(error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pagewalk_machine::config::RAM_BYTES_MAX;
+
     use super::*;
 
     #[test]

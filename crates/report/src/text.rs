@@ -65,7 +65,9 @@ fn machine(machine: &MachineReport) -> String {
         0 => "no swap".into(),
         bytes => format!("{} of swap", size(bytes)),
     };
-    format!("{}, {}{} of RAM, {swap}", machine.mmu, pages(machine), size(machine.ram_bytes),)
+    let name = machine.name.as_ref().map(|name| format!("{}: ", name.escape_debug()));
+    let name = name.unwrap_or_default();
+    format!("{name}{}, {}{} of RAM, {swap}", machine.mmu, pages(machine), size(machine.ram_bytes))
 }
 
 fn pages(machine: &MachineReport) -> String {

@@ -32,6 +32,7 @@ fn sample() -> Report {
         schema_version: SCHEMA_VERSION,
         command: vec!["bin/extsort".into(), "/in put".into(), "/out\u{1b}[2J".into()],
         machine: MachineReport {
+            name: None,
             mmu: "sv39".into(),
             page_bytes: 4096,
             levels: 3,

@@ -41,6 +41,7 @@ pub const PROGRAMS: &[&[&str]] = &[
 pub fn config(format: &str, ram_bytes: u64) -> Config {
     let hardware = Hardware::by_name(format, ram_bytes).expect("a known MMU");
     Config {
+        name: None,
         hardware,
         tlb: Some(hardware.default_tlb()),
         ram_bytes,
