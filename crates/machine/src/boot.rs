@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use pagewalk_kernel::segments::USER_START;
 use pagewalk_kernel::{
-    Config as KernelConfig, Geometry, KernelMapping, Layout, SegmentKernel, SpaceId,
+    Config as KernelConfig, ConfigError, Geometry, KernelError, KernelMapping, Layout,
+    SegmentKernel, SpaceId,
 };
 use pagewalk_linux::{Host, Process, Program as LinuxProgram, Root};
 use pagewalk_mmu::radix::{Format, Ia32};
@@ -129,18 +130,25 @@ fn operating_system(
     let (tables, frames) = match config.hardware {
         Hardware::Unpaged(_) if config.kernel != KernelMapping::Absent || config.self_map => {
             let problem = "a machine without pages has nothing to map the kernel with";
-            return Err(MachineError::Ram(problem.into()));
+            return Err(MachineError::Kernel(problem.into()));
         }
         Hardware::Unpaged(geometry) => return Ok(unpaged(config, geometry, platform)),
         Hardware::Paged(tables) => (tables, frames),
         Hardware::SegmentedPages(tables) => (tables, gdt_frame(frames).0),
     };
     let slots = platform.swap.slots();
-    let mut kernel = PagedKernel::new(tables, kernel_config(config, frames, slots))
-        .map_err(|error| MachineError::Ram(error.to_string()))?;
-    let space = kernel
-        .create_space(platform, layout(user_end(&config.hardware), page))
-        .map_err(|error| MachineError::Ram(error.to_string()))?;
+    let mut kernel = PagedKernel::new(tables, kernel_config(config, frames, slots)).map_err(
+        |error| match error {
+            ConfigError::KernelWindow { .. } => MachineError::Kernel(error.to_string()),
+            _ => MachineError::Ram(error.to_string()),
+        },
+    )?;
+    let space = kernel.create_space(platform, layout(user_end(&config.hardware), page)).map_err(
+        |error| match error {
+            KernelError::NoSelfMap => MachineError::SelfMap(error.to_string()),
+            _ => MachineError::Ram(error.to_string()),
+        },
+    )?;
     let view = kernel.kernel_map().map(|&map| Box::new(KernelView::new(map)));
     platform.memory.kernel = view;
     Ok((Os::Paged(Box::new(kernel)), space))

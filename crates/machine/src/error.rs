@@ -11,6 +11,12 @@ pub enum MachineError {
     /// The hardware has no such TLB.
     #[error("--tlb: {0}")]
     Tlb(String),
+    /// The hardware has no place for the kernel's own memory.
+    #[error("--kernel: {0}")]
+    Kernel(String),
+    /// The page tables cannot map themselves.
+    #[error("--self-map: {0}")]
+    SelfMap(String),
     /// The swap device cannot be used. The text names the option.
     #[error("{0}")]
     Swap(String),

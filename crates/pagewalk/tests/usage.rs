@@ -188,3 +188,13 @@ fn control_characters_are_shown_escaped() {
     refused(&["run", "--ram", "1\u{1b}[2J\n", "x"], &["\\u{1b}[2J"]);
     refused(&["run", "no\nfile"], &["no"]);
 }
+
+#[test]
+fn a_kernel_that_has_no_place() {
+    refused_option(&["--kernel", "upper"], &["--kernel", "'upper'", "none", "shared", "separate"]);
+    refused_option(&["--mmu", "r3000", "--kernel", "shared"], &["--kernel", "without translation"]);
+    refused_option(&["--mmu", "none", "--kernel", "shared"], &["--kernel", "without pages"]);
+    let ram = ["--mmu", "ia32", "--kernel", "shared", "--ram", "2GiB"];
+    refused_option(&ram, &["--kernel", "at most 1073741824 bytes"]);
+    refused_option(&["--mmu", "sv39", "--self-map"], &["--self-map", "ia32 and x86-64 can"]);
+}
