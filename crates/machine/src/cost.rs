@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   cycles = compute  (instructions × instruction)
-//!          + tlb      (L2 hits × tlb_l2_hit)
+//!          + tlb      (L2 hits × tlb_l2_hit + root loads × root_load)
 //!          + walks    (entries read × walk_read + entries written × walk_write)
 //!          + refills  (refill exceptions × tlb_refill + other TLB exceptions × tlb_general)
 //!          + faults   (traps × trap + faults × fault + frames × zero_frame, copy_frame …)
@@ -33,6 +33,8 @@ pub struct CostModel {
     pub walk_read: u64,
     /// One page-table entry written by a walk (accessed and dirty bits).
     pub walk_write: u64,
+    /// A load of the root register on the way into a kernel with a space of its own, or out.
+    pub root_load: u64,
     /// The refill handler of a TLB that software loads, but for the entries that it reads.
     pub tlb_refill: u64,
     /// The general handler, for a TLB exception that it serves or finds to be a page fault.
@@ -71,6 +73,7 @@ impl Default for CostModel {
             tlb_l2_hit: 7,
             walk_read: 20,
             walk_write: 30,
+            root_load: 100,
             tlb_refill: REFILL_INSTRUCTIONS,
             tlb_general: GENERAL_INSTRUCTIONS,
             trap: 200,

@@ -32,7 +32,10 @@ impl Time {
         let unseen = memory.unseen_walks(references) * memory.reads_per_walk();
         CycleParts {
             compute: sum([(retired, self.cost.instruction)]),
-            tlb: sum([(counters.l2_hits.total(), self.cost.tlb_l2_hit)]),
+            tlb: sum([
+                (counters.l2_hits.total(), self.cost.tlb_l2_hit),
+                (memory.kernel_traffic().root_loads, self.cost.root_load),
+            ]),
             walks: sum([
                 (counters.walk_reads + unseen, self.cost.walk_read),
                 (counters.walk_writes, self.cost.walk_write),
