@@ -56,6 +56,20 @@ pub(crate) struct Bank {
 /// What a look-up finds: where, and the entry's two parts.
 pub(crate) type Found = (Slot, Key, Line);
 
+/// A set that a look-up probes.
+pub(crate) struct PickedSet {
+    /// The array's number in its bank.
+    pub array: u8,
+    /// The page size whose number picked the set.
+    pub page: PageSize,
+    /// The set's number …
+    pub set: u64,
+    /// … of so many.
+    pub sets: u64,
+    /// Its slots.
+    pub slots: Range<usize>,
+}
+
 /// The sets of one array.
 #[derive(Clone, Debug)]
 struct Array {
@@ -208,14 +222,17 @@ impl Bank {
         if self.keys[slot] != Key::NONE {
             self.remove(slot, &mut left);
         }
-        for other in set.filter(|&other| self.keys[other] == key) {
-            left(Slot(other as u32), key);
+        if position(&self.keys[set.clone()], key).is_some() {
+            for other in set.filter(|&other| self.keys[other] == key) {
+                left(Slot(other as u32), key);
+            }
         }
         self.keys[slot] = key;
         self.lines[slot] = Line::new(key, entry, self.base_page, self.asid_mask);
         let array = self.array_of[usize::from(self.base_page.shift())];
         self.arrays[usize::from(array)].filled(slot);
         self.held.add(self.base_page);
+        self.hints.found(va, slot);
     }
 
     /// The slots whose entries, of the base page's size, translate `va` for `asid`.
@@ -224,6 +241,38 @@ impl Bank {
             let is_match =
                 move |&slot: &usize| self.keys[slot] == key && self.lines[slot].serves(asid);
             set.filter(is_match).map(|slot| Slot(slot as u32))
+        })
+    }
+
+    /// The sets that a look-up of `va` probes: smallest page first, an array that holds nothing by
+    /// its smallest page.
+    pub fn picked_sets(&self, va: VirtAddr) -> impl Iterator<Item = PickedSet> {
+        let pages = (0..64).map(PageSize::from_shift);
+        pages.filter_map(move |page| {
+            let number = self.array_of[usize::from(page.shift())];
+            let array = self.arrays.get(usize::from(number))?;
+            let is_of_array = |page: PageSize| self.array_of[usize::from(page.shift())] == number;
+            let shown = match self.held.pages().any(is_of_array) {
+                true => self.held.pages().any(|held| held == page),
+                false => {
+                    (0..page.shift()).all(|smaller| !is_of_array(PageSize::from_shift(smaller)))
+                }
+            };
+            shown.then(|| PickedSet {
+                array: number,
+                page,
+                set: va.0 >> page.shift() & array.set_mask,
+                sets: array.set_mask + 1,
+                slots: array.set(va, page),
+            })
+        })
+    }
+
+    /// Whether the entry in `slot` translates `va` for `asid`.
+    pub fn is_match(&self, slot: Slot, va: VirtAddr, asid: Asid) -> bool {
+        let slot = slot.0 as usize;
+        self.keys.get(slot).is_some_and(|&key| {
+            key != Key::NONE && key == Key::new(va, key.page()) && self.lines[slot].serves(asid)
         })
     }
 
@@ -291,7 +340,7 @@ impl Bank {
         let (first, mut rest) = (set.start, &self.keys[set]);
         let mut slot = first;
         // The first way with the key is the right one, unless it is another space's.
-        while let Some(way) = rest.iter().position(|&held| held == key) {
+        while let Some(way) = position(rest, key) {
             slot += way;
             if self.lines[slot].serves(asid) {
                 return Some(slot);
@@ -340,6 +389,19 @@ impl Bank {
             }
         }
     }
+}
+
+/// The first way with this key. Many ways are compared a few at once, without a branch for each.
+#[inline]
+fn position(ways: &[Key], key: Key) -> Option<usize> {
+    const AT_ONCE: usize = 16;
+    let mut passed = 0;
+    if ways.len() >= AT_ONCE {
+        let has_none = |some: &&[Key]| !some.iter().fold(false, |any, &held| any | (held == key));
+        passed = ways.chunks_exact(AT_ONCE).take_while(has_none).count() * AT_ONCE;
+    }
+    let way = ways[passed..].iter().position(|&held| held == key)?;
+    Some(passed + way)
 }
 
 impl Array {

@@ -33,6 +33,7 @@
 //! 3. Entries change only by being filled anew: rights and the dirty bit are those of the walk.
 
 mod bank;
+mod compared;
 mod config;
 mod dropped;
 mod entry;
@@ -42,6 +43,7 @@ mod line;
 mod replacement;
 mod text;
 
+pub use compared::{ComparedSet, ComparedWay};
 pub use config::{
     ASID_BITS_MAX, ArrayConfig, Arrays, ENTRIES_MAX, GeometryError, LevelConfig, PageSizes,
     TlbConfig, TlbConfigError, TlbConfigReason, WAYS_MAX,
