@@ -18,6 +18,7 @@ impl<P: Pmap> Kernel<P> {
         len: u64,
     ) -> Result<(), Errno> {
         let (start, end) = self.range(id, start, len, Errno::Enomem)?;
+        self.split_ends(platform, id, start, end);
         for part in self.regions_within(id, start, end) {
             self.clear_pages(platform, id, part.start, part.end);
         }

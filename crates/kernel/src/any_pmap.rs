@@ -2,8 +2,8 @@
 
 use crate::pmap::{Gather, TableInUse, Unmapped};
 use crate::{
-    AuditError, FlushDebt, FrameTable, HashedPmap, KernelMap, KernelMapping, Mapping, Platform,
-    Pmap, Prot, RadixPmap, Resident, SwapSlot,
+    AuditError, FlushDebt, FrameTable, HashedPmap, KernelMap, KernelMapping, LargePage, Mapping,
+    Platform, Pmap, Prot, RadixPmap, Resident, SwapSlot,
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::radix::Format;
@@ -163,6 +163,37 @@ impl Pmap for AnyPmap {
         new: Resident,
     ) {
         each!(self, pmap => pmap.enter(platform, frames, va, new));
+    }
+
+    fn large_page(hardware: &Tables) -> Option<PageSize> {
+        of_kind!(hardware, large_page)
+    }
+
+    fn large_at(&self, platform: &impl Platform, va: VirtAddr) -> Option<LargePage> {
+        each!(self, pmap => pmap.large_at(platform, va))
+    }
+
+    fn has_room_for_large(&self, platform: &impl Platform, va: VirtAddr) -> bool {
+        each!(self, pmap => pmap.has_room_for_large(platform, va))
+    }
+
+    fn enter_large(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        first: Resident,
+    ) {
+        each!(self, pmap => pmap.enter_large(platform, frames, va, first));
+    }
+
+    fn split(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> Option<(LargePage, FlushDebt)> {
+        each!(self, pmap => pmap.split(platform, frames, va))
     }
 
     fn evict(

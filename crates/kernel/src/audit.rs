@@ -3,7 +3,7 @@
 //! Tests call it after every operation; it takes time in proportion to memory and tables.
 
 use crate::{
-    Kernel, Mapping, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId, Use,
+    Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId, Use,
 };
 use alloc::format;
 use alloc::string::String;
@@ -148,7 +148,8 @@ impl<P: Pmap> Kernel<P> {
             match mapping {
                 Mapping::None => {}
                 Mapping::Resident(now) => {
-                    self.audit_resident(place, region, now, seen)?;
+                    self.audit_resident(platform, place, region, now, seen)?;
+                    counted.anon_huge += u64::from(self.frames.part(now.pfn) != Part::Base);
                     match self.frames.used(now.pfn) {
                         Use::Anon { .. } => counted.rss_anon += 1,
                         _ => counted.rss_file += 1,
@@ -169,6 +170,7 @@ impl<P: Pmap> Kernel<P> {
 
     fn audit_resident(
         &self,
+        platform: &impl Platform,
         place: ReverseMapping,
         region: &Region,
         now: Resident,
@@ -198,6 +200,29 @@ impl<P: Pmap> Kernel<P> {
         let known = self.frames.reverse(pfn).any(|mapping| mapping == place);
         check!(known, "frame {pfn} does not know that {va} is mapped to it");
         seen.mappings[pfn.0 as usize] += 1;
+        self.audit_part(platform, place, region, now)
+    }
+
+    /// A frame is part of a large page if its page is.
+    fn audit_part(
+        &self,
+        platform: &impl Platform,
+        place: ReverseMapping,
+        region: &Region,
+        now: Resident,
+    ) -> Result<(), AuditError> {
+        let (va, pfn, part) = (place.va, now.pfn, self.frames.part(now.pfn));
+        let Some(large) = self.space(place.space).pmap.large_at(platform, va) else {
+            check!(part == Part::Base, "frame {pfn} is {part:?}, but {va} is in no large page");
+            return Ok(());
+        };
+        let expected = if va == large.va { Part::First } else { Part::Further };
+        check!(part == expected, "frame {pfn} is {part:?}, not {expected:?}: {large:?}");
+        let last = VirtAddr(large.va.0 + large.size.bytes() - 1);
+        let within = region.contains(large.va) && region.contains(last);
+        check!(within && region.file_at(va).is_none(), "{large:?} is not within {region}");
+        let anon = self.frames.used(pfn) == Use::Anon { slot: None };
+        check!(anon, "frame {pfn} of {large:?} is {:?}", self.frames.used(pfn));
         Ok(())
     }
 
@@ -236,7 +261,8 @@ impl<P: Pmap> Kernel<P> {
                 counted == mappings && self.frames.reverse(pfn).count() == mappings as usize,
                 "frame {pfn} has {mappings} mappings, counted as {counted}"
             );
-            let evictable = matches!(used, Use::Anon { .. } | Use::File { .. });
+            let evictable = matches!(used, Use::Anon { .. } | Use::File { .. })
+                && self.frames.part(pfn) != Part::Further;
             check!(
                 self.policy.contains(pfn) == evictable,
                 "frame {pfn} is {used:?}, but the policy knows it: {}",

@@ -53,6 +53,12 @@ counters! {
     pageoutrun,
     /// Anonymous pages filled with zeroes.
     pgzeroed,
+    /// Faults that mapped a large page.
+    thp_fault_alloc,
+    /// Faults that would have mapped a large page, had a run of frames been free.
+    thp_fault_fallback,
+    /// Large pages split into base pages.
+    thp_split_page,
     /// Pages copied because a private page of a file was written to.
     cow_copied,
     /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.

@@ -9,6 +9,8 @@ use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
 pub enum FaultCause {
     /// A new page of zeroes.
     ZeroFill,
+    /// A new large page of zeroes.
+    ZeroFillLarge,
     /// A page of a file was read and mapped.
     File,
     /// A page came back from swap.
@@ -87,6 +89,15 @@ pub enum Event<'a> {
         /// To where.
         to: Store,
         /// How many bytes.
+        bytes: u64,
+    },
+    /// A large page was split into base pages.
+    Split {
+        /// Where.
+        space: SpaceId,
+        /// Its first address.
+        va: VirtAddr,
+        /// Its size.
         bytes: u64,
     },
     /// A page left memory.

@@ -9,7 +9,7 @@
 //!         a frame      the program's own ─► bring rights and bits up to date
 //!                      the file's, private, store ─► copy
 //!         a slot       read it back                   ── error ────────► SIGBUS, BUS_ADRERR
-//!         nothing      anonymous ─► a page of zeroes
+//!         nothing      anonymous ─► a page of zeroes, a large one if that can be (huge.rs)
 //!                      file ─► from the page cache, else from the file; private, store ─► copy
 //!                                                     ── error, EOF ───► SIGBUS, BUS_ADRERR
 //!     5 enter the mapping; the instruction restarts
@@ -125,10 +125,10 @@ const MAP_ERR: Refusal = Refusal::Signal(Signal::Segv(SegvCode::MapErr));
 const ACC_ERR: Refusal = Refusal::Signal(Signal::Segv(SegvCode::AccErr));
 
 /// How a fault was resolved.
-struct Resolution {
-    cause: FaultCause,
-    pfn: Pfn,
-    major: bool,
+pub(crate) struct Resolution {
+    pub cause: FaultCause,
+    pub pfn: Pfn,
+    pub major: bool,
 }
 
 /// A fault on its way through the handler.
@@ -155,7 +155,7 @@ impl Fault {
     }
 
     /// The mapping to enter; the access that faulted counts as a reference.
-    fn resident(&self, pfn: Pfn, prot: Prot) -> Resident {
+    pub(crate) fn resident(&self, pfn: Pfn, prot: Prot) -> Resident {
         Resident { pfn, prot, referenced: true, modified: self.stores() }
     }
 }
@@ -212,7 +212,10 @@ impl<P: Pmap> Kernel<P> {
             Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),
             Mapping::Swapped(slot) => self.swap_in(platform, &fault, slot),
             Mapping::None => match region.file_at(fault.page) {
-                None => Ok(self.zero_fill(platform, &fault)),
+                None => Ok(match self.fill_large(platform, &fault) {
+                    Some(resolution) => resolution,
+                    None => self.zero_fill(platform, &fault),
+                }),
                 Some((file, offset)) => self.file_fault(platform, &fault, file, offset),
             },
         }

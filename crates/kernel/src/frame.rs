@@ -18,6 +18,8 @@
 //! 2. `mappings` equals the number of page-table entries that name the frame.
 //! 3. An `Anon` frame that is not dirty holds what its slot holds, or zeroes if it has no slot.
 //! 4. Frames that hold page tables are not evictable.
+//! 5. The frames of a large page are `Anon`, without slot and in a row; each has one mapping, that of
+//!    its own base page.
 
 mod runs;
 
@@ -58,6 +60,18 @@ pub enum Use {
     },
 }
 
+/// Whether a frame is mapped by itself, or with others by a large page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// By itself.
+    #[default]
+    Base,
+    /// It is the first of a large page.
+    First,
+    /// It is a further one of a large page.
+    Further,
+}
+
 /// One mapping of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReverseMapping {
@@ -78,12 +92,13 @@ struct Frame {
     link: u32,
     mappings: u32,
     dirty: bool,
+    part: Part,
 }
 
 impl Frame {
     const fn new(used: Use, link: u32) -> Self {
         let (first_va, first_space) = (NOWHERE.va, NOWHERE.space);
-        Self { used, first_va, first_space, link, mappings: 0, dirty: false }
+        Self { used, first_va, first_space, link, mappings: 0, dirty: false, part: Part::Base }
     }
 
     fn previous(&self) -> u32 {
@@ -194,6 +209,11 @@ impl FrameTable {
         self.at(pfn).dirty
     }
 
+    /// Whether the frame belongs to a large page.
+    pub fn part(&self, pfn: Pfn) -> Part {
+        self.at(pfn).part
+    }
+
     /// The mappings of a frame.
     pub fn reverse(&self, pfn: Pfn) -> impl Iterator<Item = ReverseMapping> + '_ {
         let frame = self.at(pfn);
@@ -258,6 +278,10 @@ impl FrameTable {
         self.link(pfn.0 as u32);
         self.free += 1;
         *self.count(used) -= 1;
+    }
+
+    pub(crate) fn set_part(&mut self, pfn: Pfn, part: Part) {
+        self.at_mut(pfn).part = part;
     }
 
     pub(crate) fn set_dirty(&mut self, pfn: Pfn, dirty: bool) {

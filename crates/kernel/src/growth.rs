@@ -7,7 +7,9 @@
 //!                                                       end − new start ≤ stack_limit
 //! ```
 
-use crate::{Backing, Event, Kernel, Platform, Pmap, Prot, Region, RegionName, SpaceId};
+use crate::{
+    Backing, Event, HugeAdvice, Kernel, Platform, Pmap, Prot, Region, RegionName, SpaceId,
+};
 use pagewalk_mmu::VirtAddr;
 
 impl<P: Pmap> Kernel<P> {
@@ -89,5 +91,6 @@ fn heap(start: VirtAddr, end: VirtAddr) -> Region {
         may_write: true,
         grows_down: false,
         name: RegionName::Heap,
+        huge: HugeAdvice::None,
     }
 }

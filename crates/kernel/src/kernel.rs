@@ -3,9 +3,9 @@
 use crate::pmap::{Gather, Resident};
 use crate::space::{Space, space_in};
 use crate::{
-    FrameSummary, FrameTable, KernelMap, KernelMapping, Layout, Mapping, PageCache, Platform, Pmap,
-    Region, RegionSet, Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat,
-    Watermarks,
+    FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, PageCache,
+    Platform, Pmap, Region, RegionSet, Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use,
+    Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -26,6 +26,8 @@ pub struct Config {
     pub seed: u64,
     /// How many frames are kept free; `None` scales with RAM.
     pub watermarks: Option<Watermarks>,
+    /// What large pages are used for.
+    pub huge: HugePolicy,
     /// Pages that stay free below a region that grows down (Linux: stack_guard_gap).
     pub stack_guard_pages: u64,
     /// Where the kernel's own memory is mapped.
@@ -43,6 +45,7 @@ impl Default for Config {
             policy: PolicyKind::Clock,
             seed: 0,
             watermarks: None,
+            huge: HugePolicy::Never,
             stack_guard_pages: 256,
             kernel: KernelMapping::Absent,
             self_map: false,
@@ -151,7 +154,7 @@ impl core::error::Error for KernelError {}
 /// The pages that one instruction can touch: two of text and two of data, if both are misaligned.
 const PAGES_PER_INSTRUCTION: u64 = 4;
 
-/// The run of frames that is found fastest: what a large page of most formats takes.
+/// Where there are no large pages, runs of any length are as rare: 2^9 frames, as good as any.
 const RUN_ORDER: u8 = 9;
 
 /// A kernel: all address spaces of a machine, and what backs them.
@@ -159,6 +162,8 @@ const RUN_ORDER: u8 = 9;
 pub struct Kernel<P: Pmap> {
     pub(crate) hardware: P::Hardware,
     pub(crate) page: PageSize,
+    /// The size of large pages, if they are used.
+    pub(crate) large: Option<PageSize>,
     pub(crate) config: Config,
     pub(crate) marks: Watermarks,
     pub(crate) frames: FrameTable,
@@ -225,8 +230,10 @@ impl<P: Pmap> Kernel<P> {
         if slots > maximum {
             return Err(ConfigError::TooManySlots { slots, maximum });
         }
+        let large = P::large_page(&hardware);
+        let run_order = large.map_or(RUN_ORDER, |size| size.shift() - page.shift());
         let scaled = Watermarks::scaled(frames, page.bytes(), Self::fault_frames_max(&hardware));
-        let mut table = FrameTable::new(frames as u32, RUN_ORDER);
+        let mut table = FrameTable::new(frames as u32, run_order);
         let machine_frames = Self::machine_frames(&hardware, &config)?;
         for _ in 0..machine_frames {
             table.allocate(Use::MachineTable).expect("more frames than the minimum");
@@ -242,6 +249,7 @@ impl<P: Pmap> Kernel<P> {
             spaces: Vec::new(),
             counters: Vmstat::default(),
             recent: Recent::default(),
+            large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,
             kernel_map: None,
             hardware,

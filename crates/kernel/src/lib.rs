@@ -48,6 +48,7 @@ mod file;
 mod frame;
 mod growth;
 mod hashed_pmap;
+mod huge;
 mod kernel;
 mod kernel_map;
 mod mmap;
@@ -73,8 +74,9 @@ pub use counters::Vmstat;
 pub use errno::Errno;
 pub use event::{Event, FaultCause, Store};
 pub use fault::{FaultResult, SegvCode, Shortage, Signal};
-pub use frame::{FrameSummary, FrameTable, ReverseMapping, Use};
+pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Use};
 pub use hashed_pmap::HashedPmap;
+pub use huge::HugePolicy;
 pub use kernel::{Config, ConfigError, Kernel, KernelError};
 pub use kernel_map::{KernelMap, KernelMapping};
 pub use mmap::MapRequest;
@@ -82,10 +84,11 @@ pub use page_cache::PageCache;
 pub use placement::Placement;
 pub use platform::{CachedTable, CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
 pub use pmap::{
-    FlushDebt, Flushed, Gather, Gathered, Mapping, Pmap, Prot, Resident, TableInUse, Unmapped,
+    FlushDebt, Flushed, Gather, Gathered, LargePage, Mapping, Pmap, Prot, Resident, TableInUse,
+    Unmapped,
 };
 pub use radix_pmap::RadixPmap;
-pub use region::{Backing, Region, RegionName, RegionSet};
+pub use region::{Backing, HugeAdvice, Region, RegionName, RegionSet};
 pub use remap::Remap;
 pub use segments::{Fit, Geometry, SegmentKernel, SegmentPlatform};
 pub use space::{Layout, Residency, SpaceId};

@@ -4,7 +4,8 @@
 
 use crate::space::space_in;
 use crate::{
-    Backing, Errno, Event, Kernel, Placement, Platform, Pmap, Prot, Region, RegionName, SpaceId,
+    Backing, Errno, Event, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region, RegionName,
+    SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -79,6 +80,7 @@ impl<P: Pmap> Kernel<P> {
             may_write: request.may_write,
             grows_down: request.grows_down,
             name: request.name,
+            huge: HugeAdvice::None,
         };
         self.space_mut(id).regions.insert(region);
         platform.event(Event::Map { space: id, region: &region });
@@ -132,6 +134,7 @@ impl<P: Pmap> Kernel<P> {
     ) -> Result<(), Errno> {
         let (start, end) = self.range(id, start, len, Errno::Enomem)?;
         let (end, result) = self.protectable(id, start, end, prot);
+        self.split_ends(platform, id, start, end);
         for part in self.space_mut(id).regions.remove(start, end) {
             let region = Region { prot, ..part };
             platform.event(Event::Protect { space: id, region: &part, prot });
@@ -176,6 +179,7 @@ impl<P: Pmap> Kernel<P> {
         start: VirtAddr,
         end: VirtAddr,
     ) {
+        self.split_ends(platform, id, start, end);
         for region in self.space_mut(id).regions.remove(start, end) {
             self.clear_pages(platform, id, region.start, region.end);
             platform.event(Event::Unmap { space: id, region: &region });

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   victim                     then                                         it ends as
+//!   large page                 split; then as one of these                  the others: resident
 //!   anon, clean, no slot       unmap ─ flush ─ free                         nothing: it was zeroes
 //!   anon, clean, slot          unmap, PTE := slot ─ flush ─ free            Swapped(slot)
 //!   anon, dirty                slot ─ unmap, PTE := slot ─ flush ─ write    Swapped(slot)
@@ -18,6 +19,7 @@
 //! frames are free; a fault itself ("direct"), if fewer than `min` are, or than it needs.
 
 use crate::fault::Fault;
+use crate::frame::Part;
 use crate::space::space_in;
 use crate::{
     Event, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage, Store,
@@ -203,6 +205,10 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn evict(&mut self, platform: &mut impl Platform, pfn: Pfn, daemon: bool) -> Result<(), Kept> {
+        if self.frames.part(pfn) == Part::First {
+            let place = self.frames.reverse_nth(pfn, 0).expect("a large page is mapped");
+            self.split_at(platform, place.space, place.va);
+        }
         match self.frames.used(pfn) {
             Use::Anon { slot } => self.evict_anon(platform, pfn, slot, daemon),
             Use::File { .. } => self.evict_file(platform, pfn, daemon),

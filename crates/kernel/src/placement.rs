@@ -5,6 +5,9 @@
 //!   ├──────────────────────────────────────────────────┤───────────────────────┤
 //!        first: downwards from mmap_base, the highest gap that is large enough
 //! ```
+//!
+//! Where large pages are used, a mapping that can hold one begins at a multiple of it, if there is
+//! room for that (as on Linux since 6.7).
 
 use crate::{Errno, Kernel, Pmap, Region, SpaceId};
 use pagewalk_mmu::VirtAddr;
@@ -36,6 +39,7 @@ impl<P: Pmap> Kernel<P> {
             Placement::Anywhere { hint } => {
                 let hint = self.round_up(hint).filter(|hint| hint.0 != 0);
                 hint.filter(|&hint| self.is_gap(id, hint, len))
+                    .or_else(|| self.find_aligned_gap(id, len))
                     .or_else(|| self.find_gap(id, len))
                     .ok_or(Errno::Enomem)
             }
@@ -80,6 +84,14 @@ impl<P: Pmap> Kernel<P> {
         at >= space.layout.user_start
             && end <= space.layout.user_end.0
             && above.is_none_or(|region| self.guarded_start(region).0 >= end)
+    }
+
+    /// The highest start in the highest gap with room for `len` bytes wherever they begin.
+    fn find_aligned_gap(&self, id: SpaceId, len: u64) -> Option<VirtAddr> {
+        let size = self.large.filter(|size| len >= size.bytes())?;
+        let padding = size.bytes() - self.page.bytes();
+        let start = self.find_gap(id, len.checked_add(padding)?)?;
+        Some(VirtAddr(start.0 + padding).page_base(size))
     }
 
     fn find_gap(&self, id: SpaceId, len: u64) -> Option<VirtAddr> {

@@ -64,7 +64,8 @@ pub enum Flush {
     All,
 }
 
-/// A translation that some TLB holds, for [`crate::Kernel::audit`].
+/// A translation that some TLB holds, for [`crate::Kernel::audit`]; of a larger page, one for each
+/// base page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachedTranslation {
     /// The space.

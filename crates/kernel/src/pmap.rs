@@ -6,7 +6,12 @@
 //!     ▲ ▲                   │    ▲                            │   │
 //!     │ └────evict(None)────┘    └──────────enter─────────────┘   │
 //!     └──────────────────────── clear_range ──────────────────────┘
+//!
+//!              enter_large                  split
+//!   None × 2ⁿ ────────────► one large page ───────► Resident × 2ⁿ
 //! ```
+//!
+//! Seen page by page, a large page is 2ⁿ resident pages that share their rights and bits.
 //!
 //! Invariants:
 //! 1. A `Pmap` says what backs a page *now*; what the program may do with it is in its region. Read
@@ -15,6 +20,8 @@
 //!    mapping was removed is handed out only by [`Unmapped::flush`] or [`Gather::flush`].
 //! 3. A `Pmap` takes table frames from the frame table and never fails for lack of them: callers
 //!    ask [`Pmap::tables_missing`] and reserve before they start.
+//! 4. Splitting a large page needs no frame: the table is taken when the page is mapped, and kept
+//!    (Linux calls it deposited).
 
 use crate::{AuditError, Flush, FrameTable, KernelMap, KernelMapping, Platform, SwapSlot};
 use alloc::vec::Vec;
@@ -106,9 +113,12 @@ impl FlushDebt {
         Self(match (self.0, other.0) {
             (Nothing, owed) | (owed, Nothing) => owed,
             (Space(asid), _) | (_, Space(asid)) => Space(asid),
-            (Pages { asid, from, to, page }, Pages { asid: of, from: first, to: last, .. }) => {
+            (
+                Pages { asid, from, to, page },
+                Pages { asid: of, from: first, to: last, page: size },
+            ) => {
                 debug_assert_eq!(asid, of, "debts of two spaces are discharged one by one");
-                Pages { asid, from: from.min(first), to: to.max(last), page }
+                Pages { asid, from: from.min(first), to: to.max(last), page: page.min(size) }
             }
         })
     }
@@ -157,6 +167,17 @@ impl Unmapped {
     }
 }
 
+/// A large page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LargePage {
+    /// Its first address.
+    pub va: VirtAddr,
+    /// Its size.
+    pub size: PageSize,
+    /// Its first frame, and what all of its base pages share.
+    pub first: Resident,
+}
+
 /// Something that a cleared range held.
 #[derive(Clone, Copy, Debug)]
 pub enum Gathered {
@@ -167,6 +188,8 @@ pub enum Gathered {
         /// What it was mapped to.
         was: Resident,
     },
+    /// A large page.
+    Large(LargePage),
     /// A swap slot.
     Slot(SwapSlot),
     /// A page table that is empty now.
@@ -351,8 +374,52 @@ pub trait Pmap: Clone {
         new: Resident,
     );
 
+    /// The large page that the hardware can map beside base pages: the next larger one, if there is
+    /// any.
+    fn large_page(hardware: &Self::Hardware) -> Option<PageSize> {
+        let _ = hardware;
+        None
+    }
+
+    /// The large page that `va` lies in.
+    fn large_at(&self, platform: &impl Platform, va: VirtAddr) -> Option<LargePage> {
+        let _ = (platform, va);
+        None
+    }
+
+    /// Whether the large page around `va` could be entered: nothing of it is mapped or swapped, nor
+    /// has it a table. Then [`Pmap::tables_missing`] frames are what [`Pmap::enter_large`] takes.
+    fn has_room_for_large(&self, platform: &impl Platform, va: VirtAddr) -> bool {
+        let _ = (platform, va);
+        false
+    }
+
+    /// Maps a large page, where there is room for it, to frames in a row.
+    fn enter_large(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        first: Resident,
+    ) {
+        let _ = (platform, frames, first);
+        unreachable!("{va}: a large page without large pages")
+    }
+
+    /// Turns the large page that `va` lies in into base pages with the same frames, rights and
+    /// bits. Takes no frame. `None` if there is no large page.
+    fn split(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+    ) -> Option<(LargePage, FlushDebt)> {
+        let _ = (platform, frames, va);
+        None
+    }
+
     /// Unmaps the page at `va`, leaving `slot` (or nothing) in its entry. `None` if it was not
-    /// resident. Keeps the tables.
+    /// resident. Keeps the tables. A large page must have been split.
     fn evict(
         &mut self,
         platform: &mut impl Platform,
@@ -379,7 +446,7 @@ pub trait Pmap: Clone {
     );
 
     /// Unmaps everything in `[from, to)` and frees the tables that become empty. Stops when
-    /// `gather` is full, and returns where to go on.
+    /// `gather` is full, and returns where to go on. No large page lies across the ends.
     fn clear_range(
         &mut self,
         platform: &mut impl Platform,
@@ -390,7 +457,7 @@ pub trait Pmap: Clone {
     ) -> Option<VirtAddr>;
 
     /// Sets the protection of every resident page in `[from, to)` to what `prot` says for its
-    /// frame.
+    /// frame; that of a large page, a part of which lies there, as a whole.
     fn protect_range(
         &mut self,
         platform: &mut impl Platform,
@@ -407,7 +474,8 @@ pub trait Pmap: Clone {
         to: VirtAddr,
     ) -> Option<(VirtAddr, Mapping)>;
 
-    /// Whether the page was referenced since the last call; clears the bit. The debt makes the
+    /// Whether the page, or the large page that it is part of, was referenced since the last call;
+    /// clears the bit. The debt makes the
     /// answer exact: while the TLB holds the page, the hardware does not set the bit again.
     fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt>;
 

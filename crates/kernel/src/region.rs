@@ -33,6 +33,18 @@ pub enum Backing {
     },
 }
 
+/// What the program advised about large pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HugeAdvice {
+    /// Nothing.
+    #[default]
+    None,
+    /// To use them (MADV_HUGEPAGE).
+    Use,
+    /// Not to use them (MADV_NOHUGEPAGE).
+    Avoid,
+}
+
 /// What a region is for, as /proc/PID/maps names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegionName {
@@ -64,6 +76,8 @@ pub struct Region {
     pub grows_down: bool,
     /// What it is for.
     pub name: RegionName,
+    /// What the program advised about large pages.
+    pub huge: HugeAdvice,
 }
 
 impl Region {

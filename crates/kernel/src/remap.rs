@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Entries move, pages do not. The old tables stay until all entries have moved, so that they can
-//! be moved back if there are no frames for new ones.
+//! be moved back if there are no frames for new ones. Large pages are split: the new place need not
+//! be aligned as the old one was.
 
 use crate::space::space_in;
 use crate::{
@@ -133,6 +134,7 @@ impl<P: Pmap> Kernel<P> {
             }
             _ => self.place(id, Placement::Anywhere { hint: VirtAddr(0) }, new_len)?,
         };
+        self.split_ends(platform, id, piece.start, piece.end);
         self.move_pages(platform, id, piece, to)?;
         let new = Region { start: to, end: VirtAddr(to.0 + new_len), ..*piece };
         self.unmap_range(platform, id, piece.start, piece.end);
@@ -157,6 +159,7 @@ impl<P: Pmap> Kernel<P> {
                 self.move_back(platform, id, piece, to, va);
                 return Err(Errno::Enomem);
             }
+            self.split_at(platform, id, va);
             self.move_entry(platform, id, va, target);
             at = VirtAddr(va.0 + self.page.bytes());
         }

@@ -36,6 +36,8 @@ pub struct Layout {
 pub struct Residency {
     /// Private pages in memory (RssAnon).
     pub rss_anon: u64,
+    /// Private pages in memory that large pages map (AnonHugePages).
+    pub anon_huge: u64,
     /// Mapped pages of files in memory (RssFile); a page mapped twice counts twice.
     pub rss_file: u64,
     /// Page tables (VmPTE).
@@ -50,6 +52,11 @@ impl Residency {
     /// Pages in memory (VmRSS).
     pub fn rss(&self) -> u64 {
         self.rss_anon + self.rss_file
+    }
+
+    pub(crate) fn add_anon(&mut self, pages: u64) {
+        self.rss_anon += pages;
+        self.peak_rss = self.peak_rss.max(self.rss());
     }
 }
 

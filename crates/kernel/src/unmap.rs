@@ -3,6 +3,7 @@
 //! ```text
 //!   entry held      then
 //!   anon frame      last mapping gone ─► frame free, slot free
+//!   large page      each of its frames as an anon frame
 //!   file frame      modified bit ─► dirty; last mapping gone and dirty ─► written back; stays cached
 //!   swap slot       slot free
 //!   empty table     frame free
@@ -30,6 +31,7 @@ impl<P: Pmap> Kernel<P> {
         for entry in released {
             match entry {
                 Gathered::Page { va, was } => self.release_page(platform, id, va, was),
+                Gathered::Large(large) => self.release_large(platform, id, large),
                 Gathered::Slot(slot) => {
                     self.swap.free_slot(slot);
                     self.space_mut(id).residency.swapped -= 1;

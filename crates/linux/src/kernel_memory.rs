@@ -4,8 +4,8 @@
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
 use pagewalk_kernel::{
-    CopyError, FileId, Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot, Remap,
-    Shortage, SpaceId,
+    CopyError, FileId, HugeAdvice, Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot,
+    Remap, Shortage, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -135,6 +135,11 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno> {
         Ok(self.kernel.madvise_dontneed(self.platform, self.space, VirtAddr(at), len)?)
+    }
+
+    fn advise_huge(&mut self, at: u64, len: u64, advice: HugeAdvice) -> Result<(), Errno> {
+        let start = VirtAddr(at);
+        Ok(self.kernel.madvise_huge(self.platform, self.space, start, len, advice)?)
     }
 
     fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno> {

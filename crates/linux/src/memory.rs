@@ -12,7 +12,7 @@
 //!    of at most [`CHUNK_BYTES`].
 
 use crate::errno::Errno;
-use pagewalk_kernel::{FileId, MapRequest, Prot, Remap, Shortage};
+use pagewalk_kernel::{FileId, HugeAdvice, MapRequest, Prot, Remap, Shortage};
 
 /// The largest piece in which system calls move bytes between the guest and the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -112,6 +112,15 @@ pub trait UserMemory {
     /// # Errors
     /// ENOMEM if it is not.
     fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+
+    /// Takes advice about large pages (MADV_HUGEPAGE, MADV_NOHUGEPAGE).
+    ///
+    /// # Errors
+    /// EINVAL if there are none, as on a Linux built without them; ENOMEM if the range is not mapped.
+    fn advise_huge(&mut self, at: u64, len: u64, advice: HugeAdvice) -> Result<(), Errno> {
+        let _ = (at, len, advice);
+        Err(Errno::EINVAL)
+    }
 
     /// Writes shared file pages back.
     ///

@@ -4,7 +4,7 @@ use crate::call::{Args, Call, descriptor, int};
 use crate::errno::Errno;
 use crate::fd::{O_PATH, Object};
 use crate::memory::CHUNK_BYTES;
-use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, Remap};
+use pagewalk_kernel::{Backing, HugeAdvice, MapRequest, Placement, Prot, Remap};
 use pagewalk_mmu::VirtAddr;
 
 const PROT_READ: u64 = 1;
@@ -160,6 +160,8 @@ pub(crate) fn madvise(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const WILLNEED: i32 = 3;
     const DONTNEED: i32 = 4;
     const FREE: i32 = 8;
+    const HUGEPAGE: i32 = 14;
+    const NOHUGEPAGE: i32 = 15;
     let [at, len, advice, ..] = args;
     let len = page_range(call, at, len)?;
     if len == 0 {
@@ -168,9 +170,10 @@ pub(crate) fn madvise(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     match int(advice) {
         // Freeing at once is one of the times at which MADV_FREE may free.
         DONTNEED | FREE => call.memory.discard(at, len).map(|()| 0),
-        // RANDOM, SEQUENTIAL, WILLNEED, HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD, PAGEOUT:
-        // hints that may be ignored.
-        NORMAL..=WILLNEED | 14..=17 | 20 | 21 => call.memory.check_mapped(at, len).map(|()| 0),
+        HUGEPAGE => call.memory.advise_huge(at, len, HugeAdvice::Use).map(|()| 0),
+        NOHUGEPAGE => call.memory.advise_huge(at, len, HugeAdvice::Avoid).map(|()| 0),
+        // RANDOM, SEQUENTIAL, WILLNEED, DONTDUMP, DODUMP, COLD, PAGEOUT: hints that may be ignored.
+        NORMAL..=WILLNEED | 16 | 17 | 20 | 21 => call.memory.check_mapped(at, len).map(|()| 0),
         // DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK: without fork they hold by themselves.
         10 | 11 | 18 | 19 => call.memory.check_mapped(at, len).map(|()| 0),
         _ => Err(Errno::EINVAL),

@@ -212,6 +212,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         frames,
         swap_slots,
         policy: config.policy,
+        huge: config.huge,
         seed: config.seed,
         kernel: config.kernel,
         self_map: config.self_map,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pagewalk_linux::Signal;
 use pagewalk_mmu::tlb::LevelConfig;
-use pagewalk_mmu::{KindCounts, TlbExceptions};
+use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
 
 use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
@@ -61,6 +61,8 @@ impl Machine {
                 None => "none".to_owned(),
             },
             fit: hardware.tables().is_none().then(|| self.config.fit.name().to_owned()),
+            huge: self.config.huge.name().to_owned(),
+            huge_page_bytes: self.os.large_page().map(PageSize::bytes),
             seed: self.config.seed,
             slow: self.config.slow,
         }
@@ -197,6 +199,8 @@ impl Machine {
             peak_used: frames.peak_used,
             peak_resident: residency.peak_rss,
             anon: residency.rss_anon,
+            anon_huge: residency.anon_huge,
+            peak_anon_huge: self.tally.peak_anon_huge,
             file: residency.rss_file,
             page_cache: frames.file,
             page_tables: residency.page_tables,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pagewalk_kernel::{Fit, KernelMapping};
+use pagewalk_kernel::{Fit, HugePolicy, KernelMapping};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -30,6 +30,8 @@ pub struct Config {
     pub swap: SwapConfig,
     /// Page replacement.
     pub policy: PolicyKind,
+    /// What large pages are used for.
+    pub huge: HugePolicy,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
     /// The top table of each space maps itself.

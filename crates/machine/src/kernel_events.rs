@@ -31,6 +31,9 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
         Event::PageOut { pfn, to, bytes } => {
             ("page-out", json!({ "to": store(to), "pfn": pfn.0, "bytes": bytes }))
         }
+        Event::Split { space, va, bytes } => {
+            ("split", json!({ "space": space.0, "va": hex(va.0), "bytes": bytes }))
+        }
         Event::Evict { pfn, dirty, store: to, daemon } => (
             "evict",
             json!({ "pfn": pfn.0, "dirty": dirty, "store": to.map(store), "daemon": daemon }),
@@ -60,6 +63,7 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
 pub(crate) const fn cause_name(cause: FaultCause) -> &'static str {
     match cause {
         FaultCause::ZeroFill => "zero-fill",
+        FaultCause::ZeroFillLarge => "zero-fill-large",
         FaultCause::File => "file",
         FaultCause::SwapIn => "swap-in",
         FaultCause::CopyOnWrite => "copy-on-write",

@@ -41,7 +41,7 @@ pub use error::MachineError;
 pub use hardware::Hardware;
 pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
-pub use pagewalk_kernel::{Fit, KernelMapping};
+pub use pagewalk_kernel::{Fit, HugePolicy, KernelMapping};
 pub use ram::Ram;
 pub use report::Report;
 pub use segmentation::{FlatSegments, Segmentation};

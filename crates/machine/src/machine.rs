@@ -74,6 +74,8 @@ pub(crate) struct Tally {
     pub slept: u64,
     /// The most frames of page tables at once.
     pub peak_page_tables: u64,
+    /// The most pages that large pages mapped at once.
+    pub peak_anon_huge: u64,
     /// The most swap slots in use at once.
     pub peak_swap: u64,
 }
@@ -451,6 +453,8 @@ impl Machine {
     fn settle(&mut self) {
         let tables = self.os.frames().page_table;
         self.tally.peak_page_tables = self.tally.peak_page_tables.max(tables);
+        let anon_huge = self.os.residency(self.space).anon_huge;
+        self.tally.peak_anon_huge = self.tally.peak_anon_huge.max(anon_huge);
         self.tally.peak_swap = self.tally.peak_swap.max(self.os.swap_used());
         self.memory.time.outside = outside(
             &self.memory.time.cost,

@@ -5,7 +5,7 @@ use pagewalk_kernel::{
     Vmstat,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
-use pagewalk_mmu::{AccessKind, VirtAddr};
+use pagewalk_mmu::{AccessKind, PageSize, VirtAddr};
 
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
@@ -149,6 +149,14 @@ impl Os {
                     ..Residency::default()
                 }
             }
+        }
+    }
+
+    /// The size of large pages, if there are any and they are used.
+    pub fn large_page(&self) -> Option<PageSize> {
+        match self {
+            Self::Paged(kernel) => kernel.large_page(),
+            Self::Segments(_) => None,
         }
     }
 

@@ -159,12 +159,14 @@ impl Platform for MachinePlatform<'_> {
             !entry.rights.is_empty() && self.table_mapped(entry.vpn.base(base)).is_none()
         };
         for entry in self.tlb_entries().filter(translates) {
-            visit(CachedTranslation {
-                asid: entry.asid,
-                va: entry.vpn.base(base),
-                pfn: entry.pfn,
-                writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
-            });
+            for n in 0..entry.page.bytes() >> base.shift() {
+                visit(CachedTranslation {
+                    asid: entry.asid,
+                    va: VirtAddr(entry.vpn.base(base).0 + (n << base.shift())),
+                    pfn: Pfn(entry.pfn.0 + n),
+                    writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
+                });
+            }
         }
     }
 

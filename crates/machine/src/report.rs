@@ -96,6 +96,10 @@ pub struct MachineReport {
     pub tlb: String,
     /// The replacement policy; `none` without pages.
     pub policy: String,
+    /// What large pages are used for: `never`, `always` or `madvise`.
+    pub huge: String,
+    /// Size of a large page in bytes; absent if the machine has none or they are not used.
+    pub huge_page_bytes: Option<u64>,
     /// Which free block a request gets, without pages.
     pub fit: Option<String>,
     /// The seed of all randomness.
@@ -249,6 +253,10 @@ pub struct MemoryReport {
     pub peak_resident: u64,
     /// Mapped by the program at the end: anonymous.
     pub anon: u64,
+    /// Those of `anon` that large pages map (AnonHugePages).
+    pub anon_huge: u64,
+    /// The most that large pages mapped at once.
+    pub peak_anon_huge: u64,
     /// Mapped by the program at the end: pages of files.
     pub file: u64,
     /// Pages of files held in the page cache at the end, mapped or not.

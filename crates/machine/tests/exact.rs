@@ -4,7 +4,7 @@ mod common;
 
 use common::{FORMATS, PROGRAMS, UNPAGED, config, input, machine, run};
 use pagewalk_machine::report::WalkReport;
-use pagewalk_machine::{Config, Fit, Report};
+use pagewalk_machine::{Config, Fit, HugePolicy, Report};
 use pagewalk_mmu::tlb::TlbConfig;
 
 /// Runs a program both ways, audits both machines, and compares reports and output.
@@ -81,6 +81,29 @@ fn under_pressure_with_every_kind_of_tlb() {
             compare(&Config { tlb, ..config(format, ram_bytes) }, program);
         }
     }
+}
+
+/// Large pages, with room for them and without, that TLBs of many shapes hold.
+#[test]
+fn with_large_pages_that_come_and_fall_apart() {
+    let machines = [
+        ("ia32", "l1i=1x4,l1d=1x2,l2=4x2:fifo", 9),
+        ("pae", "none", 16),
+        ("sv39", "l1=1x4:plru", 6),
+        ("sv48", "l1i=16x4,l1d=16x4,l2=128x12", 64),
+        ("x86-64", "l1i=2x2,l1d=2x2:random", 7),
+        ("aarch64", "4", 5),
+    ];
+    let mut splits = 0;
+    for (format, tlb, mib) in machines {
+        let tlb = (tlb != "none").then(|| TlbConfig::parse(tlb).expect("a TLB"));
+        let never = config(format, mib << 20);
+        let program = &["randaccess", "8", "5000"];
+        let report = compare(&Config { tlb, huge: HugePolicy::Always, ..never }, program);
+        assert!(report.counters["thp_fault_alloc"] > 0, "{format}");
+        splits += report.counters["thp_split_page"];
+    }
+    assert!(splits > 1, "{splits} large pages fell apart: no pressure, no test");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::{Fit, Hardware, KernelMapping};
+use pagewalk_machine::{Fit, Hardware, HugePolicy, KernelMapping};
 use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -85,6 +85,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]
     #[arg(value_parser = PossibleValuesParser::new(PolicyKind::NAMES))]
     pub policy: String,
+
+    /// What large pages are used for: nothing, all anonymous memory, or what madvise asks for.
+    #[arg(long, value_name = "POLICY", default_value = HugePolicy::Never.name())]
+    #[arg(value_parser = PossibleValuesParser::new(HugePolicy::NAMES))]
+    pub huge: String,
 
     /// Which free block of memory a request gets, on machines without pages.
     #[arg(long, value_name = "FIT")]

@@ -8,7 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use pagewalk_machine::{Config, CostModel, Fit, Hardware, KernelMapping, Program, SwapConfig};
+use pagewalk_machine::{
+    Config, CostModel, Fit, Hardware, HugePolicy, KernelMapping, Program, SwapConfig,
+};
 use pagewalk_replacement::PolicyKind;
 
 use crate::args::RunArgs;
@@ -86,6 +88,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
             Some(text) => swap(text, &hardware)?,
         },
         policy: policy(&args.policy)?,
+        huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
@@ -123,6 +126,11 @@ fn fit(name: &str) -> Result<Fit, Failure> {
 fn policy(name: &str) -> Result<PolicyKind, Failure> {
     let expected = || format!("give one of {}", PolicyKind::NAMES.join(", "));
     PolicyKind::by_name(name).ok_or_else(|| Failure::bad_value("policy", name, expected()))
+}
+
+fn huge(name: &str) -> Result<HugePolicy, Failure> {
+    let expected = || format!("give one of {}", HugePolicy::NAMES.join(", "));
+    HugePolicy::by_name(name).ok_or_else(|| Failure::bad_value("huge", name, expected()))
 }
 
 fn kernel(name: &str) -> Result<KernelMapping, Failure> {

@@ -29,7 +29,7 @@ pub fn text(report: &Report) -> String {
         kernel(&mut page, report);
     }
     faults(&mut page, &report.faults);
-    memory(&mut page, &report.memory, report.machine.page_bytes);
+    memory(&mut page, &report.memory, &report.machine);
     if let Some(segments) = &report.segments {
         crate::segments::show(&mut page, segments);
     }
@@ -47,6 +47,9 @@ fn run(page: &mut Page, report: &Report) {
     page.fact("Program", command_line(&report.command));
     page.fact("Machine", machine(&report.machine));
     page.fact("Policy", policy(&report.machine));
+    if let Some(bytes) = report.machine.huge_page_bytes {
+        page.fact("Large pages", format!("{}, {} each", report.machine.huge, size(bytes)));
+    }
     page.fact("TLB", report.machine.tlb.clone());
     page.fact("Ended", ended(&report.exit));
 }
@@ -240,7 +243,9 @@ fn faults(page: &mut Page, faults: &FaultReport) {
     }
 }
 
-fn memory(page: &mut Page, memory: &MemoryReport, page_bytes: u64) {
+fn memory(page: &mut Page, memory: &MemoryReport, machine: &MachineReport) {
+    let MachineReport { page_bytes, huge_page_bytes, .. } = *machine;
+    let large_pages = huge_page_bytes.is_some();
     let of_ram = |frames: u64| {
         let bytes = size(frames.saturating_mul(page_bytes));
         format!("{bytes}, {}", share(frames, memory.frames, "RAM"))
@@ -253,25 +258,32 @@ fn memory(page: &mut Page, memory: &MemoryReport, page_bytes: u64) {
         }
     };
     let MemoryReport { frames, peak_used, peak_resident, peak_page_tables, .. } = *memory;
+    let MemoryReport { anon_huge, peak_anon_huge, .. } = *memory;
     let MemoryReport { anon, file, page_cache, page_tables, free, .. } = *memory;
+    // Machines without large pages are not told of them.
+    let large = |rows: &[(&'static str, u64)]| if large_pages { rows.to_vec() } else { vec![] };
     section(
         "Memory at its peaks (frames)",
         &[
-            ("in use", peak_used),
-            ("resident", peak_resident),
-            ("page tables", peak_page_tables),
-            ("RAM", frames),
-        ],
+            vec![("in use", peak_used), ("resident", peak_resident)],
+            large(&[("in large pages", peak_anon_huge)]),
+            vec![("page tables", peak_page_tables), ("RAM", frames)],
+        ]
+        .concat(),
     );
     section(
         "Memory at the end (frames)",
         &[
-            ("resident, anonymous", anon),
-            ("resident, files", file),
-            ("page cache", page_cache),
-            ("page tables", page_tables),
-            ("free", free),
-        ],
+            vec![("resident, anonymous", anon)],
+            large(&[("in large pages", anon_huge)]),
+            vec![
+                ("resident, files", file),
+                ("page cache", page_cache),
+                ("page tables", page_tables),
+                ("free", free),
+            ],
+        ]
+        .concat(),
     );
 }
 

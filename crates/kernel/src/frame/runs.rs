@@ -79,6 +79,9 @@ impl FrameTable {
     /// Takes `count` free frames in a row, a power of two, the first a multiple of `count`. Their
     /// bytes are whatever they were. They are freed one by one, in any order.
     pub(crate) fn allocate_run(&mut self, count: u32, used: Use) -> Option<Pfn> {
+        if count == 1 {
+            return self.allocate(used);
+        }
         let first = self.find_run(count)?;
         self.use_up_to(first + count);
         for pfn in first..first + count {

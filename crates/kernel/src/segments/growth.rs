@@ -11,7 +11,8 @@
 use super::claim::Claim;
 use super::{Geometry, SegmentKernel, SegmentPlatform};
 use crate::{
-    Backing, Event, FaultResult, Prot, Region, RegionName, SegvCode, Shortage, Signal, SpaceId,
+    Backing, Event, FaultResult, HugeAdvice, Prot, Region, RegionName, SegvCode, Shortage, Signal,
+    SpaceId,
 };
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
@@ -93,6 +94,7 @@ impl SegmentKernel {
             may_write: true,
             grows_down: false,
             name: RegionName::Heap,
+            huge: HugeAdvice::None,
         };
         if self.cover(platform, id, from, to, Claim::Grow).is_err()
             || self.fill(platform, id, &heap).is_err()

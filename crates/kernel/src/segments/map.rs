@@ -9,7 +9,9 @@
 
 use super::claim::Claim;
 use super::{SegmentKernel, SegmentPlatform};
-use crate::{Backing, Errno, Event, MapRequest, Placement, Prot, Region, RegionName, SpaceId};
+use crate::{
+    Backing, Errno, Event, HugeAdvice, MapRequest, Placement, Prot, Region, RegionName, SpaceId,
+};
 use pagewalk_mmu::VirtAddr;
 
 impl SegmentKernel {
@@ -77,6 +79,7 @@ impl SegmentKernel {
             may_write: request.may_write,
             grows_down: request.grows_down,
             name: request.name,
+            huge: HugeAdvice::None,
         })
     }
 

@@ -32,6 +32,9 @@ pub const LAYOUT: Layout = Layout {
     stack_limit: 64 * PAGE,
 };
 
+/// The pages that the TLB holds, in base pages.
+const SIZES: [u64; 5] = [1, 512, 1024, 2048, 8192];
+
 /// When a device fails: the next `Some(error)` answers the next transfer.
 pub type Faults = Box<dyn FnMut() -> Option<IoError>>;
 
@@ -58,7 +61,8 @@ pub struct Mock {
     pub quiet: bool,
     /// Flushes have no effect.
     pub deaf: bool,
-    tlb: BTreeMap<(Asid, u64), Cached>,
+    /// By space, first base page and number of base pages.
+    tlb: BTreeMap<(Asid, u64, u64), Cached>,
 }
 
 fn never() -> Faults {
@@ -112,11 +116,13 @@ impl Mock {
 
     /// One access of a program: the physical address, or `None` if the MMU faults.
     fn translate(&mut self, asid: Asid, va: VirtAddr, kind: AccessKind) -> Option<PhysAddr> {
-        let key = (asid, va.0 / PAGE);
-        if let Some(&cached) = self.tlb.get(&key) {
+        let page = va.0 / PAGE;
+        for pages in SIZES {
+            let key = (asid, page / pages * pages, pages);
+            let Some(&cached) = self.tlb.get(&key) else { continue };
             let store = kind == AccessKind::Write;
             if !store || (cached.writable && cached.dirty) {
-                return Some(PhysAddr(cached.pfn.0 * PAGE + va.0 % PAGE));
+                return Some(PhysAddr(cached.pfn.0 * PAGE + va.0 % (pages * PAGE)));
             }
             self.tlb.remove(&key);
         }
@@ -125,6 +131,9 @@ impl Mock {
         let found =
             tables.walk_observed(self, &root, asid, va, Access::user(kind), &mut ()).ok()?;
         let writable = found.rights.contains(pagewalk_mmu::Rights::WRITE);
+        let pages = found.page.bytes() / PAGE;
+        assert!(SIZES.contains(&pages), "a page of {pages} pages");
+        let key = (asid, page / pages * pages, pages);
         self.tlb.insert(key, Cached { pfn: found.pfn, writable, dirty: found.dirty });
         Some(found.pa)
     }
@@ -173,8 +182,10 @@ impl Platform for Mock {
         if self.deaf {
             return;
         }
-        self.tlb.retain(|&(asid, page), _| match what {
-            Flush::Page { asid: of, va } => asid != of || page != va.0 / PAGE,
+        self.tlb.retain(|&(asid, page, pages), _| match what {
+            Flush::Page { asid: of, va } => {
+                asid != of || !(page..page + pages).contains(&(va.0 / PAGE))
+            }
             Flush::Space { asid: of } => asid != of,
             Flush::All => false,
         });
@@ -248,9 +259,11 @@ impl Platform for Mock {
     }
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
-        for (&(asid, page), cached) in &self.tlb {
-            let va = VirtAddr(page * PAGE);
-            visit(CachedTranslation { asid, va, pfn: cached.pfn, writable: cached.writable });
+        for (&(asid, page, pages), cached) in &self.tlb {
+            for n in 0..pages {
+                let (va, pfn) = (VirtAddr((page + n) * PAGE), Pfn(cached.pfn.0 + n));
+                visit(CachedTranslation { asid, va, pfn, writable: cached.writable });
+            }
         }
     }
 }

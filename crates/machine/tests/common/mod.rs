@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use pagewalk_machine::{
-    Config, CostModel, Fit, Hardware, KernelMapping, Machine, Program, Stdio, SwapConfig,
+    Config, CostModel, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program, Stdio,
+    SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -47,6 +48,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,
+        huge: HugePolicy::Never,
         fit: Fit::First,
         kernel: KernelMapping::Absent,
         self_map: false,

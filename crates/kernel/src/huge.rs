@@ -1,0 +1,246 @@
+//! Large pages behind anonymous memory: when one is mapped, and when it falls apart.
+//!
+//! ```text
+//!   fault, nothing there             part of it is unmapped, protected, moved, advised
+//!         │                          or its first frame is a victim
+//!         ▼                                        │
+//!   region holds all of it ── no ─┐                ▼
+//!   policy and advice want it ─ no ┤     split: base pages, same frames, rights and bits
+//!   nothing mapped in it ──── no ─┤                │
+//!   a run of frames is free ─ no ─┤                ▼
+//!         │ yes      (fallback)   ▼         each page on its own from then on
+//!   large page              base page
+//! ```
+//!
+//! The rules are Linux's for transparent huge pages, without its khugepaged: what has fallen apart
+//! stays so. Only the next size above the base page is used. A large page is taken only if the low
+//! watermark of frames stays free, so that it never makes the page daemon run.
+//!
+//! Invariants:
+//! 1. A large page lies in one region, which is anonymous.
+//! 2. The replacement policy knows its first frame alone: a large page is looked at as a whole, and
+//!    split when its turn has come.
+//! 3. All parts of a split page inherit its referenced and modified bits.
+
+use crate::fault::{Fault, Resolution};
+
+use crate::pmap::Resident;
+use crate::space::space_in;
+use crate::{
+    Backing, Errno, Event, FaultCause, HugeAdvice, Kernel, LargePage, Part, Platform, Pmap, Region,
+    ReverseMapping, SpaceId, Use,
+};
+use pagewalk_mmu::{PageSize, Pfn, VirtAddr};
+
+/// What large pages are used for (Linux: /sys/kernel/mm/transparent_hugepage/enabled).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HugePolicy {
+    /// Nothing.
+    #[default]
+    Never,
+    /// Anonymous memory, unless the program advised against it.
+    Always,
+    /// Anonymous memory for which the program advised it.
+    Madvise,
+}
+
+impl HugePolicy {
+    /// The names of all policies.
+    pub const NAMES: &'static [&'static str] = &["never", "always", "madvise"];
+
+    /// The policy called `name`, one of [`HugePolicy::NAMES`].
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::Never, Self::Always, Self::Madvise].into_iter().find(|policy| policy.name() == name)
+    }
+
+    /// The name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Always => "always",
+            Self::Madvise => "madvise",
+        }
+    }
+
+    fn wants(self, region: &Region) -> bool {
+        let advised = match self {
+            Self::Never => false,
+            Self::Always => region.huge != HugeAdvice::Avoid,
+            Self::Madvise => region.huge == HugeAdvice::Use,
+        };
+        advised && region.backing == Backing::Anonymous
+    }
+}
+
+impl<P: Pmap> Kernel<P> {
+    /// The size of large pages, if this machine has any and they are used.
+    pub fn large_page(&self) -> Option<PageSize> {
+        self.large
+    }
+
+    /// How many base pages make a large page.
+    fn pages_per(&self, size: PageSize) -> u64 {
+        1 << (size.shift() - self.page.shift())
+    }
+
+    /// Maps a large page where a fault found nothing, if that can be.
+    pub(crate) fn fill_large(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+    ) -> Option<Resolution> {
+        let size = self.large?;
+        let start = fault.page.page_base(size);
+        let pmap = &self.space(fault.space).pmap;
+        if !self.config.huge.wants(&fault.region)
+            || !holds(&fault.region, start, size)
+            || !pmap.has_room_for_large(platform, start)
+        {
+            return None;
+        }
+        let tables = pmap.tables_missing(platform, start);
+        let Some(first) = self.allocate_large(size, tables) else {
+            self.counters.thp_fault_fallback += 1;
+            return None;
+        };
+        self.counters.thp_fault_alloc += 1;
+        self.map_large(
+            platform,
+            fault,
+            LargePage { va: start, size, first: fault.resident(first, fault.region.prot) },
+        );
+        let pfn = Pfn(first.0 + (fault.page.offset(size) >> self.page.shift()));
+        Some(Resolution { cause: FaultCause::ZeroFillLarge, pfn, major: false })
+    }
+
+    /// A run of frames, which leaves `tables` and the low watermark free.
+    fn allocate_large(&mut self, size: PageSize, tables: u64) -> Option<Pfn> {
+        let count = self.pages_per(size);
+        if self.frames.free() < count + tables + self.marks.low {
+            return None;
+        }
+        let first = self.frames.allocate_run(count as u32, Use::Anon { slot: None })?;
+        self.counters.pgalloc += count;
+        Some(first)
+    }
+
+    fn map_large(&mut self, platform: &mut impl Platform, fault: &Fault, large: LargePage) {
+        let count = self.pages_per(large.size);
+        for (pfn, va) in self.parts(large) {
+            platform.zero_frame(pfn);
+            self.frames.add_mapping(pfn, ReverseMapping { space: fault.space, va });
+            let part = if va == large.va { Part::First } else { Part::Further };
+            self.frames.set_part(pfn, part);
+        }
+        self.counters.pgzeroed += count;
+        let space = space_in(&mut self.spaces, fault.space);
+        space.pmap.enter_large(platform, &mut self.frames, large.va, large.first);
+        space.residency.anon_huge += count;
+        space.residency.add_anon(count);
+        self.policy.insert(large.first.pfn);
+    }
+
+    /// The frames of a large page, and the addresses of its base pages.
+    fn parts(&self, large: LargePage) -> impl DoubleEndedIterator<Item = (Pfn, VirtAddr)> + use<P> {
+        let page = self.page;
+        (0..self.pages_per(large.size))
+            .map(move |n| (Pfn(large.first.pfn.0 + n), VirtAddr(large.va.0 + (n << page.shift()))))
+    }
+
+    /// Splits the large page around `va`, if there is one.
+    pub(crate) fn split_at(&mut self, platform: &mut impl Platform, id: SpaceId, va: VirtAddr) {
+        let space = space_in(&mut self.spaces, id);
+        if space.residency.anon_huge == 0 {
+            return;
+        }
+        let Some((large, debt)) = space.pmap.split(platform, &mut self.frames, va) else { return };
+        self.discharge(platform, debt);
+        self.counters.thp_split_page += 1;
+        self.note_apart(id, large);
+        for (pfn, _) in self.parts(large).skip(1) {
+            self.policy.insert(pfn);
+        }
+        platform.event(Event::Split { space: id, va: large.va, bytes: large.size.bytes() });
+    }
+
+    /// Splits the large pages that a range holds only a part of.
+    pub(crate) fn split_ends(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        start: VirtAddr,
+        end: VirtAddr,
+    ) {
+        let Some(size) = self.large else { return };
+        for va in [start, end].into_iter().filter(|va| va.offset(size) != 0) {
+            self.split_at(platform, id, va);
+        }
+    }
+
+    /// Lets go of a large page that was unmapped and flushed.
+    pub(crate) fn release_large(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        large: LargePage,
+    ) {
+        self.note_apart(id, large);
+        // Backwards, so that the frames are used again in the order of their numbers.
+        for (pfn, va) in self.parts(large).rev() {
+            self.release_page(platform, id, va, Resident { pfn, ..large.first });
+        }
+    }
+
+    /// Notes that the frames of a large page are no longer one.
+    fn note_apart(&mut self, id: SpaceId, large: LargePage) {
+        for (pfn, _) in self.parts(large) {
+            self.frames.set_part(pfn, Part::Base);
+        }
+        let count = self.pages_per(large.size);
+        self.space_mut(id).residency.anon_huge -= count;
+    }
+
+    /// Takes advice about large pages (MADV_HUGEPAGE, MADV_NOHUGEPAGE) for a range. Pages that are
+    /// there stay as they are.
+    ///
+    /// # Errors
+    /// `Einval` if the hardware has no large pages; `Enomem` if there is a hole in the range: what
+    /// is mapped takes the advice all the same.
+    pub fn madvise_huge(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        start: VirtAddr,
+        len: u64,
+        advice: HugeAdvice,
+    ) -> Result<(), Errno> {
+        if P::large_page(&self.hardware).is_none() {
+            return Err(Errno::Einval);
+        }
+        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
+        self.split_ends(platform, id, start, end);
+        let regions = &mut self.space_mut(id).regions;
+        for part in regions.remove(start, end) {
+            regions.insert(Region { huge: advice, ..part });
+        }
+        self.check_mapped(id, start, end.0 - start.0)
+    }
+}
+
+/// Whether a region holds all of the large page at `start`.
+fn holds(region: &Region, start: VirtAddr, size: PageSize) -> bool {
+    region.start <= start && start < region.end && region.end.0 - start.0 >= size.bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HugePolicy;
+
+    #[test]
+    fn names_and_policies_agree() {
+        for name in HugePolicy::NAMES {
+            assert_eq!(HugePolicy::by_name(name).expect("a name in NAMES").name(), *name);
+        }
+        assert_eq!(HugePolicy::by_name("sometimes"), None);
+    }
+}
