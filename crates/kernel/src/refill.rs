@@ -171,7 +171,7 @@ fn refill_table<M: TableMemory + ?Sized>(mmu: &mut Mmu, memory: &M, when: When) 
     cp0.set_entry_lo(entry);
     cp0.tlbwr(when.instructions);
     cp0.execute(GENERAL_INSTRUCTIONS - GENERAL_TO_WRITE);
-    let user = VirtAddr(offset / EntryWidth::Four.bytes() << PAGE.shift());
+    let user = VirtAddr((offset / EntryWidth::Four.bytes()) << PAGE.shift());
     cp0.set_entry_hi(EntryHi::of(user.vpn(PAGE), cp0.entry_hi().asid()));
     true
 }

@@ -272,7 +272,8 @@ proptest! {
             model.entries.push((cp0.entry_hi().get(), cp0.entry_lo().get()));
             prop_assert_eq!(Segment::of(cp0.entry_hi().get()), Segment::Kseg0);
         }
-        (cp0.set_index(Index::of(0)), cp0.set_entry_hi(EntryHi::new(0)));
+        cp0.set_index(Index::of(0));
+        cp0.set_entry_hi(EntryHi::new(0));
         cp0.set_entry_lo(EntryLo::new(0));
         for op in ops {
             model.instructions += 1;
