@@ -49,6 +49,4 @@ pub use mmu::{Hit, KindCounts, Mmu, MmuCounters, Source, TlbExceptions};
 pub use observer::{Probe, ProbeKind, Step, WalkObserver};
 pub use tables::Tables;
 pub use translation::Translation;
-pub use walk_cache::{
-    CachedPointer, WalkCache, WalkCacheConfig, WalkCacheError, WalkCacheReason,
-};
+pub use walk_cache::{CachedPointer, WalkCache, WalkCacheConfig, WalkCacheError, WalkCacheReason};

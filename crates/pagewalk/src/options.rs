@@ -175,8 +175,7 @@ fn cost(path: Option<&Path>, base: &Base) -> Result<CostModel, Failure> {
         let expected = "give a TOML file of costs (docs/cost-model.md)";
         Failure::bad_file(path, format!("--cost: {}; {expected}", plain(&error)))
     })?;
-    base.cost(Some(&text))
-        .map_err(|problem| Failure::bad_file(path, format!("--cost: {problem}")))
+    base.cost(Some(&text)).map_err(|problem| Failure::bad_file(path, format!("--cost: {problem}")))
 }
 
 fn explain_faults(text: Option<&str>) -> Result<u64, Failure> {

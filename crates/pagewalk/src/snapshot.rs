@@ -8,7 +8,7 @@
 //! ```
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use pagewalk_explain::{Scene, SparseMemory};
@@ -114,13 +114,11 @@ fn read_frames(
 }
 
 /// A line without its end.
-fn line(input: &mut impl Read) -> io::Result<String> {
+fn line(input: &mut impl BufRead) -> io::Result<String> {
     let mut bytes = Vec::new();
-    for byte in input.take(LINE_MAX).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => bytes.push(byte),
-        }
+    input.take(LINE_MAX).read_until(b'\n', &mut bytes)?;
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
