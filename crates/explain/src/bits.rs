@@ -2,7 +2,7 @@
 //!
 //! Sources: Intel SDM vol. 3A, 4.3 to 4.5 (figures 4-4, 4-7, 4-11); the RISC-V privileged
 //! architecture, "Supervisor" chapter; Arm DDI 0487, D8.3; the PowerPC programming environments
-//! manual (PEM), 7.6.1.
+//! manual (PEM), 7.6.1; Kane and Heinrich, "MIPS RISC Architecture", chapter 6.
 
 use pagewalk_mmu::radix::{Entry, Format, Radix};
 use pagewalk_mmu::{Level, ProbeKind, hashed};
@@ -111,6 +111,8 @@ pub fn entry_fields(format: &Format, level: Level, raw: u64, entry: &Entry) -> V
         ("pae" | "x86-64" | "x86-64-la57", _) => values(raw, &[X64_LARGE, X86_FLAGS]),
         ("sv32", _) => values(raw, &[RISCV_32, RISCV_FLAGS]),
         ("sv39" | "sv48" | "sv57", _) => values(raw, &[RISCV_64, RISCV_FLAGS]),
+        ("r3000", Entry::Table { .. }) => values(raw, &[R3000_ROOT]),
+        ("r3000", _) => values(raw, &[R3000_PTE]),
         ("linear", _) => values(raw, &[LINEAR]),
         (name, Entry::Table { .. }) if name.starts_with("aarch64") => values(raw, &[AARCH64_TABLE]),
         (name, _) if name.starts_with("aarch64") => values(raw, &[AARCH64_LEAF]),
@@ -150,6 +152,39 @@ pub fn probe_fields(table: &hashed::Format, what: ProbeKind, raw: u64) -> Vec<Bi
     values(raw, &[fields])
 }
 
+// Intel SDM vol. 3A, figure 3-8; base and limit are cut to pieces that say nothing one by one.
+const DESCRIPTOR: &[Field] =
+    &[("G", 55, 55), ("D/B", 54, 54), ("P", 47, 47), ("DPL", 46, 45), ("S", 44, 44)];
+const DESCRIPTOR_CODE: &[Field] = &[("code", 43, 43), ("C", 42, 42), ("R", 41, 41), ("A", 40, 40)];
+const DESCRIPTOR_DATA: &[Field] = &[("code", 43, 43), ("E", 42, 42), ("W", 41, 41), ("A", 40, 40)];
+const DESCRIPTOR_SYSTEM: &[Field] = &[("type", 43, 40)];
+
+/// The fields of a segment descriptor of IA-32, highest first.
+pub fn descriptor_fields(raw: u64) -> Vec<BitField> {
+    let kind = match (raw >> 44 & 1, raw >> 43 & 1) {
+        (0, _) => DESCRIPTOR_SYSTEM,
+        (_, 0) => DESCRIPTOR_DATA,
+        (..) => DESCRIPTOR_CODE,
+    };
+    values(raw, &[DESCRIPTOR, kind])
+}
+
+// pagewalk_mmu::radix::R3000: N, D, V, G are EntryLo's, the bits below are software's.
+const R3000_PTE: &[Field] = &[
+    ("PFN", 31, 12),
+    ("N", 11, 11),
+    ("D", 10, 10),
+    ("V", 9, 9),
+    ("G", 8, 8),
+    ("M", 4, 4),
+    ("A", 3, 3),
+    ("W", 2, 2),
+    ("U", 1, 1),
+    ("present", 0, 0),
+];
+const R3000_ROOT: &[Field] =
+    &[("PFN", 31, 12), ("N", 11, 11), ("D", 10, 10), ("V", 9, 9), ("G", 8, 8), ("present", 0, 0)];
+
 /// The names of the one-bit fields that are set in `bits`.
 pub fn set_names(fields: &[BitField], bits: u64) -> Vec<String> {
     let single = fields.iter().filter(|field| field.high == field.low);
@@ -160,6 +195,7 @@ fn valid_name(format: &Format) -> &'static str {
     match format.name() {
         "ia32" | "pae" | "x86-64" | "x86-64-la57" => "P",
         name if name.starts_with("aarch64") => "valid",
+        "r3000" => "present",
         _ => "V",
     }
 }

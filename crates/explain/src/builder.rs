@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
             return Err(format!("no pages but those of {page} in {}", table.name()));
         }
         check_aligned(map, page)?;
-        let (vpn, leaf) = (VirtAddr(map.va).vpn(page), leaf(map, page)?);
+        let (vpn, leaf) = (VirtAddr(map.va).vpn(page), leaf(map, page, false)?);
         if map.va >> table.va_bits() != 0 {
             return Err(format!("va {:#x} has more than {} bits", map.va, table.va_bits()));
         }
@@ -90,7 +90,7 @@ impl<'a> Builder<'a> {
             return Err(format!("pa {:#x} has more than {} bits", map.pa, geometry.pa_bits));
         }
         let at = self.entry(memory, format, va, level)?;
-        let raw = format.encode_leaf(level, leaf(map, base)?);
+        let raw = format.encode_leaf(level, leaf(map, base, matches!(format, Format::R3000(_)))?);
         write(memory, at, geometry.entry, raw)
     }
 
@@ -150,13 +150,15 @@ fn check_aligned(map: &Map, page: PageSize) -> Result<(), String> {
     Ok(())
 }
 
-fn leaf(map: &Map, base: PageSize) -> Result<Leaf, String> {
+/// The page's entry; `touched` has it referenced, and modified if it can be.
+fn leaf(map: &Map, base: PageSize, touched: bool) -> Result<Leaf, String> {
+    let rights = rights(map.rights.as_deref())?;
     Ok(Leaf {
         pfn: PhysAddr(map.pa).pfn(base),
-        rights: rights(map.rights.as_deref())?,
+        rights,
         global: map.global,
-        accessed: map.accessed,
-        dirty: map.dirty,
+        accessed: map.accessed.unwrap_or(touched),
+        dirty: map.dirty.unwrap_or(touched && rights.contains(Rights::WRITE)),
         cache_disable: false,
         write_through: false,
     })
@@ -213,7 +215,11 @@ pub fn put_entry(
         .map_err(|_| format!("no memory at {:#x}", entry.at))
 }
 
-fn rights(text: Option<&str>) -> Result<Rights, String> {
+/// Rights by their letters.
+///
+/// # Errors
+/// The letters that there are.
+pub fn rights(text: Option<&str>) -> Result<Rights, String> {
     let Some(text) = text else { return Ok(Rights::all()) };
     text.chars().filter(|&c| c != '-').try_fold(Rights::empty(), |rights, letter| {
         let right = match letter {

@@ -49,8 +49,11 @@ impl DecimalTable {
             address,
             access: "read".into(),
             privilege: "user".into(),
+            segment: None,
             split: vec![part("page", number), part("offset", offset)],
             tlb: None,
+            exceptions: Vec::new(),
+            walk_cache: None,
             root: 0,
             references: vec![Reference {
                 entry: "entry".into(),
@@ -88,7 +91,7 @@ mod tests {
     fn physical(table: &DecimalTable, address: u64) -> Option<u64> {
         match table.explain(address).outcome {
             Outcome::Translated { physical, .. } => Some(physical),
-            Outcome::Fault { .. } => None,
+            Outcome::Placed { .. } | Outcome::Fault { .. } => None,
         }
     }
 

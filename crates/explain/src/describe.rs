@@ -6,6 +6,11 @@
 //! tlb = "l1=4x2"          # optional, as --tlb
 //! memory = "4GiB"         # optional: what lies beyond does not answer
 //!
+//! walk_cache = "l1=32"    # optional, as --walk-cache
+//! base = 5000             # of `base-bounds`: what is added
+//! bounds = [0, 300]       # of `base-bounds`: the first address allowed, the first above
+//! selector = 0x2b         # of `segments-paging`; if left out, a flat segment's
+//!
 //! [controls]              # optional, by the manuals' names
 //! wp = true
 //!
@@ -14,6 +19,17 @@
 //! pa = 0x00005000
 //! rights = "rwu"          # of r, w, x, u; if left out, all
 //! page = 4096             # the page's size; if left out, the base page
+//!
+//! [[segment]]             # of `segments`: a descriptor
+//! number = 2
+//! base = 9000
+//! bounds = 300
+//! rights = "rw"           # of r, w, x; if left out, all
+//! down = true             # offsets from the bounds on are valid; if left out, those below
+//!
+//! [[descriptor]]          # of `segments-paging`: over the flat ones 1 to 4
+//! index = 5
+//! raw = 0x00c0f3000000ffff
 //!
 //! [[entry]]               # bits as they are, over what the mappings made
 //! at = 0x1004
@@ -25,6 +41,7 @@
 //! privilege = "user"      # user, supervisor
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -33,13 +50,15 @@ use pagewalk_mmu::radix::Format;
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_mmu::{Access, AccessKind, Asid, PhysAddr, Privilege, Tables, VirtAddr};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use toml::Spanned;
 
 use crate::builder::{Builder, put_entry};
 use crate::controls::with_control;
+use crate::describe_unpaged::UNPAGED;
+use crate::explain::SEGMENTS_PAGING;
 use crate::memory::SparseMemory;
-use crate::scene::{Query, Scene};
+use crate::r3000;
+use crate::scene::{Hardware, Query, Scene, mmu};
 
 /// A scene in words.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +77,20 @@ pub struct Description {
     pub asid: u16,
     /// The TLB; if left out, there is none.
     pub tlb: Option<Spanned<String>>,
+    /// The walk cache; if left out, there is none.
+    pub walk_cache: Option<Spanned<String>>,
+    /// The base register of `base-bounds`.
+    pub base: Option<Spanned<u64>>,
+    /// Its bounds: the first address allowed, and the first above those allowed.
+    pub bounds: Option<Spanned<(u64, u64)>>,
+    /// What the segment register of an access is loaded with (`segments-paging`).
+    pub selector: Option<Spanned<u64>>,
+    /// Descriptors of `segments`.
+    #[serde(default)]
+    pub segment: Vec<Spanned<SegmentLine>>,
+    /// Descriptors of `segments-paging`.
+    #[serde(default)]
+    pub descriptor: Vec<Spanned<DescriptorLine>>,
     /// Control bits by name.
     #[serde(default)]
     pub controls: BTreeMap<Spanned<String>, bool>,
@@ -87,20 +120,45 @@ pub struct Map {
     /// Valid in every address space.
     #[serde(default)]
     pub global: bool,
-    /// The referenced bit.
-    #[serde(default)]
-    pub accessed: bool,
-    /// The modified bit.
-    #[serde(default)]
-    pub dirty: bool,
+    /// The referenced bit; if left out, it is set where no hardware sets it (R3000).
+    pub accessed: Option<bool>,
+    /// The modified bit; likewise, of pages that can be written.
+    pub dirty: Option<bool>,
 }
 
 impl Map {
     /// A base page with all rights.
     pub const fn new(va: u64, pa: u64) -> Self {
-        let (global, accessed, dirty) = (false, false, false);
+        let (global, accessed, dirty) = (false, None, None);
         Self { va, pa, rights: None, page: None, global, accessed, dirty }
     }
+}
+
+/// A descriptor of `segments`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentLine {
+    /// The segment's number.
+    pub number: u32,
+    /// Where offset 0 lies.
+    pub base: u64,
+    /// The bounds in bytes.
+    pub bounds: u64,
+    /// Of `r`, `w`, `x`; if left out, all.
+    pub rights: Option<String>,
+    /// Offsets from the bounds on are valid, not those below.
+    #[serde(default)]
+    pub down: bool,
+}
+
+/// A descriptor of `segments-paging`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescriptorLine {
+    /// Its index in the GDT.
+    pub index: u64,
+    /// Its eight bytes.
+    pub raw: u64,
 }
 
 /// An entry as bits.
@@ -148,7 +206,7 @@ impl fmt::Display for DescriptionError {
 impl std::error::Error for DescriptionError {}
 
 /// A problem, and the bytes of the description that it is about.
-type Problem = (Range<usize>, String);
+pub(crate) type Problem = (Range<usize>, String);
 
 impl Description {
     /// An empty scene with the MMU of this name.
@@ -160,6 +218,12 @@ impl Description {
             memory: None,
             asid: 0,
             tlb: None,
+            walk_cache: None,
+            base: None,
+            bounds: None,
+            selector: None,
+            segment: Vec::new(),
+            descriptor: Vec::new(),
             controls: BTreeMap::new(),
             map: Vec::new(),
             entry: Vec::new(),
@@ -182,6 +246,41 @@ impl Description {
         self.tlb = Some(Spanned::new(0..0, geometry.into()));
     }
 
+    /// Sets the walk cache's geometry.
+    pub fn set_walk_cache(&mut self, geometry: &str) {
+        self.walk_cache = Some(Spanned::new(0..0, geometry.into()));
+    }
+
+    /// Sets the size of physical memory in bytes.
+    pub fn set_memory(&mut self, bytes: u64) {
+        self.memory = Some(Spanned::new(0..0, bytes));
+    }
+
+    /// Sets the base register.
+    pub fn set_base(&mut self, base: u64) {
+        self.base = Some(Spanned::new(0..0, base));
+    }
+
+    /// Sets the bounds registers: the first address allowed, and the first above.
+    pub fn set_bounds(&mut self, first: u64, end: u64) {
+        self.bounds = Some(Spanned::new(0..0, (first, end)));
+    }
+
+    /// Sets what the segment register is loaded with.
+    pub fn set_selector(&mut self, selector: u64) {
+        self.selector = Some(Spanned::new(0..0, selector));
+    }
+
+    /// Adds a descriptor of `segments`.
+    pub fn add_segment(&mut self, segment: SegmentLine) {
+        self.segment.push(Spanned::new(0..0, segment));
+    }
+
+    /// Adds a descriptor of `segments-paging`.
+    pub fn add_descriptor(&mut self, descriptor: DescriptorLine) {
+        self.descriptor.push(Spanned::new(0..0, descriptor));
+    }
+
     /// Sets or clears a control bit.
     pub fn set_control(&mut self, name: &str, on: bool) {
         self.controls.insert(Spanned::new(0..0, name.into()), on);
@@ -197,11 +296,14 @@ impl Description {
         self.entry.push(Spanned::new(0..0, entry));
     }
 
-    /// The base page in bytes.
+    /// The base page in bytes; without pages, a byte.
     ///
     /// # Errors
     /// If there is no such MMU, or no such page.
     pub fn base_page(&self) -> Result<u64, DescriptionError> {
+        if UNPAGED.contains(&self.mmu.get_ref().as_str()) {
+            return Ok(1);
+        }
         let tables = self.tables();
         let tables = tables.map_err(|(_, problem)| DescriptionError { place: None, problem })?;
         Ok(tables.base_page().bytes())
@@ -240,6 +342,15 @@ impl Description {
     }
 
     fn build_parts(&self, image: &[u8]) -> Result<(Scene, Vec<Query>), Problem> {
+        let scene = match self.unpaged()? {
+            Some(unpaged) => Scene::unpaged(unpaged),
+            None => self.paged(image)?,
+        };
+        let queries = self.access.iter().map(|line| query(line.get_ref(), line.span()));
+        Ok((scene, queries.collect::<Result<_, _>>()?))
+    }
+
+    fn paged(&self, image: &[u8]) -> Result<Scene, Problem> {
         let tables = self.tables()?;
         let bytes = self.memory.as_ref().map_or(1 << PHYSICAL_BITS_MAX, |bytes| *bytes.get_ref());
         let mut memory = SparseMemory::new(bytes);
@@ -257,16 +368,26 @@ impl Description {
             put_entry(&tables, &mut memory, entry.get_ref())
                 .map_err(|problem| (entry.span(), problem))?;
         }
-        let scene = Scene::new(tables, self.tlb()?, memory, PhysAddr(root), asid)
+        let tlb = self.tlb(&tables)?;
+        let mmu = mmu(tables, tlb, &memory, PhysAddr(root), asid)
             .map_err(|cause| (root_span, format!("no root at {root:#x}: {cause}")))?;
-        let queries = self.access.iter().map(|line| query(line.get_ref(), line.span()));
-        Ok((scene, queries.collect::<Result<_, _>>()?))
+        let mmu = Box::new(self.with_walk_cache(mmu)?);
+        let hardware = match self.descriptor_table()? {
+            Some(table) => Hardware::Segmented(table, mmu),
+            None => Hardware::Paged(mmu),
+        };
+        Ok(Scene { hardware, memory, now: 0 })
     }
 
     fn tables(&self) -> Result<Tables, Problem> {
-        let name = self.mmu.get_ref();
+        let name = match self.mmu.get_ref().as_str() {
+            SEGMENTS_PAGING => "ia32",
+            name => name,
+        };
         let mut tables = Tables::by_name(name, FRAMES).ok_or_else(|| {
-            let names = [Format::NAMES, hashed::Format::NAMES].concat().join(", ");
+            let paged = [Format::NAMES, hashed::Format::NAMES].concat().join(", ");
+            let unpaged = UNPAGED.join(", ");
+            let names = format!("{unpaged}, {SEGMENTS_PAGING}, {paged}");
             (self.mmu.span(), format!("no MMU {name:?}: give one of {names}"))
         })?;
         if let Some(page) = &self.page {
@@ -279,8 +400,12 @@ impl Description {
         Ok(tables)
     }
 
-    fn tlb(&self) -> Result<Option<TlbConfig>, Problem> {
+    fn tlb(&self, tables: &Tables) -> Result<Option<TlbConfig>, Problem> {
         let Some(text) = &self.tlb else { return Ok(None) };
+        if r3000::own_tlb(tables).is_some() {
+            let problem = "the R3000 has a TLB of its own: leave it out";
+            return Err((text.span(), problem.into()));
+        }
         let config = TlbConfig::parse(text.get_ref());
         config.map(Some).map_err(|error| (text.span(), error.to_string()))
     }

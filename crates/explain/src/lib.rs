@@ -22,23 +22,33 @@ mod builder;
 mod controls;
 mod decimal;
 mod describe;
+mod describe_unpaged;
 mod explain;
 mod memory;
+mod r3000;
 mod record;
 mod recorder;
 mod scene;
+mod segment;
 mod split;
 mod text;
+mod text_segment;
+mod tlb;
+mod walk_cache;
 
 pub use decimal::DecimalTable;
-pub use describe::{AccessLine, Description, DescriptionError, Map, RawEntry, access};
-pub use explain::{explain, explain_walk};
+pub use describe::{
+    AccessLine, Description, DescriptionError, DescriptorLine, Map, RawEntry, SegmentLine, access,
+};
+pub use explain::{explain, explain_copy, explain_segmented_copy, explain_unpaged};
 pub use memory::SparseMemory;
 pub use record::{
-    BitField, Explanation, Outcome, Part, Permission, Reference, TlbAnswer, TlbProbe, TlbWay,
-    Update,
+    BitField, Check, Explanation, Outcome, Part, Permission, Range, Reference, Register,
+    SegmentDescriptor, SegmentProbe, TlbAnswer, TlbException, TlbProbe, TlbSet, TlbWay, Update,
+    WalkCacheProbe,
 };
-pub use scene::{Query, Scene};
+pub use scene::{Hardware, Query, Scene, Unpaged};
+pub use segment::{DescriptorTable, SegmentUnit};
 pub use text::{Base, text};
 
 /// The explanations as indented JSON with a final newline.

@@ -2,7 +2,7 @@
 
 use pagewalk_mmu::radix::{Entry, Format, Radix};
 use pagewalk_mmu::{
-    EntryWidth, PageSize, PhysAddr, Probe, ProbeKind, Rights, Step, Tables, WalkObserver,
+    EntryWidth, Level, PageSize, PhysAddr, Probe, ProbeKind, Rights, Step, Tables, WalkObserver,
 };
 
 use crate::bits::{entry_fields, probe_fields, set_names};
@@ -18,6 +18,10 @@ pub struct Recorder<'a> {
     pub updates: Vec<Update>,
     /// What all levels so far allow together.
     pub rights: Rights,
+    /// The level and the place of the table whose entry was read first.
+    pub start: Option<(Level, PhysAddr)>,
+    /// The level of the entry that was read last.
+    level: Option<Level>,
     /// The page of the leaf, once it was read.
     pub page: Option<PageSize>,
 }
@@ -30,14 +34,34 @@ impl<'a> Recorder<'a> {
             references: Vec::new(),
             updates: Vec::new(),
             rights: Rights::all(),
+            start: None,
+            level: None,
             page: None,
         }
+    }
+}
+
+impl<'a> Recorder<'a> {
+    /// The tables that are walked.
+    pub const fn tables(&self) -> &'a Tables {
+        self.tables
+    }
+
+    /// The bits that were read last, if they are of the table of this level.
+    pub fn deepest(&self, level: Level) -> Option<u64> {
+        let last = self.references.last()?;
+        (self.level == Some(level)).then_some(last.raw)
     }
 }
 
 impl WalkObserver for Recorder<'_> {
     fn step(&mut self, step: &Step) {
         let Tables::Radix(format) = self.tables else { return };
+        if let (true, Some(at)) = (self.references.is_empty(), step.at) {
+            let offset = step.index * format.geometry().entry.bytes();
+            self.start = Some((step.level, PhysAddr(at.0.wrapping_sub(offset))));
+        }
+        self.level = Some(step.level);
         match step.entry {
             Entry::Table { rights, .. } => self.rights &= rights,
             Entry::Leaf(leaf) => {

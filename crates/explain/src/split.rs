@@ -36,7 +36,8 @@ pub fn level_names(format: &Format, level: Level) -> (String, String) {
             (format!("level {number}"), format!("level-{number} descriptor"))
         }
         "linear" => named(&[("page", "PTE")]),
-        _ => (format!("VPN[{}]", level.0), format!("PTE of level {}", level.0)),
+        "r3000" => named(&[("page", "PTE"), ("table", "root entry")]),
+        _ => (format!("VPN[{}]", level.0), format!("level-{} PTE", level.0)),
     }
 }
 
@@ -62,15 +63,16 @@ fn split_radix(format: &Format, va: VirtAddr, page: PageSize) -> Vec<Part> {
 
 /// PEM 7.5: the segment register, the page index, the byte offset.
 fn split_ppc(va: VirtAddr) -> Vec<Part> {
-    let part = |name: &str, high, low| Part {
-        name: name.into(),
-        high: Some(high),
-        low: Some(low),
-        value: bits(va.0, high, low),
-    };
+    let part = |name, high, low| part(name, va.0, high, low);
     let mut parts = above(va, 32);
     parts.extend([part("segment", 31, 28), part("page index", 27, 12), part("offset", 11, 0)]);
     parts
+}
+
+/// Bits `high` to `low` of a value.
+pub fn part(name: &str, value: u64, high: u8, low: u8) -> Part {
+    let value = bits(value, high, low);
+    Part { name: name.into(), high: Some(high), low: Some(low), value }
 }
 
 fn split_page(va: VirtAddr, page: PageSize, va_bits: u8) -> Vec<Part> {

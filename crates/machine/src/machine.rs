@@ -353,20 +353,20 @@ impl Machine {
         }
     }
 
-    /// Shows a fault to the watcher, if there is one and pages to be looked at.
+    /// Shows a fault to the watcher, if there is one.
     fn watch(
         &mut self,
         va: VirtAddr,
         kind: pagewalk_mmu::AccessKind,
         show: impl FnOnce(&mut dyn FaultWatcher, &FaultView<'_>),
     ) {
-        let paged = self.memory.segmentation().is_paged();
-        if let Some(watcher) = self.watcher.0.as_mut().filter(|_| paged) {
+        if let Some(watcher) = &mut self.watcher.0 {
             let view = FaultView {
                 instructions: self.hart.retired,
                 pc: self.hart.pc,
                 va,
                 access: Access::user(kind),
+                segmentation: self.memory.segmentation(),
                 mmu: self.memory.mmu(),
                 ram: &self.memory.ram,
             };

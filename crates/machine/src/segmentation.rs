@@ -134,6 +134,11 @@ impl FlatSegments {
         self.code_end
     }
 
+    /// The segment registers, to look at.
+    pub const fn segments(&self) -> &Ia32 {
+        &self.segments
+    }
+
     /// A segment register.
     pub fn register(&self, register: Register) -> Ia32Descriptor {
         self.segments.register(register).descriptor.unwrap_or_default()

@@ -5,6 +5,7 @@ use std::fmt;
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
 use crate::ram::Ram;
+use crate::segmentation::Segmentation;
 
 /// A fault, and the machine at that moment.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +18,9 @@ pub struct FaultView<'a> {
     pub va: VirtAddr,
     /// The access that faulted.
     pub access: Access,
-    /// The MMU.
+    /// What stands in front of the MMU, or in its place.
+    pub segmentation: &'a Segmentation,
+    /// The MMU; without a part on machines without pages.
     pub mmu: &'a Mmu,
     /// Physical memory.
     pub ram: &'a Ram,

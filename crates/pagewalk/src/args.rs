@@ -174,6 +174,7 @@ pub struct ExplainArgs {
     /// Describe everything in a TOML file (docs/explain.md).
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with_all = ["mmu", "map", "frame", "entry", "page", "root", "tlb", "control", "image"])]
+    #[arg(conflicts_with_all = ["walk_cache", "memory", "base", "bounds", "segment", "descriptor", "selector"])]
     pub file: Option<PathBuf>,
 
     /// Map a page; RIGHTS are some of r, w, x, u. May be given repeatedly.
@@ -203,6 +204,7 @@ pub struct ExplainArgs {
     /// A machine that `run --snapshot` saved.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with_all = ["file", "mmu", "map", "frame", "page", "root", "control", "image"])]
+    #[arg(conflicts_with_all = ["walk_cache", "memory", "base", "bounds", "segment", "descriptor", "selector"])]
     pub snapshot: Option<PathBuf>,
 
     /// A control bit, by the manual's name: wp, smep, sum, pan. May be given repeatedly.
@@ -212,6 +214,40 @@ pub struct ExplainArgs {
     /// A TLB, as for `run`; without it there is none.
     #[arg(long, value_name = "SPEC")]
     pub tlb: Option<String>,
+
+    /// A cache of pointers to tables, as LEVEL=ENTRIES or all=ENTRIES; without it there is none.
+    ///
+    /// LEVEL is that of the entry that points to a table: l1 (x86: PDE), l2 (PDPTE), l3 (PML4E), l4.
+    #[arg(long, value_name = "SPEC")]
+    pub walk_cache: Option<String>,
+
+    /// The size of physical memory, for the MMU none. [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+
+    /// What is added to an address, for the MMU base-bounds. [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub base: Option<String>,
+
+    /// For the MMU base-bounds, the first address not allowed, behind the first allowed if that is not 0.
+    #[arg(long, value_name = "[FIRST:]END")]
+    pub bounds: Option<String>,
+
+    /// A segment of the MMU segments; RIGHTS are some of r, w, x. May be given repeatedly.
+    ///
+    /// Offsets below BOUNDS are valid; with `down`, those from BOUNDS on, as of a stack.
+    #[arg(long, value_name = "NUMBER=BASE:BOUNDS[:RIGHTS[:down]]")]
+    pub segment: Vec<String>,
+
+    /// A descriptor of the GDT, for the MMU segments-paging. May be given repeatedly.
+    ///
+    /// Descriptors 1 to 4 are flat, unless given: user code, user data, kernel code, kernel data.
+    #[arg(long, value_name = "INDEX=BITS")]
+    pub descriptor: Vec<String>,
+
+    /// What CS (execute) or DS (read, write) is loaded with, for the MMU segments-paging.
+    #[arg(long, value_name = "BITS")]
+    pub selector: Option<String>,
 
     /// The access: read, write or execute.
     #[arg(long, value_name = "KIND", default_value = "read")]
@@ -281,7 +317,8 @@ const EXPLAIN_EXAMPLES: &str = "\
 Examples:
   pagewalk explain --mmu linear --page 100 --frame 14=27 --decimal 1492
   pagewalk explain --mmu ia32 --map 0x400000=0x5000:ru 0x400123
-  pagewalk explain --mmu x86-64 --tlb l1=4x2 --map 0x1000=0x2000 0x1000 0x1008";
+  pagewalk explain --mmu x86-64 --tlb l1=4x2 --map 0x1000=0x2000 0x1000 0x1008
+  pagewalk explain --mmu segments --segment 2=9000:300:rw --decimal 131172";
 
 const EXAMPLES: &str = "\
 Examples:

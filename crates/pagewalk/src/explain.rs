@@ -13,8 +13,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use pagewalk_explain::{
-    Base, DecimalTable, Description, Explanation, Map, Outcome, Query, RawEntry, Scene, explain,
-    json, text,
+    Base, DecimalTable, Description, DescriptorLine, Explanation, Map, Outcome, Query, RawEntry,
+    Scene, SegmentLine, explain, json, text,
 };
 use pagewalk_mmu::VirtAddr;
 use pagewalk_mmu::tlb::TlbConfig;
@@ -83,10 +83,19 @@ fn of_options(args: &ExplainArgs) -> Result<Vec<Explanation>, Failure> {
     if let Some(text) = &args.tlb {
         description.set_tlb(text);
     }
+    if let Some(text) = &args.walk_cache {
+        description.set_walk_cache(text);
+    }
+    if let Some(text) = &args.memory {
+        let bytes = size(text).map_err(|problem| Failure::bad_value("memory", text, problem))?;
+        description.set_memory(bytes);
+    }
+    describe_segments(args, &mut description)?;
     for text in &args.control {
         let (name, on) = control(text)?;
         description.set_control(name, on);
     }
+    // Machines without pages refuse what needs their size.
     let page = description.base_page().map_err(Failure::unusable)?;
     for text in &args.map {
         description.add_map(map(text)?);
@@ -111,6 +120,49 @@ fn of_options(args: &ExplainArgs) -> Result<Vec<Explanation>, Failure> {
         }
     };
     Ok(explain_all(&mut scene, asked(args)?))
+}
+
+/// Bounds, segments and descriptors.
+fn describe_segments(args: &ExplainArgs, description: &mut Description) -> Result<(), Failure> {
+    let parse = |option: &str, text: &str| {
+        address(text).map_err(|problem| Failure::bad_value(option, text, problem))
+    };
+    if let Some(text) = &args.base {
+        description.set_base(parse("base", text)?);
+    }
+    if let Some(text) = &args.bounds {
+        let (first, end) = text.split_once(':').unwrap_or(("0", text));
+        description.set_bounds(parse("bounds", first)?, parse("bounds", end)?);
+    }
+    if let Some(text) = &args.selector {
+        description.set_selector(parse("selector", text)?);
+    }
+    for text in &args.segment {
+        description.add_segment(segment(text)?);
+    }
+    for text in &args.descriptor {
+        let (index, raw) = pair("descriptor", text, "INDEX=BITS")?;
+        description.add_descriptor(DescriptorLine { index, raw });
+    }
+    Ok(())
+}
+
+/// `NUMBER=BASE:BOUNDS`, `NUMBER=BASE:BOUNDS:RIGHTS`, `NUMBER=BASE:BOUNDS:RIGHTS:down`.
+fn segment(text: &str) -> Result<SegmentLine, Failure> {
+    const FORM: &str = "NUMBER=BASE:BOUNDS[:RIGHTS[:down]]";
+    let refuse = |problem: String| Failure::bad_value("segment", text, problem);
+    let fields: Vec<&str> = text.split(':').collect();
+    let (base, bounds, rights, down) = match fields[..] {
+        [base, bounds] => (base, bounds, None, false),
+        [base, bounds, rights] => (base, bounds, Some(rights.to_owned()), false),
+        [base, bounds, rights, "down"] => (base, bounds, Some(rights.to_owned()), true),
+        _ => return Err(refuse(format!("give {FORM}"))),
+    };
+    let (number, base) = base.split_once('=').ok_or_else(|| refuse(format!("give {FORM}")))?;
+    let number = address(number).map_err(refuse)?;
+    let number = u32::try_from(number).map_err(|_| refuse("the number is too large".into()))?;
+    let (base, bounds) = (address(base).map_err(refuse)?, address(bounds).map_err(refuse)?);
+    Ok(SegmentLine { number, base, bounds, rights, down })
 }
 
 fn explain_all(scene: &mut Scene, queries: Vec<Query>) -> Vec<Explanation> {

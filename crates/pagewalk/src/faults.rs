@@ -3,8 +3,11 @@
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pagewalk_explain::{Base, Explanation, Outcome, explain_walk, text};
-use pagewalk_machine::{FaultView, FaultWatcher};
+use pagewalk_explain::{
+    Base, Explanation, Outcome, SegmentUnit, explain_copy, explain_segmented_copy, explain_unpaged,
+    text,
+};
+use pagewalk_machine::{FaultView, FaultWatcher, Segmentation};
 
 /// The explanations so far; copies share them.
 #[derive(Clone)]
@@ -54,6 +57,7 @@ impl FaultWatcher for FaultTexts {
             Outcome::Translated { physical, frame, .. } => {
                 format!("; now {:#x} is at {physical:#x}, frame {frame:#x}", fault.va.0)
             }
+            Outcome::Placed { physical } => format!("; now {:#x} is at {physical:#x}", fault.va.0),
             Outcome::Fault { .. } => String::new(),
         };
         let _ = writeln!(texts.text, "Kernel: {result}{now}");
@@ -61,6 +65,15 @@ impl FaultWatcher for FaultTexts {
 }
 
 fn explained(fault: &FaultView<'_>) -> Explanation {
-    let FaultView { va, access, mmu, ram, .. } = *fault;
-    explain_walk(mmu.tables(), ram, mmu.root(), mmu.asid(), va, access)
+    let FaultView { va, access, segmentation, mmu, ram, instructions: now, .. } = *fault;
+    match segmentation {
+        Segmentation::Off => explain_copy(mmu, ram, va, access, now),
+        Segmentation::Ia32(flat) => {
+            let unit = SegmentUnit::Ia32(flat.segments());
+            explain_segmented_copy(unit, mmu, ram, va, access, now)
+        }
+        Segmentation::Identity(bus) => explain_unpaged(SegmentUnit::Identity(bus), va, access),
+        Segmentation::Bounds(bounds) => explain_unpaged(SegmentUnit::Bounds(bounds), va, access),
+        Segmentation::Table(table) => explain_unpaged(SegmentUnit::Table(table), va, access),
+    }
 }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Done, guest, pagewalk, repository};
+use pagewalk_machine::Hardware;
 
 /// Standard output and exit status of `pagewalk explain WORDS`, which succeed in being explained.
 #[track_caller]
@@ -128,29 +129,178 @@ fn the_second_access_to_a_page_hits() {
     assert_eq!(json[1]["outcome"]["physical"], 0x2008);
 }
 
+/// What maps 0x10000 to 0x20000 on each machine.
+fn mapping(mmu: &str) -> &'static [&'static str] {
+    match mmu {
+        "none" => &[],
+        "base-bounds" => &["--base", "0x10000", "--bounds", "0x10000:0x11000"],
+        "segments" => &["--segment", "1=0x20000:0x1000:rw"],
+        _ => &["--map", "0x10000=0x20000:rwu"],
+    }
+}
+
 #[test]
-fn every_kind_of_table_maps() {
-    let names = [
-        "ia32",
-        "pae",
-        "x86-64",
-        "x86-64-la57",
-        "sv32",
-        "sv39",
-        "sv48",
-        "sv57",
-        "aarch64",
-        "aarch64-16k",
-        "aarch64-64k",
-        "linear",
-        "inverted",
-        "hashed",
-        "ppc",
-    ];
-    for name in names {
-        let (status, text) = explain(&["--mmu", name, "--map", "0x10000=0x20000:rwu", "0x10008"]);
+fn every_machine_maps() {
+    for name in Hardware::NAMES {
+        let words = [&["--mmu", name], mapping(name), &["0x10008"]].concat();
+        let (status, text) = explain(&words);
         assert_eq!(status, 0, "{name}: {text}");
-        assert!(text.contains("Physical address 0x20008"), "{name}: {text}");
+        let physical = if *name == "none" { 0x10008 } else { 0x20008 };
+        let line = format!("\nPhysical address {physical:#x}");
+        assert!(text.contains(&line), "{name}: {text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{name}: {text}");
+        let words = [&["--mmu", name], mapping(name), &["--json", "0x7fff0008"]].concat();
+        let (status, text) = explain(&words);
+        assert_eq!(status, 1, "{name}: {text}");
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json[0]["mmu"], *name);
+        assert_eq!(json[0]["outcome"]["kind"], "fault", "{name}");
+    }
+}
+
+/// Text 004: a base, bounds, and a trap.
+#[test]
+fn text_004_base_and_bounds() {
+    let words = ["--mmu", "base-bounds", "--base", "5000", "--bounds", "300", "--decimal"];
+    let (status, text) = explain(&[&words[..], &["292", "300"]].concat());
+    assert_eq!(status, 1);
+    assert!(
+        text.contains("yes: 292 is in 0 to 299\n  base + offset: 5000 + 292 = 5292\n"),
+        "{text}"
+    );
+    assert!(text.contains("no: 300 is not in 0 to 299\nFault: bounds trap"), "{text}");
+}
+
+/// Text 004: the segment's number chooses a pair from the table.
+#[test]
+fn text_004_segments() {
+    let words =
+        ["--mmu", "segments", "--segment", "2=9000:300:rw", "--segment", "3=0:60000:rw:down"];
+    let decimal = [&words[..], &["--decimal"]].concat();
+    let (status, text) = explain(&[&decimal[..], &["131172"]].concat());
+    assert_eq!(status, 0);
+    assert!(text.contains("131172 = 2 x 65536 + 100: segment 2, offset 100"), "{text}");
+    assert!(text.ends_with("9000 + 100 = 9100\nPhysical address 9100\n"), "{text}");
+    let refusals = [
+        (131_372, "read", "offset within the bounds? no: 300 is not in 0 to 299"),
+        (131_172, "execute", "execute permitted? no"),
+        (262_144, "read", "segment 4 is valid? no"),
+        (196_708, "read", "offset within the bounds? no: 100 is not in 60000 to 65535"),
+    ];
+    for (address, access, why) in refusals {
+        let address = address.to_string();
+        let (status, text) = explain(&[&decimal[..], &["--access", access, &address]].concat());
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains(why) && text.contains("Fault: segment trap ("), "{text}");
+    }
+}
+
+#[test]
+fn segments_stand_in_front_of_pages() {
+    let map = ["--mmu", "segments-paging", "--map", "0x400000=0x5000"];
+    // 64 KiB of writable data at 4 MiB, privilege 3.
+    let data = [&map[..], &["--descriptor", "5=0x0040f2400000ffff"]].concat();
+    let (status, text) = explain(&[&data[..], &["--selector", "0x2b", "0x123"]].concat());
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("0x400000 + 0x123 = 0x400123, the linear address\n"), "{text}");
+    assert!(text.contains("Physical address 0x5123"), "{text}");
+    let refusals = [
+        ("0x2b", "0x10000", "offset within the limit? no", "#GP(0x0)"),
+        ("0x33", "0", "descriptor 6 is in the table? no", "#GP(0x30)"),
+        ("0x23", "0", "privilege suffices: CPL and RPL against DPL? no", "#GP(0x20)"),
+        ("0", "0", "DS holds a segment? no", "#GP(0x0)"),
+    ];
+    for (selector, address, why, trap) in refusals {
+        let (status, text) = explain(&[&data[..], &["--selector", selector, address]].concat());
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains(why) && text.contains(&format!("Fault: {trap}: ")), "{text}");
+    }
+    // The same descriptor, not present.
+    let absent = [&map[..], &["--descriptor", "5=0x004072400000ffff", "--selector", "0x2b", "0"]];
+    let (_, text) = explain(&absent.concat());
+    assert!(
+        text.contains("segment present? no\nFault: #NP(0x28): segment not present\n"),
+        "{text}"
+    );
+    // Data is no code.
+    let (_, text) =
+        explain(&[&data[..], &["--selector", "0x2b", "--access", "execute", "0"]].concat());
+    assert!(text.contains("CS takes the type: code? no\nFault: #GP(0x28)"), "{text}");
+}
+
+#[test]
+fn the_r3000_raises_exceptions_that_handlers_serve() {
+    let map = ["--mmu", "r3000", "--map", "0x400000=0x5000:ru"];
+    let (status, text) = explain(&[&map[..], &["--json", "0x400123", "0x400124"]].concat());
+    assert_eq!(status, 0, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let miss = &json[0]["exceptions"][0];
+    assert_eq!(
+        (&miss["vector"], &json[0]["tlb"]["answer"]),
+        (&0x8000_0000u32.into(), &"miss".into())
+    );
+    let values: Vec<_> = (0..3).map(|n| miss["registers"][n]["value"].as_u64().unwrap()).collect();
+    assert_eq!(values, [0x40_0123, 0x40_0000, 0xc000_1000], "BadVAddr, EntryHi, Context");
+    assert_eq!(json[1]["tlb"]["answer"], "l1_hit");
+    assert_eq!(json[1]["exceptions"].as_array().unwrap().len(), 0);
+    // The page is loaded, its D is clear.
+    let (status, text) = explain(&[&map[..], &["--access", "write", "0x400123"]].concat());
+    assert_eq!(status, 1);
+    assert!(text.contains("UTLB vector: no TLB entry"), "{text}");
+    assert!(text.ends_with("Fault: ExcCode 1 (Mod): access not permitted at level 0\n"), "{text}");
+    // The kernel's segments: not the user's, and not mapped.
+    assert!(explain(&["--mmu", "r3000", "0x80000010"]).1.contains("Fault: ExcCode 4 (AdEL)"));
+    let kernel = ["--mmu", "r3000", "--supervisor", "0xa0000010"];
+    assert!(explain(&kernel).1.ends_with("Physical address 0x10\n"));
+    // kseg2 shows the table itself: its second page is the first that was made.
+    let (status, text) = explain(&[&map[..], &["--supervisor", "0xc0001000"]].concat());
+    assert!(status == 0 && text.contains("Physical address 0x2000"), "{text}");
+    assert_eq!(explain(&[&map[..], &["--supervisor", "0xc0002000", "0xd0000000"]].concat()).0, 1);
+}
+
+#[test]
+fn the_set_that_is_compared_is_shown() {
+    let pages = ["0x403000=0x2000", "0x503000=0x3000", "0x404000=0x4000"].map(|map| ["--map", map]);
+    let words = [&["--tlb", "l1=4x2"], &pages.concat()[..]].concat();
+    let addresses = ["--json", "0x403000", "0x503000", "0x404000", "0x603000"];
+    let (_, text) = explain(&[&words[..], &addresses].concat());
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let set = &json[3]["tlb"]["compared"][0];
+    assert_eq!((&set["set"], &set["sets"], &set["tag"]), (&3.into(), &4.into(), &0x180.into()));
+    let entries = set["entries"].as_array().unwrap();
+    let held: Vec<_> = entries.iter().map(|e| e["page_number"].as_u64().unwrap()).collect();
+    assert_eq!(held, [0x403, 0x503]);
+    assert!(entries.iter().all(|entry| entry["matches"] == false));
+}
+
+#[test]
+fn a_walk_starts_where_the_walk_cache_says() {
+    let maps = ["--mmu", "x86-64", "--map", "0x403000=0x2000", "--map", "0x405000=0x6000"];
+    let words = [&maps[..], &["--walk-cache", "l1=4", "--json", "0x403000", "0x405000"]].concat();
+    let (status, text) = explain(&words);
+    assert_eq!(status, 0);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json[0]["walk_cache"]["entry"], serde_json::Value::Null);
+    assert_eq!(json[0]["references"].as_array().unwrap().len(), 4);
+    assert_eq!(json[1]["walk_cache"]["entry"], "PDE");
+    assert_eq!(json[1]["walk_cache"]["table"], 0x5000);
+    assert_eq!(json[1]["references"].as_array().unwrap().len(), 1);
+    assert_eq!(json[1]["outcome"]["physical"], 0x6000);
+}
+
+#[test]
+fn faults_without_pages_are_explained() {
+    for (mmu, why) in [
+        ("none", "Fault: bus error"),
+        ("base-bounds", "Fault: bounds trap"),
+        ("segments", "Fault: segment trap (0)"),
+        ("segments-paging", "DS holds a segment? yes"),
+        ("r3000", "exception: ExcCode 2 (TLBL)"),
+    ] {
+        let guest = guest("nullderef");
+        let done = pagewalk(["run", "--mmu", mmu, "--explain-faults", "100", "-q", &guest]);
+        let explained = done.stderr.contains("Virtual address 0x0 on ");
+        assert!(explained && done.stderr.contains(why), "{mmu}: {}", done.stderr);
     }
 }
 
@@ -243,6 +393,19 @@ fn wrong_options_are_refused() {
     refused(&["--control", "sum=maybe", "0"], &["NAME=on"]);
     refused(&["--control", "smep", "0"], &["smep", "sum, mxr, svade"]);
     refused(&["--mmu", "ia32", "--root", "0x100000000", "0"], &["no root"]);
+    refused(&["--mmu", "segments", "--map", "0=0", "0"], &["segments has no map"]);
+    refused(&["--mmu", "ia32", "--segment", "0=0:1", "0"], &["ia32 has no segment"]);
+    refused(&["--mmu", "segments", "--segment", "0=0", "0"], &["--segment '0=0'", "NUMBER=BASE"]);
+    refused(&["--mmu", "segments", "--segment", "1024=0:1", "0"], &["up to 1023"]);
+    refused(&["--mmu", "segments", "--segment", "1=0:65537", "0"], &["up to 65536"]);
+    refused(&["--mmu", "base-bounds", "0"], &["no bounds"]);
+    refused(&["--mmu", "base-bounds", "--bounds", "3:3", "0"], &["nothing lies"]);
+    refused(&["--mmu", "none", "--memory", "0", "0"], &["memory"]);
+    refused(&["--mmu", "segments-paging", "--selector", "0x2f", "0"], &["0x2f", "TI"]);
+    refused(&["--mmu", "segments-paging", "--descriptor", "8192=0", "0"], &["up to 8191"]);
+    refused(&["--mmu", "r3000", "--tlb", "l1=4x2", "0"], &["a TLB of its own"]);
+    refused(&["--mmu", "inverted", "--walk-cache", "l1=4", "0"], &["l1"]);
+    refused(&["--mmu", "sv32", "--walk-cache", "l3=4", "0"], &["l3"]);
 }
 
 /// `docs/explain.md` shows what the command beside it prints.
