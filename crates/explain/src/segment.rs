@@ -275,7 +275,7 @@ impl DescriptorTable {
     /// 4 the kernel's. `selector` is what CS (fetches) or DS (data) is loaded with.
     ///
     /// # Panics
-    /// If an index is not below [`DESCRIPTORS_MAX`].
+    /// If an index is not below 8192.
     pub fn new(
         descriptors: impl IntoIterator<Item = (u64, u64)>,
         selector: Option<Selector>,
