@@ -68,17 +68,16 @@ impl HostPages {
         pushed_out
     }
 
-    /// Takes the pages in `[va, va + bytes)` out; says whether there were any.
+    /// Takes the pages in `[va, va + bytes)` out; says whether there were any. `va` is a multiple of
+    /// the granule or of `bytes`.
     pub fn remove(&mut self, va: u64, bytes: u64) -> bool {
-        if bytes <= GRANULE {
-            let page = &mut self.0[(va >> GRANULE_SHIFT) as usize % SIZE];
-            let found = page.tag == va & !(GRANULE - 1);
-            if found {
-                *page = HostPage::NONE;
-            }
-            return found;
+        let granules = bytes.div_ceil(GRANULE);
+        if granules >= SIZE as u64 {
+            return self.remove_where(|page| page.tag.wrapping_sub(va) < bytes);
         }
-        self.remove_where(|page| page.tag.wrapping_sub(va) < bytes)
+        let first = va & !(GRANULE - 1);
+        (0..granules)
+            .fold(false, |found, n| found | self.remove_one(first.wrapping_add(n * GRANULE)))
     }
 
     /// Takes the pages out that lie in so many bytes of RAM from `offset` on.
@@ -91,6 +90,16 @@ impl HostPages {
         self.0.fill(HostPage::NONE);
     }
 
+    /// Takes the page whose address is `tag` out, if it is here.
+    fn remove_one(&mut self, tag: u64) -> bool {
+        let page = &mut self.0[(tag >> GRANULE_SHIFT) as usize % SIZE];
+        let found = page.tag == tag;
+        if found {
+            *page = HostPage::NONE;
+        }
+        found
+    }
+
     fn remove_where(&mut self, condition: impl Fn(&HostPage) -> bool) -> bool {
         let mut found = false;
         for page in self.0.iter_mut().filter(|page| page.tag != u64::MAX && condition(page)) {
@@ -98,5 +107,29 @@ impl HostPages {
             found = true;
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of every size from a part of a granule to more than the table holds.
+    #[test]
+    fn what_lies_in_a_page_is_removed_and_nothing_else() {
+        for shift in 8..24 {
+            let (bytes, start) = (1_u64 << shift, 5_u64 << 24);
+            let end = start + bytes.max(GRANULE);
+            let around = [start - GRANULE, start, end - GRANULE, end];
+            let mut pages = HostPages::new();
+            for va in around {
+                pages.insert(va, va, 0);
+            }
+            let held = around.map(|va| pages.find(va).is_some());
+            assert_eq!(pages.remove(start, bytes), held[1] || held[2]);
+            let left = around.map(|va| pages.find(va).is_some());
+            assert_eq!(left, [held[0], false, false, held[3]], "pages of {bytes} bytes");
+            assert!(!pages.remove(start, bytes), "gone already");
+        }
     }
 }

@@ -218,6 +218,13 @@ impl Cp0 {
     ) -> Result<Mapped, Exception> {
         let va = VirtAddr(u64::from(address));
         let asid = self.entry_hi.asid();
+        if !self.has_doubles
+            && let Some((slot, _, line)) =
+                self.tlb.reference_hinted(va, asid, Access::user(kind), now)
+        {
+            let pa = line.translate(va);
+            return Ok(self.mapped(pa, slot));
+        }
         let found = match self.status.has(Status::TS) {
             true => None,
             false => self.tlb.reference_l1(Side::Data, va, asid, now),
@@ -237,11 +244,12 @@ impl Cp0 {
             let vector = Vector::General;
             return Err(self.tlb_exception(address, ExcCode::Mod, vector, FaultCause::DirtyClear));
         }
-        Ok(Mapped {
-            pa: line.translate(va),
-            cached: self.uncached >> slot.0 & 1 == 0,
-            slot: Some(slot),
-        })
+        Ok(self.mapped(line.translate(va), slot))
+    }
+
+    /// What is found through the entry in `slot`.
+    const fn mapped(&self, pa: PhysAddr, slot: Slot) -> Mapped {
+        Mapped { pa, cached: self.uncached >> slot.0 & 1 == 0, slot: Some(slot) }
     }
 
     fn miss(&mut self, address: u32, kind: AccessKind, cause: FaultCause) -> Exception {
