@@ -7,7 +7,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::radix::Format;
-use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, Tables, VirtAddr};
+use pagewalk_mmu::{Asid, Level, PageSize, Pfn, PhysAddr, Tables, VirtAddr};
 
 /// One address space's page tables, of the kind that the machine has.
 #[derive(Clone, Debug)]
@@ -138,8 +138,8 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.lookup(platform, va))
     }
 
-    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
-        each!(self, pmap => pmap.table(platform, va))
+    fn table(&self, platform: &impl Platform, va: VirtAddr, level: Level) -> Option<Pfn> {
+        each!(self, pmap => pmap.table(platform, va, level))
     }
 
     fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64 {

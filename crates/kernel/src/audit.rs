@@ -345,9 +345,10 @@ impl<P: Pmap> Kernel<P> {
             if self.kernel_map.is_some_and(|map| map.physical(cached.va).is_some()) {
                 return;
             }
-            let now = space(cached.asid).and_then(|space| space.pmap.table(platform, cached.va));
+            let now = space(cached.asid)
+                .and_then(|space| space.pmap.table(platform, cached.va, cached.level));
             if now != Some(cached.pfn) && result.is_ok() {
-                result = Err(AuditError(format!("stale TLB entry {cached:?}: now {now:?}")));
+                result = Err(AuditError(format!("stale pointer {cached:?}: now {now:?}")));
             }
         });
         result

@@ -11,7 +11,7 @@
 
 use crate::Event;
 use core::fmt;
-use pagewalk_mmu::{Asid, Pfn, PhysAddr, TableMemory, VirtAddr};
+use pagewalk_mmu::{Asid, Level, Pfn, PhysAddr, TableMemory, VirtAddr};
 
 /// A file that the kernel can page from and to. Two names of one file have one `FileId`, or their
 /// mappings are not coherent.
@@ -78,14 +78,16 @@ pub struct CachedTranslation {
     pub writable: bool,
 }
 
-/// A page of a page table that some TLB maps, because the refill handler reads the table through
-/// it, for [`crate::Kernel::audit`].
+/// A table that is cached, for [`crate::Kernel::audit`]: a pointer to it in a walk cache, or a
+/// page of it in a TLB, where the refill handler reads the table through that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CachedTable {
     /// The space.
     pub asid: Asid,
-    /// An address whose entry is in the page.
+    /// An address whose entry is in the table.
     pub va: VirtAddr,
+    /// The table's level.
+    pub level: Level,
     /// The frame.
     pub pfn: Pfn,
 }
@@ -156,7 +158,7 @@ pub trait Platform: TableMemory {
         let _ = visit;
     }
 
-    /// Shows every cached mapping of a page of a page table, likewise.
+    /// Shows every cached table, likewise.
     fn cached_tables(&self, visit: &mut dyn FnMut(CachedTable)) {
         let _ = visit;
     }

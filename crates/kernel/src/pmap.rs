@@ -26,7 +26,7 @@
 use crate::{AuditError, Flush, FrameTable, KernelMap, KernelMapping, Platform, SwapSlot};
 use alloc::vec::Vec;
 use bitflags::bitflags;
-use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, VirtAddr};
+use pagewalk_mmu::{Asid, Level, PageSize, Pfn, PhysAddr, VirtAddr};
 
 bitflags! {
     /// What a program may do with a page.
@@ -343,9 +343,9 @@ pub trait Pmap: Clone {
     /// What backs the page at `va`.
     fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping;
 
-    /// The table that holds the entry of `va`, if there is one for this space alone.
-    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
-        let _ = (platform, va);
+    /// The table of `level` that holds the entry of `va`, if there is one for this space alone.
+    fn table(&self, platform: &impl Platform, va: VirtAddr, level: Level) -> Option<Pfn> {
+        let _ = (platform, va, level);
         None
     }
 

@@ -254,11 +254,17 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         }
     }
 
-    fn table(&self, platform: &impl Platform, va: VirtAddr) -> Option<Pfn> {
-        match self.descend(platform, va) {
-            Descent::Entry { at, .. } => Some(at.pfn(self.page_size())),
-            Descent::Missing { .. } => None,
+    fn table(&self, platform: &impl Platform, va: VirtAddr, level: Level) -> Option<Pfn> {
+        let mut table = self.root;
+        for above in (level.0 + 1..=self.format.geometry().top().0).rev().map(Level) {
+            let raw = self.read(platform, self.entry_at(table, above, va));
+            match self.format.decode(above, raw) {
+                Entry::Table { next, .. } => table = next,
+                _ => return None,
+            }
         }
+        // A table larger than a frame has the frame that the entry is in.
+        Some(self.entry_at(table, level, va).pfn(self.page_size()))
     }
 
     fn tables_missing(&self, platform: &impl Platform, va: VirtAddr) -> u64 {

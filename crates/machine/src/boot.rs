@@ -9,6 +9,7 @@ use pagewalk_kernel::{
     SegmentKernel, SpaceId,
 };
 use pagewalk_linux::{Host, Process, Program as LinuxProgram, Root};
+use pagewalk_mmu::cache::Caches;
 use pagewalk_mmu::radix::{Format, Ia32};
 use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
 use pagewalk_mmu::{PageSize, Pfn, Tables, VirtAddr};
@@ -50,6 +51,7 @@ pub(crate) fn boot(
     let page = config.hardware.base_page();
     if let Hardware::Unpaged(_) = config.hardware {
         config.tlb = None;
+        config.walk_cache = None;
         config.swap = SwapConfig::None;
     }
     config.hardware.check_tlb(config.tlb.as_ref()).map_err(MachineError::Tlb)?;
@@ -111,7 +113,13 @@ fn memory(config: &Config, page: PageSize) -> Result<Memory, MachineError> {
     // Without pages the MMU is there, but never switched on.
     let tables = config.hardware.tables().copied();
     let tables = tables.unwrap_or(Tables::Radix(Format::Ia32(Ia32::default())));
-    let memory = Memory::new(ram, tables, config.tlb.clone(), config.slow, time);
+    let mut memory = Memory::new(ram, tables, config.tlb.clone(), config.slow, time);
+    if let Some(walk_cache) = &config.walk_cache {
+        memory = memory.with_walk_cache(walk_cache.clone())?;
+    }
+    if let Some(cache) = &config.cache {
+        memory = memory.with_caches(Caches::new(cache.clone()));
+    }
     Ok(memory.with_segmentation(segmentation))
 }
 

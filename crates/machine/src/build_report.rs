@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use pagewalk_linux::Signal;
+use pagewalk_mmu::cache::{CacheCounters, LookupCounts};
 use pagewalk_mmu::tlb::LevelConfig;
 use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
 
 use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
-    ExitReport, FaultReport, FileReport, KernelReport, MachineReport, MemoryReport, References,
-    RefillReport, Report, SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkReport,
+    CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, KernelReport,
+    MachineReport, MemoryReport, References, RefillReport, Report, SCHEMA_VERSION, SwapReport,
+    TlbLevel, TlbReport, WalkCacheReport, WalkReport,
 };
 
 /// What a shell adds to the number of a signal that killed a program.
@@ -32,7 +34,8 @@ impl Machine {
             cycle_parts,
             references: self.references(),
             tlb: self.tlb_report(),
-            walks: self.walk_report(),
+            walks: self.walk_report(cycle_parts.walks),
+            caches: self.cache_report(),
             refills: self.refill_report(),
             kernel: self.kernel_report(),
             faults: self.fault_report(),
@@ -55,7 +58,9 @@ impl Machine {
             levels: hardware.levels(),
             ram_bytes: self.memory.ram.bytes(),
             swap_bytes: self.swap.slots() * page_bytes,
-            tlb: self.config.tlb.as_ref().map_or("none".to_owned(), ToString::to_string),
+            tlb: named(self.config.tlb.as_ref()),
+            walk_cache: named(self.config.walk_cache.as_ref()),
+            cache: named(self.config.cache.as_ref()),
             policy: match hardware.tables() {
                 Some(_) => self.config.policy.name().to_owned(),
                 None => "none".to_owned(),
@@ -96,26 +101,26 @@ impl Machine {
         let counters = self.memory.mmu().counters();
         let references = self.all_references();
         let data = references.loads + references.stores;
-        let level = |lookups: u64, misses: u64| {
-            Some(TlbLevel {
-                lookups,
-                hits: lookups - misses,
-                misses,
-                miss_ratio: ratio(misses, lookups),
-            })
+        let level = |lookups: u64, misses: u64| TlbLevel {
+            lookups,
+            hits: lookups - misses,
+            misses,
+            miss_ratio: ratio(misses, lookups),
         };
-        let misses = &counters.l1_misses;
+        let (l1, l2) = (&counters.l1_misses, &counters.l2_misses);
         let config = self.config.tlb.as_ref();
-        let split = config.is_some_and(|tlb| matches!(tlb.l1, LevelConfig::Split { .. }));
-        let unified = config.is_some() && !split;
-        let has_l2 = config.is_some_and(|tlb| tlb.l2.is_some());
+        let split = |level: &LevelConfig| matches!(level, LevelConfig::Split { .. });
+        let l1_split = config.map(|tlb| split(&tlb.l1));
+        let l2_split = config.and_then(|tlb| tlb.l2.as_ref()).map(split);
         let total = total(&references);
         let walk_references = self.walk_reads() + counters.walk_writes;
         TlbReport {
-            l1i: split.then(|| level(references.fetches, misses.fetches)).flatten(),
-            l1d: split.then(|| level(data, misses.data())).flatten(),
-            l1: unified.then(|| level(total, misses.total())).flatten(),
-            l2: has_l2.then(|| level(misses.total(), counters.l2_misses.total())).flatten(),
+            l1i: (l1_split == Some(true)).then(|| level(references.fetches, l1.fetches)),
+            l1d: (l1_split == Some(true)).then(|| level(data, l1.data())),
+            l1: (l1_split == Some(false)).then(|| level(total, l1.total())),
+            l2i: (l2_split == Some(true)).then(|| level(l1.fetches, l2.fetches)),
+            l2d: (l2_split == Some(true)).then(|| level(l1.data(), l2.data())),
+            l2: (l2_split == Some(false)).then(|| level(l1.total(), l2.total())),
             flushes: counters.flushes_all
                 + counters.flushes_non_global
                 + counters.flushes_asid
@@ -152,14 +157,40 @@ impl Machine {
         }
     }
 
-    fn walk_report(&self) -> WalkReport {
+    fn walk_report(&self, cycles: u64) -> WalkReport {
         let counters = self.memory.mmu().counters();
+        let walks = counters.walks.total() + self.unseen_walks();
+        let (reads, writes) = (self.walk_reads(), counters.walk_writes);
+        let hits = counters.walk_cache_hits;
+        let levels = usize::from(self.config.hardware.levels()).saturating_sub(1);
         WalkReport {
-            walks: counters.walks.total() + self.unseen_walks(),
-            reads: self.walk_reads(),
-            writes: counters.walk_writes,
+            walks,
+            reads,
+            writes,
             rewalks: counters.rewalks,
+            references_per_walk: ratio(reads + writes, walks),
+            cycles_per_walk: ratio(cycles, walks),
+            cache: self.config.walk_cache.is_some().then(|| WalkCacheReport {
+                hits: (1..).zip(hits).take(levels).collect(),
+                misses: walks - hits.iter().sum::<u64>(),
+            }),
         }
+    }
+
+    fn cache_report(&self) -> Vec<CacheLevelReport> {
+        let lookups = |counts: &LookupCounts| CacheLookups {
+            lookups: counts.hits + counts.misses,
+            hits: counts.hits,
+            misses: counts.misses,
+            miss_ratio: ratio(counts.misses, counts.hits + counts.misses),
+        };
+        let levels = self.memory.caches().into_iter().flat_map(|caches| caches.counters());
+        let report = |level: &CacheCounters| CacheLevelReport {
+            data: lookups(&level.data),
+            walks: lookups(&level.walks),
+            writebacks: level.writebacks,
+        };
+        levels.map(report).collect()
     }
 
     fn refill_report(&self) -> Option<RefillReport> {
@@ -278,6 +309,11 @@ impl Machine {
 
 fn total(references: &References) -> u64 {
     references.fetches + references.loads + references.stores
+}
+
+/// A part's geometry, or that the machine has no such part.
+fn named(part: Option<&impl ToString>) -> String {
+    part.map_or("none".to_owned(), ToString::to_string)
 }
 
 /// A ratio; 0 of nothing.

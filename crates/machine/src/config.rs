@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use pagewalk_kernel::{Fit, HugePolicy, KernelMapping};
+use pagewalk_mmu::WalkCacheConfig;
+use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
@@ -24,6 +26,10 @@ pub struct Config {
     pub hardware: Hardware,
     /// The TLB; `None` for a machine that walks at every reference. Without pages there is none.
     pub tlb: Option<TlbConfig>,
+    /// The cache of pointers to page tables; `None` for walks that all start at the root.
+    pub walk_cache: Option<WalkCacheConfig>,
+    /// The data caches; `None` for a flat memory.
+    pub cache: Option<CacheConfig>,
     /// RAM in bytes; rounded down to whole frames.
     pub ram_bytes: u64,
     /// The swap device. Without pages there is none.

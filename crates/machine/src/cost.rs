@@ -7,7 +7,9 @@
 //! ```text
 //!   cycles = compute  (instructions × instruction)
 //!          + tlb      (L2 hits × tlb_l2_hit + root loads × root_load)
-//!          + walks    (entries read × walk_read + entries written × walk_write)
+//!          + walks    (entries read × walk_read + entries written × walk_write; with caches, for
+//!                      each entry what the level that served it takes: cache_l1 … cache_memory)
+//!          + caches   (loads and stores that the first level did not serve × cache_l2 …)
 //!          + refills  (refill exceptions × tlb_refill + other TLB exceptions × tlb_general)
 //!          + faults   (traps × trap + faults × fault + frames × zero_frame, copy_frame …)
 //!          + syscalls (system calls × syscall + bytes copied × copy_byte)
@@ -17,6 +19,7 @@
 //! ```
 
 use pagewalk_kernel::refill::{GENERAL_INSTRUCTIONS, REFILL_INSTRUCTIONS};
+use pagewalk_mmu::cache::LEVELS_MAX;
 use serde::{Deserialize, Serialize};
 
 /// Costs in cycles, unless the name says otherwise.
@@ -35,6 +38,15 @@ pub struct CostModel {
     pub walk_write: u64,
     /// A load of the root register on the way into a kernel with a space of its own, or out.
     pub root_load: u64,
+    /// A page-table entry that the first level of the caches served. For loads and stores this is
+    /// part of the instruction.
+    pub cache_l1: u64,
+    /// A reference that the second level of the caches served.
+    pub cache_l2: u64,
+    /// A reference that the third level of the caches served.
+    pub cache_l3: u64,
+    /// A reference that no cache served.
+    pub cache_memory: u64,
     /// The refill handler of a TLB that software loads, but for the entries that it reads.
     pub tlb_refill: u64,
     /// The general handler, for a TLB exception that it serves or finds to be a page fault.
@@ -74,6 +86,10 @@ impl Default for CostModel {
             walk_read: 20,
             walk_write: 30,
             root_load: 100,
+            cache_l1: 4,
+            cache_l2: 14,
+            cache_l3: 40,
+            cache_memory: 100,
             tlb_refill: REFILL_INSTRUCTIONS,
             tlb_general: GENERAL_INSTRUCTIONS,
             trap: 200,
@@ -118,6 +134,11 @@ impl CostModel {
             }
         }
         Ok(())
+    }
+
+    /// What a reference takes that each level of the caches served, the first level first.
+    pub(crate) const fn cache_levels(&self) -> [u64; LEVELS_MAX] {
+        [self.cache_l1, self.cache_l2, self.cache_l3]
     }
 
     /// Cycles in a span of nanoseconds.

@@ -17,6 +17,9 @@ pub enum MachineError {
     /// The page tables cannot map themselves.
     #[error("--self-map: {0}")]
     SelfMap(String),
+    /// The page tables can have no such walk cache.
+    #[error("--walk-cache: {0}")]
+    WalkCache(#[from] pagewalk_mmu::WalkCacheError),
     /// The swap device cannot be used. The text names the option.
     #[error("{0}")]
     Swap(String),

@@ -12,6 +12,7 @@
 
 mod boot;
 mod build_report;
+mod cached_tables;
 pub mod config;
 pub mod cost;
 mod error;

@@ -208,7 +208,7 @@ impl Machine {
     fn run_slice(&mut self, limit: u64, stops: u64) {
         let mut left = stops;
         while self.end.is_none() && self.hart.retired < limit && left > 0 {
-            let stop = if self.config.slow {
+            let stop = if self.config.slow || self.memory.is_plain() {
                 run_plain(&mut self.hart, &mut self.memory, limit)
             } else {
                 run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)

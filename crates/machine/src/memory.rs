@@ -18,17 +18,21 @@
 //!    whose decoded code is kept.
 //! 3. Segments of the machine's kernel are whole granules: one that passes passes to its end.
 //! 4. With `plain` set no host page is ever made; all counters come out the same.
+//! 5. With caches no host page is made for loads and stores, so that each of them goes through the
+//!    caches; without a TLB but with caches or a walk cache, none at all, so that each walk does.
 
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
 use pagewalk_kernel::AsidOwners;
 use pagewalk_kernel::refill::{self, When};
+use pagewalk_mmu::cache::{Caches, LineAccess, Requester};
 use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
 use pagewalk_mmu::{
     Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Source,
-    Tables, VirtAddr,
+    TableMemory, Tables, VirtAddr, WalkCacheConfig, WalkCacheError,
 };
 
+use crate::cached_tables::CachedTables;
 use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
 use crate::kernel_view::KernelView;
 use crate::ram::Ram;
@@ -43,6 +47,7 @@ pub struct Memory {
     mmu: Mmu,
     segmentation: Segmentation,
     asids: AsidOwners,
+    caches: Option<Caches>,
     page: PageSize,
     plain: bool,
     readable: HostPages,
@@ -87,6 +92,7 @@ impl Memory {
             asids: AsidOwners::new(tlb.as_ref().map_or(0, |tlb| tlb.asid_bits)),
             mmu: Mmu::new(tables, tlb),
             segmentation: Segmentation::Off,
+            caches: None,
             readable: HostPages::new(),
             writable: HostPages::new(),
             executable: HostPages::new(),
@@ -104,6 +110,31 @@ impl Memory {
     /// is switched off.
     pub fn with_segmentation(self, segmentation: Segmentation) -> Self {
         Self { segmentation, ..self }
+    }
+
+    /// The same with a walk cache.
+    ///
+    /// # Errors
+    /// If the page tables can have no such walk cache.
+    pub fn with_walk_cache(self, config: WalkCacheConfig) -> Result<Self, WalkCacheError> {
+        Ok(Self { mmu: self.mmu.with_walk_cache(config)?, ..self })
+    }
+
+    /// The same with caches, which loads, stores and walks go through.
+    pub fn with_caches(self, caches: Caches) -> Self {
+        Self { caches: Some(caches), ..self }
+    }
+
+    /// The caches, to look at.
+    pub const fn caches(&self) -> Option<&Caches> {
+        self.caches.as_ref()
+    }
+
+    /// Whether every reference walks, and each walk leaves its trace in a cache: then nothing may
+    /// be performed without asking the MMU.
+    pub fn is_plain(&self) -> bool {
+        let walks = self.mmu.tlb().is_none() && self.segmentation.is_paged();
+        walks && (self.caches.is_some() || self.mmu.walk_cache().is_some())
     }
 
     /// The segmentation, to look at.
@@ -191,14 +222,8 @@ impl Memory {
 
     /// A reference of the kernel's own; nothing is kept of it but what the TLB keeps.
     pub(crate) fn translate_for_kernel(&mut self, va: VirtAddr, access: Access, now: RefTime) {
-        let result = self.mmu.translate(&mut self.ram, va, access, now.0);
-        if let Err(fault) = result
-            && self.mmu.is_software_loaded()
-        {
-            let when = When { now: now.0, instructions: now.instructions() };
-            // The map has every page: the handler finds it.
-            let _found = refill::serve(&mut self.mmu, &mut self.ram, &fault, when);
-        }
+        // With a TLB that software loads, the map has every page: the handler finds it.
+        let _found = self.ask_mmu(va, access, now);
         self.follow_dropped();
     }
 
@@ -290,13 +315,7 @@ impl Memory {
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
         self.translated += 1;
         let access = Access::user(mmu_kind(kind));
-        let mut result = self.mmu.translate(&mut self.ram, VirtAddr(va), access, now.0);
-        if let Err(fault) = &result
-            && self.mmu.is_software_loaded()
-        {
-            let when = When { now: now.0, instructions: now.instructions() };
-            result = refill::serve(&mut self.mmu, &mut self.ram, fault, when);
-        }
+        let result = self.ask_mmu(VirtAddr(va), access, now);
         match result {
             Ok(hit) => {
                 self.follow_dropped();
@@ -306,6 +325,19 @@ impl Memory {
                 self.follow_dropped();
                 self.last_fault = Some(fault);
                 Err(MemFault { va, kind })
+            }
+        }
+    }
+
+    /// Asks the MMU; walks go through the caches, if there are any.
+    fn ask_mmu(&mut self, va: VirtAddr, access: Access, now: RefTime) -> Result<Hit, Fault> {
+        let when = When { now: now.0, instructions: now.instructions() };
+        let mmu = &mut self.mmu;
+        match &mut self.caches {
+            None => translate_or_refill(mmu, &mut self.ram, va, access, when),
+            Some(caches) => {
+                let mut memory = CachedTables::new(&mut self.ram, caches);
+                translate_or_refill(mmu, &mut memory, va, access, when)
             }
         }
     }
@@ -334,11 +366,25 @@ impl Memory {
         Ok((first, Some(second)))
     }
 
+    /// Sends an access through the caches.
+    fn refer(&mut self, bytes: u64, access: LineAccess, first: &Hit, second: Option<&Hit>) {
+        let Some(caches) = &mut self.caches else { return };
+        let head = match second {
+            None => bytes,
+            Some(_) => self.page.bytes() - (first.pa.0 & (self.page.bytes() - 1)),
+        };
+        caches.refer(first.pa, head, access, Requester::Data);
+        if let Some(second) = second {
+            caches.refer(second.pa, bytes - head, access, Requester::Data);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn load_slow<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
         let epoch = self.epoch();
         let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Load, now)?;
+        self.refer(T::BYTES as u64, LineAccess::Read, &first, second.as_ref());
         let value = self.gather::<T>(&first, second.as_ref());
         if second.is_none() {
             self.install(va, AccessKind::Load, &first);
@@ -356,6 +402,7 @@ impl Memory {
     ) -> Result<(T, Effect), MemFault> {
         let epoch = self.epoch();
         let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Store, now)?;
+        self.refer(T::BYTES as u64, LineAccess::Write, &first, second.as_ref());
         let old = self.gather::<T>(&first, second.as_ref());
         self.scatter(&first, second.as_ref(), new(old));
         if second.is_none() {
@@ -401,6 +448,9 @@ impl Memory {
             (None, _) if hit.page == self.page && self.walks_are_equal() => 0,
             _ => return,
         };
+        if self.is_plain() || self.caches.is_some() && kind != AccessKind::Fetch {
+            return;
+        }
         let offset = hit.pa.0 & !(GRANULE - 1);
         if self.plain || kind == AccessKind::Store && self.ram.is_watched(hit.pa.pfn(self.page)) {
             return;
@@ -469,6 +519,20 @@ impl Memory {
         self.writable.clear();
         self.executable.clear();
         self.epoch += 1;
+    }
+}
+
+/// A translation; where software loads the TLB, with the handlers that it takes.
+fn translate_or_refill<M: TableMemory>(
+    mmu: &mut Mmu,
+    memory: &mut M,
+    va: VirtAddr,
+    access: Access,
+    when: When,
+) -> Result<Hit, Fault> {
+    match mmu.translate(memory, va, access, when.now) {
+        Err(fault) if mmu.is_software_loaded() => refill::serve(mmu, memory, &fault, when),
+        result => result,
     }
 }
 

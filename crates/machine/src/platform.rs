@@ -10,7 +10,8 @@ use pagewalk_mmu::radix::R3000;
 use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::tlb::TlbEntry;
 use pagewalk_mmu::{
-    AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, Rights, TableMemory, VirtAddr,
+    AccessKind, Asid, CachedPointer, EntryWidth, Level, OutOfMemory, Pfn, PhysAddr, Rights,
+    TableMemory, VirtAddr,
 };
 
 use crate::listener::Listener;
@@ -174,8 +175,12 @@ impl Platform for MachinePlatform<'_> {
         let base = self.memory.ram.page();
         for entry in self.tlb_entries() {
             if let Some(va) = self.table_mapped(entry.vpn.base(base)) {
-                visit(CachedTable { asid: entry.asid, va, pfn: entry.pfn });
+                visit(CachedTable { asid: entry.asid, va, level: Level(0), pfn: entry.pfn });
             }
+        }
+        for held in self.memory.mmu().walk_cache().into_iter().flat_map(|cache| cache.pointers()) {
+            let CachedPointer { asid, va, level, table } = held;
+            visit(CachedTable { asid, va, level, pfn: table.pfn(base) });
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Report {
     pub tlb: TlbReport,
     /// Page-table walks.
     pub walks: WalkReport,
+    /// The data caches, first level first; empty without.
+    pub caches: Vec<CacheLevelReport>,
     /// Exceptions of the TLB, if software loads it.
     pub refills: Option<RefillReport>,
     /// The kernel's own references, if they are modelled.
@@ -94,6 +96,10 @@ pub struct MachineReport {
     pub swap_bytes: u64,
     /// The TLB's geometry, as `--tlb` takes it.
     pub tlb: String,
+    /// The walk cache's geometry, as `--walk-cache` takes it.
+    pub walk_cache: String,
+    /// The data caches' geometry, as `--cache` takes it.
+    pub cache: String,
     /// The replacement policy; `none` without pages.
     pub policy: String,
     /// What large pages are used for: `never`, `always` or `madvise`.
@@ -128,6 +134,8 @@ pub struct CycleParts {
     pub tlb: u64,
     /// Page-table entries that walks read and wrote.
     pub walks: u64,
+    /// Loads and stores that the first level of the caches did not serve.
+    pub caches: u64,
     /// The handlers of a TLB that software loads, but for the entries that they read.
     pub refills: u64,
     /// Page faults: traps, the handler, zeroing and copying of frames.
@@ -148,6 +156,7 @@ impl CycleParts {
         self.compute
             .saturating_add(self.tlb)
             .saturating_add(self.walks)
+            .saturating_add(self.caches)
             .saturating_add(self.refills)
             .saturating_add(self.faults)
             .saturating_add(self.syscalls)
@@ -177,7 +186,11 @@ pub struct TlbReport {
     pub l1d: Option<TlbLevel>,
     /// First level, if both sides share it.
     pub l1: Option<TlbLevel>,
-    /// Second level.
+    /// Second level, instruction side.
+    pub l2i: Option<TlbLevel>,
+    /// Second level, data side.
+    pub l2d: Option<TlbLevel>,
+    /// Second level, if both sides share it.
     pub l2: Option<TlbLevel>,
     /// Invalidations, of whatever extent.
     pub flushes: u64,
@@ -202,7 +215,7 @@ pub struct TlbLevel {
 }
 
 /// Page-table walks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct WalkReport {
     /// Walks, with those that ended in a fault.
     pub walks: u64,
@@ -212,6 +225,46 @@ pub struct WalkReport {
     pub writes: u64,
     /// Walks although the TLB had an entry: it did not allow the access, or was not dirty.
     pub rewalks: u64,
+    /// Entries read and written, divided by walks; 0 without walks.
+    pub references_per_walk: f64,
+    /// Cycles of walks (`cycle_parts.walks`) divided by walks; 0 without walks.
+    pub cycles_per_walk: f64,
+    /// The walk cache, if there is one.
+    pub cache: Option<WalkCacheReport>,
+}
+
+/// The cache of pointers to page tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct WalkCacheReport {
+    /// Walks that started at an entry of the cache, by the entry's level: after one of level 1
+    /// (x86: PDE) only the page's own entry is left to read.
+    pub hits: BTreeMap<u8, u64>,
+    /// Walks that started at the root.
+    pub misses: u64,
+}
+
+/// One level of the data caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct CacheLevelReport {
+    /// Look-ups for loads and stores; one that crosses into a second line makes two.
+    pub data: CacheLookups,
+    /// Look-ups for walks.
+    pub walks: CacheLookups,
+    /// Dirty lines that it handed down.
+    pub writebacks: u64,
+}
+
+/// Look-ups of one level of the data caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct CacheLookups {
+    /// Look-ups.
+    pub lookups: u64,
+    /// Look-ups that found the line.
+    pub hits: u64,
+    /// Look-ups that did not.
+    pub misses: u64,
+    /// Misses divided by look-ups; 0 without look-ups.
+    pub miss_ratio: f64,
 }
 
 /// Exceptions of a TLB that software loads, by vector and by what the handler found. One reference

@@ -2,6 +2,7 @@
 
 use pagewalk_kernel::Vmstat;
 use pagewalk_mmu::PageSize;
+use pagewalk_mmu::cache::{CacheCounters, Caches, LookupCounts};
 
 use crate::cost::CostModel;
 use crate::listener::Traffic;
@@ -16,7 +17,7 @@ use crate::report::CycleParts;
 pub struct Time {
     /// What everything takes.
     pub cost: CostModel,
-    /// Cycles spent outside the program; `compute`, `tlb`, `walks` and `refills` stay zero.
+    /// Cycles spent outside the program; `compute`, `tlb`, `walks`, `caches` and `refills` stay zero.
     pub outside: CycleParts,
 }
 
@@ -36,16 +37,36 @@ impl Time {
                 (counters.l2_hits.total(), self.cost.tlb_l2_hit),
                 (memory.kernel_traffic().root_loads, self.cost.root_load),
             ]),
-            walks: sum([
-                (counters.walk_reads + unseen, self.cost.walk_read),
-                (counters.walk_writes, self.cost.walk_write),
-            ]),
+            walks: match memory.caches() {
+                Some(caches) => self.served(caches, self.cost.cache_l1, |level| level.walks),
+                None => sum([
+                    (counters.walk_reads + unseen, self.cost.walk_read),
+                    (counters.walk_writes, self.cost.walk_write),
+                ]),
+            },
+            // What the first level serves is part of the instruction.
+            caches: memory.caches().map_or(0, |caches| self.served(caches, 0, |level| level.data)),
             refills: sum([
                 (counters.exceptions.refill, self.cost.tlb_refill),
                 (counters.exceptions.general(), self.cost.tlb_general),
             ]),
             ..self.outside
         }
+    }
+
+    /// What the references take that are counted by `of`, those that the first level served taking
+    /// `first` each.
+    fn served(
+        &self,
+        caches: &Caches,
+        first: u64,
+        of: impl Fn(&CacheCounters) -> LookupCounts,
+    ) -> u64 {
+        let [_, below @ ..] = self.cost.cache_levels();
+        let costs = [first].into_iter().chain(below);
+        let served = sum_of(caches.counters().map(|level| of(level).hits).zip(costs));
+        let missed = caches.counters().last().map_or(0, |level| of(level).misses);
+        served.saturating_add(sum([(missed, self.cost.cache_memory)]))
     }
 
     /// The sum of [`Time::parts`].
@@ -79,6 +100,7 @@ pub(crate) fn outside(
         compute: 0,
         tlb: 0,
         walks: 0,
+        caches: 0,
         refills: 0,
         faults: sum([
             (tally.traps, cost.trap),
@@ -102,5 +124,9 @@ pub(crate) fn outside(
 /// The sum of counts times costs. It stops at the largest number: a model in which a reference
 /// takes years is absurd, but no reason to fail.
 fn sum<const N: usize>(items: [(u64, u64); N]) -> u64 {
-    items.iter().fold(0, |sum, &(count, cost)| sum.saturating_add(count.saturating_mul(cost)))
+    sum_of(items.into_iter())
+}
+
+fn sum_of(items: impl Iterator<Item = (u64, u64)>) -> u64 {
+    items.fold(0, |sum, (count, cost)| sum.saturating_add(count.saturating_mul(cost)))
 }

@@ -35,6 +35,7 @@ mod tables;
 mod translation;
 mod walk_cache;
 
+pub mod cache;
 pub mod hashed;
 pub mod r3000;
 pub mod radix;

@@ -34,13 +34,13 @@ mod walks;
 pub use counters::{KindCounts, MmuCounters, TlbExceptions};
 
 use crate::r3000::Cp0;
-use crate::radix::{Radix, Root};
+use crate::radix::Root;
 use crate::tlb::{Allowed, Globals, Key, Line, Side, Slot, Tlb, TlbConfig, TlbEntry};
 use crate::{
     Access, Asid, Fault, FaultCause, PageSize, PhysAddr, Rights, TableMemory, Tables, Translation,
-    VirtAddr, WalkCache, WalkCacheConfig, WalkCacheError, WalkCacheReason, WalkObserver,
+    VirtAddr, WalkCache, WalkCacheConfig, WalkCacheError, WalkObserver,
 };
-use alloc::{boxed::Box, string::ToString};
+use alloc::boxed::Box;
 
 /// A memory management unit.
 #[derive(Clone, Debug)]
@@ -116,14 +116,8 @@ impl Mmu {
     /// # Errors
     /// If the page tables have no pointers of the levels that it is for.
     pub fn with_walk_cache(self, config: WalkCacheConfig) -> Result<Self, WalkCacheError> {
-        let Tables::Radix(format) = &self.tables else {
-            return Err(WalkCacheError {
-                part: config.to_string(),
-                reason: WalkCacheReason::NoTrees,
-            });
-        };
         let asid_mask = self.tlb.as_ref().map_or(u16::MAX, |tlb| tlb.config().asid_mask());
-        let cache = WalkCache::new(config, format.geometry(), asid_mask)?;
+        let cache = WalkCache::new(config, &self.tables, asid_mask)?;
         Ok(Self { walk_cache: Some(cache), ..self })
     }
 
@@ -143,7 +137,7 @@ impl Mmu {
         self.translate_observed(memory, va, access, now, &mut ())
     }
 
-    /// [`Mmu::translate`], with every reference of the walk, if there is one, shown to `observer`.
+    /// [`Mmu::translate`], with each reference of the walk, if there is one, shown to `observer`.
     ///
     /// # Errors
     /// The fault that the processor raises.

@@ -18,8 +18,9 @@
 mod common;
 
 use common::skip;
+use pagewalk_mmu::cache::{CacheConfig, Caches, LineAccess, Requester};
 use pagewalk_mmu::tlb::{Allowed, Lookup, Side, Tlb, TlbConfig, TlbEntry};
-use pagewalk_mmu::{Asid, PageSize, Pfn, Rights, VirtAddr, Vpn};
+use pagewalk_mmu::{Asid, PageSize, Pfn, PhysAddr, Rights, VirtAddr, Vpn};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -82,7 +83,7 @@ fn compile(directory: &Path) -> Option<PathBuf> {
 }
 
 /// The references of the program, by lackey.
-fn references(program: &Path) -> Vec<(Kind, Vpn)> {
+fn references(program: &Path) -> Vec<(Kind, VirtAddr)> {
     let mut lackey = Command::new("valgrind")
         .args(["-q", "--tool=lackey", "--trace-mem=yes", "--log-fd=1"])
         .arg(program)
@@ -102,7 +103,7 @@ fn references(program: &Path) -> Vec<(Kind, Vpn)> {
 
 /// Reads a line such as ` L 00473ff8,8`. `M`, read and written by one instruction, is one reference
 /// of cachegrind's: a read.
-fn reference(line: &str) -> Option<(Kind, Vpn)> {
+fn reference(line: &str) -> Option<(Kind, VirtAddr)> {
     let (kind, place) = line.trim_start().split_once(' ')?;
     let (address, bytes) = place.trim_start().split_once(',')?;
     let kind = match kind {
@@ -114,15 +115,16 @@ fn reference(line: &str) -> Option<(Kind, Vpn)> {
     let first = VirtAddr(u64::from_str_radix(address, 16).ok()?);
     let last = VirtAddr(first.0 + bytes.parse::<u64>().ok()? - 1);
     assert_eq!(first.vpn(PAGE), last.vpn(PAGE), "a reference to two pages: {line}");
-    Some((kind, first.vpn(PAGE)))
+    Some((kind, first))
 }
 
 /// The counts of our TLB.
-fn ours(references: &[(Kind, Vpn)], [l1, l2]: [(u64, u64); 2]) -> Counts {
+fn ours(references: &[(Kind, VirtAddr)], [l1, l2]: [(u64, u64); 2]) -> Counts {
     let text = format!("l1i={0}x{1},l1d={0}x{1},l2={2}x{3}", l1.0, l1.1, l2.0, l2.1);
     let mut tlb = Tlb::new(TlbConfig::parse(&text).expect("a good description"), PAGE);
     let mut counts = [0; 9];
-    for (now, &(kind, vpn)) in (1..).zip(references) {
+    for (now, &(kind, va)) in (1..).zip(references) {
+        let vpn = va.vpn(PAGE);
         let side = if kind == Kind::Fetch { Side::Instruction } else { Side::Data };
         let missed = match tlb.lookup(side, vpn, Asid(0), now) {
             Lookup::L1 { .. } => 0,
@@ -153,10 +155,15 @@ fn entry(vpn: Vpn) -> TlbEntry {
     }
 }
 
-/// Cachegrind's counts for caches of pages.
-fn cachegrind(program: &Path, directory: &Path, [l1, l2]: [(u64, u64); 2]) -> Counts {
+/// Cachegrind's counts for caches of lines of so many bytes, of these sets and ways.
+fn cachegrind(
+    program: &Path,
+    directory: &Path,
+    [l1, l2]: [(u64, u64); 2],
+    line_bytes: u64,
+) -> Counts {
     let file = directory.join("cachegrind.out");
-    let cache = |(sets, ways)| format!("{},{ways},{}", sets * ways * PAGE.bytes(), PAGE.bytes());
+    let cache = |(sets, ways)| format!("{},{ways},{line_bytes}", sets * ways * line_bytes);
     let status = Command::new("valgrind")
         .args(["-q", "--tool=cachegrind", "--cache-sim=yes", "--log-fd=1"])
         .arg(format!("--I1={}", cache(l1)))
@@ -171,7 +178,7 @@ fn cachegrind(program: &Path, directory: &Path, [l1, l2]: [(u64, u64); 2]) -> Co
     let out = std::fs::read_to_string(file).expect("cachegrind's report");
     let line = |name: &str| out.lines().find_map(|line| line.strip_prefix(name));
     assert_eq!(line("events: ").map(str::trim_end), Some("Ir I1mr ILmr Dr D1mr DLmr Dw D1mw DLmw"));
-    let level = format!("{} B, {} B, {}-way", l1.0 * l1.1 * PAGE.bytes(), PAGE.bytes(), l1.1);
+    let level = format!("{} B, {line_bytes} B, {}-way", l1.0 * l1.1 * line_bytes, l1.1);
     assert!(line("desc: D1 cache:").is_some_and(|desc| desc.contains(&level)), "{out:.300}");
     let summary = line("summary: ").expect("a summary").split_whitespace();
     let counts: Vec<u64> = summary.map(|count| count.parse().expect("a number")).collect();
@@ -191,9 +198,34 @@ fn cachegrind_agrees() {
     for geometry in GEOMETRIES {
         let ours = ours(&references, geometry);
         println!("{geometry:?}: {ours:?}");
-        assert_eq!(ours, cachegrind(&program, &scratch.0, geometry), "{geometry:?}");
+        assert_eq!(ours, cachegrind(&program, &scratch.0, geometry, PAGE.bytes()), "{geometry:?}");
         // Hits and misses of all kinds take part.
         assert!(ours.iter().all(|&count| count > 10), "{ours:?}");
         assert!(ours[1] > 500 && ours[4] > 10_000 && ours[7] > 3000, "{ours:?}");
     }
+    for l1 in [(64, 8), (128, 2), (32, 4)] {
+        lines_agree(&program, &scratch.0, &references, l1);
+    }
+}
+
+/// The data caches' first level against cachegrind's, for lines of 64 bytes. The second level has
+/// instructions as well there.
+fn lines_agree(program: &Path, directory: &Path, references: &[(Kind, VirtAddr)], l1: (u64, u64)) {
+    const LINE: u64 = 64;
+    let text = format!("l1={}:{},line={LINE}", l1.0 * l1.1 * LINE, l1.1);
+    let mut caches = Caches::new(CacheConfig::parse(&text).expect("a good description"));
+    for &(kind, va) in references {
+        let access = match kind {
+            Kind::Fetch => continue,
+            Kind::Read => LineAccess::Read,
+            Kind::Write => LineAccess::Write,
+        };
+        // The addresses are virtual here; no reference of the workload lies in two lines.
+        caches.refer(PhysAddr(va.0), 1, access, Requester::Data);
+    }
+    let data = caches.counters().next().expect("a level").data;
+    let theirs = cachegrind(program, directory, [l1, (1024, 16)], LINE);
+    assert_eq!(data.hits + data.misses, theirs[3] + theirs[6], "{text}");
+    assert_eq!(data.misses, theirs[4] + theirs[7], "{text}");
+    assert!(data.misses > 10_000, "{data:?}");
 }

@@ -74,12 +74,30 @@ pub struct RunArgs {
 
     /// The TLB: none, a number of entries, or its levels as SETSxWAYS:POLICY.
     ///
-    /// Levels are l1 for a unified first level, or l1i and l1d, and l2. POLICY is lru (if left out), plru, fifo
+    /// Levels are l1 and l2 where both sides share a level; l1i and l1d, l2i and l2d where they do not. A level of
+    /// several arrays, each for pages of other sizes, is given several times: l1d=16x4@4K,l1d=8x4@2M+4M. `asid=BITS`
+    /// says how wide the tags of address spaces are (16 if left out). POLICY is lru (if left out), plru, fifo
     /// or random. `untagged` has the TLB flushed at each change of address space, `software` has it loaded by the
     /// kernel's refill handler instead of the hardware's walks. The R3000 has its own TLB, and no other.
     /// [default: l1i=16x4,l1d=16x4,l2=128x12]
     #[arg(long, value_name = "SPEC")]
     pub tlb: Option<String>,
+
+    /// The cache of pointers to page tables: none, or the entries of each level.
+    ///
+    /// l1 is for entries that point to tables of base pages (x86: PDEs), l2 for those that point to tables of l1
+    /// entries, and so on: l1=32,l2=4,l3=2. Or one array for all levels: all=24. Arrays are written as those of the
+    /// TLB, or as a number of entries.
+    #[arg(long, value_name = "none|SPEC", default_value = "none")]
+    pub walk_cache: String,
+
+    /// The data caches: none, or their levels as SIZE:WAYS:POLICY.
+    ///
+    /// Up to three levels, which loads, stores and page-table walks go through, but not instruction fetches:
+    /// l1=32KiB:8,l2=256KiB:8,l3=8MiB:16. Lines have 64 bytes, or line=BYTES. POLICY is as of the TLB. A machine with
+    /// caches runs slower.
+    #[arg(long, value_name = "none|SPEC", default_value = "none")]
+    pub cache: String,
 
     /// The page-replacement policy.
     #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]

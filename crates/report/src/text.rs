@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use pagewalk_machine::report::{
-    CycleParts, ExitReport, FaultReport, KernelReport, MachineReport, MemoryReport, References,
-    RefillReport, Report, TlbLevel,
+    CacheLookups, CycleParts, ExitReport, FaultReport, KernelReport, MachineReport, MemoryReport,
+    References, RefillReport, Report, TlbLevel,
 };
 
 use crate::number::{duration, grouped, percent, quotient, size};
@@ -24,6 +24,7 @@ pub fn text(report: &Report) -> String {
     references(&mut page, report);
     tlb(&mut page, report);
     walks(&mut page, report);
+    caches(&mut page, report);
     refills(&mut page, report);
     if let Some(report) = &report.kernel {
         kernel(&mut page, report);
@@ -51,6 +52,10 @@ fn run(page: &mut Page, report: &Report) {
         page.fact("Large pages", format!("{}, {} each", report.machine.huge, size(bytes)));
     }
     page.fact("TLB", report.machine.tlb.clone());
+    let parts = [("Walk cache", &report.machine.walk_cache), ("Caches", &report.machine.cache)];
+    for (label, geometry) in parts.into_iter().filter(|(_, geometry)| *geometry != "none") {
+        page.fact(label, geometry.clone());
+    }
     page.fact("Ended", ended(&report.exit));
 }
 
@@ -106,7 +111,9 @@ fn cycles(page: &mut Page, report: &Report) {
     page.blank();
     page.figure("Instructions", grouped(report.instructions), String::new());
     page.figure("Cycles", grouped(report.cycles), per_instruction);
-    for (label, part) in named_parts(parts) {
+    let has_caches = !report.caches.is_empty();
+    for (label, part) in named_parts(parts).into_iter().filter(|(l, _)| has_caches || *l != CACHES)
+    {
         page.detail(label, grouped(part), share(part, parts.total(), "cycles"));
     }
     page.detail("sum of the parts", grouped(parts.total()), String::new());
@@ -117,13 +124,18 @@ fn cycles(page: &mut Page, report: &Report) {
     );
 }
 
-fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 9] {
+/// The part that only machines with caches have.
+const CACHES: &str = "caches";
+
+fn named_parts(parts: &CycleParts) -> [(&'static str, u64); 10] {
     // Taken apart by name, so that a part that is added cannot be forgotten here.
-    let CycleParts { compute, tlb, walks, refills, faults, syscalls, reclaim, disk, idle } = *parts;
+    let CycleParts { compute, tlb, walks, caches, refills, .. } = *parts;
+    let CycleParts { faults, syscalls, reclaim, disk, idle, .. } = *parts;
     [
         ("compute", compute),
         ("TLB", tlb),
         ("walks", walks),
+        (CACHES, caches),
         ("TLB handlers", refills),
         ("faults", faults),
         ("system calls", syscalls),
@@ -149,8 +161,14 @@ fn tlb(page: &mut Page, report: &Report) {
         return;
     }
     let tlb = &report.tlb;
-    let levels =
-        [("L1", &tlb.l1), ("L1 instruction", &tlb.l1i), ("L1 data", &tlb.l1d), ("L2", &tlb.l2)];
+    let levels = [
+        ("L1", &tlb.l1),
+        ("L1 instruction", &tlb.l1i),
+        ("L1 data", &tlb.l1d),
+        ("L2", &tlb.l2),
+        ("L2 instruction", &tlb.l2i),
+        ("L2 data", &tlb.l2d),
+    ];
     let rows: Vec<_> = levels
         .into_iter()
         .filter_map(|(label, level)| level.as_ref().map(|level| tlb_row(label, level)))
@@ -190,6 +208,41 @@ fn walks(page: &mut Page, report: &Report) {
     page.detail("entries read", grouped(walks.reads), per_walk(walks.reads));
     page.detail("entries written", grouped(walks.writes), per_walk(walks.writes));
     page.detail("despite an entry", grouped(walks.rewalks), share);
+    if let Some(cache) = &walks.cache {
+        for (level, &hits) in &cache.hits {
+            let note = self::share(hits, walks.walks, "walks");
+            page.detail(&format!("from a level-{level} entry"), grouped(hits), note);
+        }
+        page.detail("from the root", grouped(cache.misses), String::new());
+    }
+    if !report.caches.is_empty() {
+        let cycles = report.cycle_parts.walks;
+        page.detail("cycles", grouped(cycles), per_walk(cycles));
+    }
+}
+
+/// The data caches, level by level.
+fn caches(page: &mut Page, report: &Report) {
+    if report.caches.is_empty() {
+        return;
+    }
+    let heading = ["Caches", "lookups", "hits", "misses", "misses/lookups"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    for (n, level) in (1..).zip(&report.caches) {
+        rows.push(cache_row(&format!("L{n} data"), &level.data));
+        rows.push(cache_row(&format!("L{n} walks"), &level.walks));
+    }
+    page.blank();
+    page.table(rows);
+    for (n, level) in (1..).zip(&report.caches) {
+        page.detail(&format!("L{n} write-backs"), grouped(level.writebacks), String::new());
+    }
+}
+
+fn cache_row(label: &str, lookups: &CacheLookups) -> Vec<String> {
+    let CacheLookups { lookups, hits, misses, .. } = *lookups;
+    let counts = [lookups, hits, misses].map(grouped);
+    [vec![format!("  {label}")], counts.to_vec(), vec![percent(misses, lookups)]].concat()
 }
 
 /// Where software loads the TLB: what brought its handlers in.

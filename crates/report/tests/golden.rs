@@ -21,6 +21,7 @@ fn sample() -> Report {
         compute: 1_000_000,
         tlb: 70_000,
         walks: 40_000,
+        caches: 0,
         refills: 0,
         faults: 25_000,
         syscalls: 3_000,
@@ -39,6 +40,8 @@ fn sample() -> Report {
             ram_bytes: 1 << 20,
             swap_bytes: 256 << 20,
             tlb: "l1i=16x4:lru,l1d=16x4:lru,l2=128x12:lru".into(),
+            walk_cache: "none".into(),
+            cache: "none".into(),
             policy: "clock".into(),
             huge: "always".into(),
             huge_page_bytes: Some(2 << 20),
@@ -56,12 +59,23 @@ fn sample() -> Report {
             l1i: Some(level(999_990, 10)),
             l1d: Some(level(365_000, 10_000)),
             l1: None,
+            l2i: None,
+            l2d: None,
             l2: Some(level(10_000, 10)),
             flushes: 37,
             entries_flushed: 1_234,
             references_per_access: 1.001_45,
         },
-        walks: WalkReport { walks: 700, reads: 2_000, writes: 40, rewalks: 7 },
+        walks: WalkReport {
+            walks: 700,
+            reads: 2_000,
+            writes: 40,
+            rewalks: 7,
+            references_per_walk: 2_040.0 / 700.0,
+            cycles_per_walk: 40_000.0 / 700.0,
+            cache: None,
+        },
+        caches: Vec::new(),
         refills: None,
         kernel: None,
         faults: FaultReport {
@@ -100,6 +114,34 @@ fn sample() -> Report {
 #[test]
 fn the_text_of_a_run() {
     insta::assert_snapshot!(text(&sample()));
+}
+
+#[test]
+fn caches_and_a_walk_cache_show_what_they_did() {
+    let lookups = |hits: u64, misses: u64| CacheLookups {
+        lookups: hits + misses,
+        hits,
+        misses,
+        miss_ratio: misses as f64 / (hits + misses) as f64,
+    };
+    let mut report = sample();
+    report.machine.walk_cache = "l1=1x32:lru,l2=1x4:lru".into();
+    report.machine.cache = "l1=32KiB:8:lru,l2=256KiB:8:lru".into();
+    let hits = [(1, 500), (2, 150)].into_iter().collect();
+    report.walks.cache = Some(WalkCacheReport { hits, misses: 50 });
+    report.cycle_parts.caches = report.cycle_parts.compute / 2;
+    report.cycle_parts.compute /= 2;
+    report.caches = vec![
+        CacheLevelReport {
+            data: lookups(370_000, 5_000),
+            walks: lookups(2_000, 40),
+            writebacks: 1_200,
+        },
+        CacheLevelReport { data: lookups(4_000, 1_000), walks: lookups(30, 10), writebacks: 7 },
+    ];
+    let text = text(&report);
+    assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
+    insta::assert_snapshot!(text);
 }
 
 #[test]
@@ -233,7 +275,13 @@ proptest! {
         report.cycle_parts = CycleParts { compute: n[1], ..CycleParts::default() };
         report.references = References { fetches: n[2], loads: n[3], stores: 0 };
         report.tlb.l2 = Some(TlbLevel { lookups: n[4], hits: n[5], misses: n[6], miss_ratio: 1.0 });
-        report.walks = WalkReport { walks: n[7], reads: n[6], writes: n[5], rewalks: n[7] };
+        let [walks, reads, writes, rewalks] = [n[7], n[6], n[5], n[7]];
+        report.walks = WalkReport { walks, reads, writes, rewalks, ..report.walks };
+        let hits = (1..=4).map(|level| (level, n[usize::from(level)])).collect();
+        report.walks.cache = Some(WalkCacheReport { hits, misses: n[0] });
+        let lookups = CacheLookups { lookups: n[4], hits: n[5], misses: n[6], miss_ratio: 1.0 };
+        let level = CacheLevelReport { data: lookups, walks: lookups, writebacks: n[3] };
+        report.caches = vec![level; 3];
         let [refill, kernel_refill, invalid, modified, address, ..] = n;
         let refills = RefillReport { refill, kernel_refill, invalid, modified, address };
         report.refills = Some(refills);

@@ -45,6 +45,8 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         name: None,
         hardware,
         tlb: Some(hardware.default_tlb()),
+        walk_cache: None,
+        cache: None,
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,

@@ -51,7 +51,9 @@ pub use config::{
 pub use dropped::Dropped;
 pub use entry::{Allowed, Globals, Place, Side, Slot, TlbEntry};
 pub(crate) use line::Line;
+pub(crate) use replacement::Chooser;
 pub use replacement::Replacement;
+pub(crate) use text::parse_policy;
 
 use crate::{Access, Asid, PageSize, VirtAddr, Vpn};
 pub(crate) use bank::Bank;

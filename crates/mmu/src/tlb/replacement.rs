@@ -67,7 +67,7 @@ impl Replacement {
 
 /// A policy at work in one array: what it must remember beyond the stamps.
 #[derive(Clone, Debug)]
-pub(super) enum Chooser {
+pub(crate) enum Chooser {
     Lru,
     TreePlru,
     /// The fill number of each slot, and the next one.
@@ -148,7 +148,7 @@ fn newest(stamps: &[u64]) -> u64 {
 
 /// Vigna's xorshift64*: period 2^64 - 1, and the same numbers everywhere.
 #[derive(Clone, Debug)]
-pub(super) struct XorShift(u64);
+pub(crate) struct XorShift(u64);
 
 impl XorShift {
     fn new(seed: u64) -> Self {

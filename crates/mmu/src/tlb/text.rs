@@ -83,14 +83,19 @@ impl fmt::Display for TlbConfig {
     }
 }
 
+impl fmt::Display for Replacement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Random { seed } if *seed != Self::DEFAULT_SEED => write!(f, ":{seed}"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for ArrayConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}:{}", self.sets(), self.ways(), self.replacement().name())?;
-        if let Replacement::Random { seed } = self.replacement()
-            && seed != Replacement::DEFAULT_SEED
-        {
-            write!(f, ":{seed}")?;
-        }
+        write!(f, "{}x{}:{}", self.sets(), self.ways(), self.replacement())?;
         if self.pages() == PageSizes::ALL {
             return Ok(());
         }
@@ -228,7 +233,8 @@ fn parse_array(text: &str) -> Result<ArrayConfig, TlbConfigReason> {
     Ok(array.with_pages(pages))
 }
 
-fn parse_policy(text: &str) -> Result<Replacement, TlbConfigReason> {
+/// Reads the grammar's `POLICY [ ":" SEED ]`.
+pub(crate) fn parse_policy(text: &str) -> Result<Replacement, TlbConfigReason> {
     let (name, seed) = match text.split_once(':') {
         Some((name, seed)) => (name, Some(seed)),
         None => (text, None),

@@ -1,9 +1,9 @@
 //! The geometry of a walk cache, checked.
 
-use crate::Level;
-use crate::radix::Geometry;
+use crate::radix::{Geometry, Radix};
 use crate::tlb::{ArrayConfig, Arrays, GeometryError, PageSizes, TlbConfigReason};
-use alloc::string::String;
+use crate::{Level, Tables};
+use alloc::string::{String, ToString};
 use core::{error, fmt};
 
 /// The levels that entries which point to tables can have, 1 being the lowest.
@@ -19,6 +19,24 @@ pub enum WalkCacheConfig {
 }
 
 impl WalkCacheConfig {
+    /// Whether walks of these tables can go through it.
+    ///
+    /// # Errors
+    /// If the tables have no pointers of the levels that it is for.
+    pub fn check(&self, tables: &Tables) -> Result<(), WalkCacheError> {
+        self.arrays(self.geometry(tables)?).map(drop)
+    }
+
+    /// The shape of the trees.
+    pub(super) fn geometry<'a>(&self, tables: &'a Tables) -> Result<&'a Geometry, WalkCacheError> {
+        match tables {
+            Tables::Radix(format) => Ok(format.geometry()),
+            Tables::Hashed(_) => {
+                Err(WalkCacheError { part: self.to_string(), reason: WalkCacheReason::NoTrees })
+            }
+        }
+    }
+
     /// The arrays for trees of this geometry, each holding "pages" of the size that an entry of
     /// its level maps.
     pub(super) fn arrays(&self, geometry: &Geometry) -> Result<Arrays, WalkCacheError> {

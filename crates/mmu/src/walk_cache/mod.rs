@@ -30,8 +30,8 @@ pub(crate) use config::LEVELS;
 pub use config::{WalkCacheConfig, WalkCacheError, WalkCacheReason};
 
 use crate::radix::{Geometry, WalkStart};
-use crate::tlb::{Arrays, Bank, Globals, Key, Line, Slot};
-use crate::{Asid, Level, PageSize, PhysAddr, Rights, VirtAddr};
+use crate::tlb::{Bank, Globals, Key, Line, Slot};
+use crate::{Asid, Level, PageSize, PhysAddr, Rights, Tables, VirtAddr};
 use alloc::{vec, vec::Vec};
 
 /// A cache of pointers to tables.
@@ -59,16 +59,14 @@ pub struct CachedPointer {
 }
 
 impl WalkCache {
-    /// An empty cache for walks of trees of this geometry.
-    ///
-    /// # Errors
-    /// If the trees have no such level of tables.
+    /// An empty cache for walks of these tables.
     pub(crate) fn new(
         config: WalkCacheConfig,
-        geometry: &Geometry,
+        tables: &Tables,
         asid_mask: u16,
     ) -> Result<Self, WalkCacheError> {
-        let arrays: Arrays = config.arrays(geometry)?;
+        let geometry = config.geometry(tables)?;
+        let arrays = config.arrays(geometry)?;
         let nowhere = WalkStart {
             level: Level(0),
             table: PhysAddr(0),
