@@ -469,8 +469,8 @@ impl Memory {
 
     #[inline(always)]
     fn stamp(&mut self, side: Side, slot: u32, now: RefTime) {
-        if let Some(tlb) = self.mmu.tlb_mut() {
-            tlb.stamps_mut(side)[slot as usize] = now.0;
+        if let Some(stamps) = self.mmu.stamps_mut(side) {
+            stamps[slot as usize] = now.0;
         }
     }
 
@@ -626,8 +626,8 @@ impl Bus for Memory {
 
     fn touch_code(&mut self, now: RefTime) {
         let slot = self.code_slot as usize;
-        if let Some(tlb) = self.mmu.tlb_mut() {
-            let stamp = &mut tlb.stamps_mut(Side::Instruction)[slot];
+        if let Some(stamps) = self.mmu.stamps_mut(Side::Instruction) {
+            let stamp = &mut stamps[slot];
             *stamp = now.0.max(*stamp);
         }
     }

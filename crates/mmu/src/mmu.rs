@@ -47,7 +47,9 @@ use alloc::boxed::Box;
 pub struct Mmu {
     tables: Tables,
     base_page: PageSize,
-    tlb: Option<Tlb>,
+    /// In a box, so that the test for it at each hit is one of a pointer: in place, a constant of 64
+    /// bits would take a register from the interpreter's loop.
+    tlb: Option<Box<Tlb>>,
     /// The R3000's registers and its TLB, which is its only one: `tlb` is `None`.
     cp0: Option<Box<Cp0>>,
     walk_cache: Option<WalkCache>,
@@ -98,7 +100,7 @@ impl Mmu {
         Self {
             tables,
             base_page,
-            tlb: tlb.map(|config| Tlb::new(config, base_page)),
+            tlb: tlb.map(|config| Box::new(Tlb::new(config, base_page))),
             cp0,
             walk_cache: None,
             root: Root { table: PhysAddr(0), upper: None, registers: None },
@@ -251,10 +253,17 @@ impl Mmu {
 
     /// The TLB, if there is one.
     pub fn tlb(&self) -> Option<&Tlb> {
-        self.tlb.as_ref().or_else(|| self.cp0.as_deref().map(Cp0::tlb))
+        self.tlb.as_deref().or_else(|| self.cp0.as_deref().map(Cp0::tlb))
     }
 
-    /// The TLB, to write stamps and to take what was dropped.
+    /// The stamps of the first level of `side` ([`Tlb::stamps_mut`]), if anything reads them: the
+    /// R3000's TLB has victims named by Random, whatever was used last.
+    #[inline(always)]
+    pub fn stamps_mut(&mut self, side: Side) -> Option<&mut [u64]> {
+        self.tlb.as_mut().map(|tlb| tlb.stamps_mut(side))
+    }
+
+    /// The TLB, to take what was dropped.
     #[inline]
     pub fn tlb_mut(&mut self) -> Option<&mut Tlb> {
         match &mut self.tlb {
