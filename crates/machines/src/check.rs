@@ -12,7 +12,7 @@ use pagewalk_mmu::{PageSize, Tables};
 use toml::Spanned;
 
 use crate::description::{
-    Description, Figure, MachineMmu, Memory, Provenance, Source, TlbDescription,
+    DataCache, Description, Figure, MachineMmu, Memory, Provenance, Source, TlbDescription,
 };
 use crate::error::DescriptionError;
 use crate::facts::{self, Facts, LINEAR};
@@ -62,12 +62,11 @@ impl Check<'_> {
         }
         let (mmu, facts) = self.mmu(&file.mmu)?;
         let tlb = self.tlb(&file.tlb, &mmu, &facts)?;
-        let walk_caches = file.walk_cache.iter().map(|cache| self.walk_cache(cache, &facts));
-        let walk_caches = walk_caches.collect::<Result<_>>()?;
-        let caches = file.cache.iter().map(|cache| self.cache(cache)).collect::<Result<_>>()?;
+        let walk_caches = self.walk_caches(&file.walk_cache, &facts)?;
+        let caches = self.caches(&file.cache)?;
         let memory = self.memory(&file.memory, mmu.physical_bits)?;
         let costs = self.costs(&file.cost)?;
-        let cost_model = cost_model(&costs);
+        let cost_model = cost_model(&costs, &caches, &memory);
         let mut names = file.sources.keys();
         if let Some(name) = names.find(|name| !self.used.contains(name.get_ref())) {
             return Err(self.refuse(name, "no figure names this source: remove it, or name it"));
@@ -336,9 +335,21 @@ pub(crate) fn list(sizes: &[u64]) -> String {
     sizes.iter().map(|&bytes| compact(bytes)).collect::<Vec<_>>().join(", ")
 }
 
-/// The cost model with these costs, which have been checked one by one.
-fn cost_model(costs: &BTreeMap<String, Figure>) -> CostModel {
+/// The cost model with these costs, which have been checked one by one; latencies of caches and
+/// memory are costs as well, unless they are given as such.
+fn cost_model(
+    costs: &BTreeMap<String, Figure>,
+    caches: &[DataCache],
+    memory: &Memory,
+) -> CostModel {
+    let known = crate::setup::cost_keys();
+    let caches = caches.iter().filter(|cache| cache.is_modelled());
+    let latencies = caches
+        .filter_map(|cache| Some((format!("cache_l{}", cache.level), cache.latency?)))
+        .chain(memory.latency.map(|latency| ("cache_memory".to_owned(), latency)))
+        .filter(|(key, _)| known.contains(key) && !costs.contains_key(key));
+    let given = costs.iter().map(|(key, figure)| (key.clone(), figure.value));
     let text: String =
-        costs.iter().map(|(key, figure)| format!("{key} = {}\n", figure.value)).collect();
+        given.chain(latencies).map(|(key, value)| format!("{key} = {value}\n")).collect();
     CostModel::from_toml(&text).unwrap_or_default()
 }

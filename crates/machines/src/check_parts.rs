@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::{ArrayConfig, Replacement};
 use toml::Spanned;
 
@@ -16,6 +17,10 @@ use crate::size::{compact, parse};
 const TLB_LEVELS: RangeInclusive<u8> = 1..=2;
 /// The levels of caches that can be described.
 const CACHE_LEVELS: RangeInclusive<u8> = 1..=4;
+/// The levels of caches that the simulator has …
+const MODELLED_CACHE_LEVELS: RangeInclusive<u8> = 1..=3;
+/// … and the shortest line of them.
+const MODELLED_LINE_MIN: u32 = 8;
 /// The largest cache that can be described: 4 GiB.
 const CACHE_BYTES_MAX: u64 = 4 << 30;
 /// The shortest and the longest line of a cache.
@@ -136,14 +141,11 @@ impl Check<'_> {
         }
     }
 
-    pub(crate) fn walk_cache(
-        &mut self,
-        cache: &Spanned<file::WalkCache>,
-        facts: &Facts,
-    ) -> Result<WalkCache> {
+    fn walk_cache(&mut self, cache: &Spanned<file::WalkCache>, facts: &Facts) -> Result<WalkCache> {
         let cache = cache.get_ref();
-        let reach = parse(cache.reach.get_ref()).filter(|reach| facts.reaches.contains(reach));
-        let Some(reach) = reach else {
+        let reach = parse(cache.reach.get_ref());
+        let level = facts.reaches.iter().position(|&known| Some(known) == reach);
+        let (Some(reach), Some(level)) = (reach, level) else {
             let problem = match facts.reaches.as_slice() {
                 [] => "this MMU has no upper levels to cache: remove the walk cache".to_owned(),
                 reaches => format!(
@@ -160,6 +162,7 @@ impl Check<'_> {
         Ok(WalkCache {
             name: cache.name.clone(),
             reach: Reach(reach),
+            level: level as u8 + 1,
             entries: *cache.entries.get_ref(),
             ways,
             note: cache.note.clone(),
@@ -168,7 +171,74 @@ impl Check<'_> {
         })
     }
 
-    pub(crate) fn cache(&mut self, cache: &Spanned<file::Cache>) -> Result<DataCache> {
+    /// The walk caches; entries of one level lie in one.
+    pub(crate) fn walk_caches(
+        &mut self,
+        caches: &[Spanned<file::WalkCache>],
+        facts: &Facts,
+    ) -> Result<Vec<WalkCache>> {
+        let mut checked: Vec<WalkCache> = Vec::new();
+        for cache in caches {
+            let new = self.walk_cache(cache, facts)?;
+            let is_modelled = |cache: &&WalkCache| cache.not_modelled.is_none();
+            let mut before = checked.iter().filter(is_modelled).filter(|_| is_modelled(&&new));
+            if before.any(|old| old.level == new.level) {
+                let problem = "a walk cache given before holds the entries of this level: join \
+                               them, or say not_modelled = \"…\"";
+                return Err(self.refuse(&cache.get_ref().reach, problem));
+            }
+            checked.push(new);
+        }
+        Ok(checked)
+    }
+
+    /// The caches; those of loads and stores that are modelled form a hierarchy: one for each
+    /// level from the first on, with lines of one length.
+    pub(crate) fn caches(&mut self, caches: &[Spanned<file::Cache>]) -> Result<Vec<DataCache>> {
+        let mut checked: Vec<DataCache> = Vec::new();
+        for cache in caches {
+            let new = self.cache(cache)?;
+            let old: Vec<&DataCache> = checked.iter().filter(|old| old.is_modelled()).collect();
+            if new.is_modelled() {
+                self.cache_follows(cache, &new, &old)?;
+            }
+            checked.push(new);
+        }
+        Ok(checked)
+    }
+
+    fn cache_follows(
+        &self,
+        place: &Spanned<file::Cache>,
+        new: &DataCache,
+        before: &[&DataCache],
+    ) -> Result<()> {
+        let cache = place.get_ref();
+        let next = before.len() as u8 + 1;
+        if new.level != next || !MODELLED_CACHE_LEVELS.contains(&next) {
+            let problem = format!(
+                "a cache of level {} behind {} modelled ones: the simulator has levels 1 to 3, one \
+                 cache each, given in this order; or say not_modelled = \"…\"",
+                new.level,
+                before.len()
+            );
+            return Err(self.refuse(&cache.level, problem));
+        }
+        let alone = format!("l1={}:{},line={}", new.bytes, new.ways, new.line);
+        let line = before.first().map_or(new.line, |first| first.line);
+        if new.line != line || new.line < MODELLED_LINE_MIN {
+            let problem = format!(
+                "lines of {} bytes: the simulator's caches have lines of one length, at least \
+                 {MODELLED_LINE_MIN} bytes; or say not_modelled = \"…\"",
+                new.line
+            );
+            return Err(self.refuse(&cache.line, problem));
+        }
+        let built = CacheConfig::parse(&alone).map(drop);
+        built.map_err(|error| self.refuse(&cache.size, error.to_string()))
+    }
+
+    fn cache(&mut self, cache: &Spanned<file::Cache>) -> Result<DataCache> {
         let cache = cache.get_ref();
         let level = *cache.level.get_ref();
         if !CACHE_LEVELS.contains(&level) {
@@ -191,7 +261,8 @@ impl Check<'_> {
         };
         let lines = u32::try_from(bytes / u64::from(line)).unwrap_or(u32::MAX);
         let (sets, ways) = self.sets(lines, &cache.size, &cache.ways)?;
-        if !sets.is_power_of_two() && cache.not_modelled.is_none() {
+        let is_modelled = cache.not_modelled.is_none();
+        if !sets.is_power_of_two() && is_modelled {
             let problem = format!(
                 "{sets} sets: the set is picked by address bits, so use a power of two, or say \
                  not_modelled = \"…\""

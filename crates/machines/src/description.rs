@@ -173,6 +173,8 @@ pub struct WalkCache {
     pub name: String,
     /// The bytes of address space below one of its entries: 2 MiB for an x86-64 PDE.
     pub reach: Reach,
+    /// The level of its entries, from 1 on, base pages being level 0: an x86-64 PDE has level 1.
+    pub level: u8,
     /// Its entries.
     pub entries: u32,
     /// The ways of a set.
@@ -232,6 +234,14 @@ pub struct Figure {
     pub note: Option<String>,
     /// Where it comes from.
     pub provenance: Provenance,
+}
+
+impl DataCache {
+    /// Whether the simulator's caches have it: loads, stores and walks go through them, and fetches
+    /// do not.
+    pub(crate) fn is_modelled(&self) -> bool {
+        self.not_modelled.is_none() && self.side != Side::Instruction
+    }
 }
 
 impl TlbArray {

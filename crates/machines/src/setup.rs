@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 
 use pagewalk_machine::{CostModel, Hardware};
+use pagewalk_mmu::WalkCacheConfig;
+use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::TlbConfig;
 use serde::Serialize;
 
-use crate::description::{Description, Loading, TlbArray};
+use crate::description::{DataCache, Description, Loading, TlbArray, WalkCache};
 use crate::facts;
 use crate::size::compact;
 
@@ -20,6 +22,10 @@ pub struct Setup {
     pub mmu: String,
     /// `--tlb`.
     pub tlb: String,
+    /// `--walk-cache`.
+    pub walk_cache: Option<String>,
+    /// `--cache`.
+    pub cache: Option<String>,
     /// `--ram`.
     pub ram: String,
     /// What real ones have and the simulated one has not.
@@ -44,6 +50,25 @@ impl Description {
         TlbConfig::parse(&self.tlb_text()).map_err(|error| error.to_string())
     }
 
+    /// The cache of pointers to page tables.
+    ///
+    /// # Errors
+    /// If it cannot be built, which no checked description brings about.
+    pub fn walk_cache(&self) -> Result<Option<WalkCacheConfig>, String> {
+        let text = self.walk_cache_text();
+        let config = text.as_deref().map(WalkCacheConfig::parse).transpose();
+        config.map_err(|error| error.to_string())
+    }
+
+    /// The data caches.
+    ///
+    /// # Errors
+    /// If they cannot be built, which no checked description brings about.
+    pub fn cache(&self) -> Result<Option<CacheConfig>, String> {
+        let config = self.cache_text().as_deref().map(CacheConfig::parse).transpose();
+        config.map_err(|error| error.to_string())
+    }
+
     /// What everything takes.
     pub fn cost(&self) -> CostModel {
         self.cost_model
@@ -54,6 +79,8 @@ impl Description {
         Setup {
             mmu: self.mmu.name.clone(),
             tlb: self.tlb_text(),
+            walk_cache: self.walk_cache_text(),
+            cache: self.cache_text(),
             ram: compact(self.memory.ram),
             not_modelled: self.not_modelled(),
         }
@@ -93,6 +120,24 @@ impl Description {
         parts.join(",")
     }
 
+    /// The walk caches as `--walk-cache` takes them.
+    fn walk_cache_text(&self) -> Option<String> {
+        let caches = self.walk_caches.iter().filter(|cache| cache.not_modelled.is_none());
+        let part = |cache: &WalkCache| {
+            format!("l{}={}x{}:lru", cache.level, cache.entries / cache.ways, cache.ways)
+        };
+        joined(caches.map(part))
+    }
+
+    /// The caches as `--cache` takes them.
+    fn cache_text(&self) -> Option<String> {
+        let caches = || self.caches.iter().filter(|cache| cache.is_modelled());
+        let part =
+            |cache: &DataCache| format!("l{}={}:{}", cache.level, compact(cache.bytes), cache.ways);
+        let line = caches().next().map(|first| format!("line={}", first.line));
+        joined(caches().map(part).chain(line))
+    }
+
     fn array_text(&self, array: &TlbArray) -> String {
         let TlbArray { level, entries, ways, .. } = array;
         let policy = array.replacement.unwrap_or_default().name();
@@ -103,6 +148,12 @@ impl Description {
             false => format!("{geometry}@{}", array.pages_text("B")),
         }
     }
+}
+
+/// Parts with commas between; `None` if there are none.
+fn joined(parts: impl Iterator<Item = String>) -> Option<String> {
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| parts.join(","))
 }
 
 /// What is wrong with a file of costs.

@@ -200,8 +200,17 @@ fn cycles(number: u64) -> String {
 fn options(out: &mut String, machine: &Description) {
     let setup = machine.setup();
     heading(out, "As options of pagewalk run");
-    for (option, value) in [("--mmu", &setup.mmu), ("--tlb", &setup.tlb), ("--ram", &setup.ram)] {
-        out.push_str(&format!("  {option} {value}\n"));
+    let options = [
+        ("--mmu", Some(&setup.mmu)),
+        ("--tlb", Some(&setup.tlb)),
+        ("--walk-cache", setup.walk_cache.as_ref()),
+        ("--cache", setup.cache.as_ref()),
+        ("--ram", Some(&setup.ram)),
+    ];
+    for (option, value) in options {
+        if let Some(value) = value {
+            out.push_str(&format!("  {option} {value}\n"));
+        }
     }
     if let Some((page, bits)) = machine.mmu.linear {
         let text = format!("and, by --machine alone: pages of {page}, addresses of {bits} bits");

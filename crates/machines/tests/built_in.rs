@@ -16,6 +16,9 @@ fn every_one_is_good_and_can_be_built() {
         let setup = machine.setup();
         let tlb = machine.tlb().unwrap_or_else(|error| panic!("{}: {error}", machine.name));
         assert_eq!(tlb.to_string(), setup.tlb, "{}: as --tlb writes it", machine.name);
+        let walk_cache = machine.walk_cache().expect("a walk cache").map(|cache| cache.to_string());
+        assert_eq!(walk_cache, setup.walk_cache, "{}: as --walk-cache writes it", machine.name);
+        assert_eq!(machine.cache().expect("caches").is_some(), setup.cache.is_some());
         let hardware = machine.hardware(machine.memory.ram).expect("the MMU exists");
         assert_eq!(hardware.name(), machine.mmu.name);
         assert_eq!(hardware.base_page().bytes(), machine.mmu.pages[0], "{}", machine.name);

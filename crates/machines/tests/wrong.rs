@@ -86,6 +86,9 @@ fn assert_error(n: usize, old: &str, new: &str, place: &str, words: &[&str]) {
 fn the_good_one_is_good() {
     let machine = Description::parse("my.toml", GOOD).expect("good");
     assert_eq!(machine.setup().tlb, "l1i=16x4:lru@4K,l1d=1x32:lru@4K,untagged");
+    let setup = machine.setup();
+    assert_eq!(setup.walk_cache.as_deref(), Some("l1=8x4:lru"));
+    assert_eq!(setup.cache.as_deref(), Some("l1=32K:8,line=64"));
     assert_eq!(machine.checked_figures(), (7, 8));
 }
 
@@ -195,6 +198,27 @@ fn caches_and_memory() {
 }
 
 #[test]
+fn hierarchies() {
+    let walk = "[[walk_cache]]\nname = \"again\"\nreach = \"2M\"\nentries = 1\nways = 1\n\
+                source = \"book\"\nchecked = true\n[[cache]]";
+    assert_error(0, "[[cache]]", walk, "44:9", &["given before", "not_modelled"]);
+    let cache = |level: &str, line: &str| {
+        format!(
+            "[[cache]]\nlevel = {level}\nside = \"data\"\nsize = \"1M\"\nways = 8\nline = {line}\n\
+             source = \"book\"\nchecked = true\n[memory]"
+        )
+    };
+    let second = cache("2", "64");
+    assert!(Description::parse("my.toml", &GOOD.replace("[memory]", &second)).is_ok());
+    for level in ["1", "3", "4"] {
+        assert_error(0, "[memory]", &cache(level, "64"), "51:9", &["levels 1 to 3"]);
+    }
+    assert_error(0, "[memory]", &cache("2", "128"), "55:8", &["128 bytes", "one length"]);
+    assert_error(0, "line = 64", "line = 4", "47:8", &["at least 8 bytes"]);
+    assert_error(0, "size = \"32K\"\nways = 8", "size = \"4G\"\nways = 8", "45:8", &["l1="]);
+}
+
+#[test]
 fn costs_and_sources() {
     assert_error(0, "cost.clock_mhz", "cost.clock_ghz", "55:7", &["no cost", "clock_mhz"]);
     assert_error(0, "value = 1000", "value = 0", "56:9", &["clock_mhz is 0"]);
@@ -239,6 +263,8 @@ proptest! {
             // Whatever is let through can be built.
             Ok(machine) => {
                 machine.tlb().expect("a TLB");
+                machine.walk_cache().expect("a walk cache");
+                machine.cache().expect("caches");
                 machine.hardware(machine.memory.ram).expect("an MMU");
                 let _ = (pagewalk_machines::show(&machine), pagewalk_machines::json(&machine));
             }

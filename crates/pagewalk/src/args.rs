@@ -87,17 +87,17 @@ pub struct RunArgs {
     ///
     /// l1 is for entries that point to tables of base pages (x86: PDEs), l2 for those that point to tables of l1
     /// entries, and so on: l1=32,l2=4,l3=2. Or one array for all levels: all=24. Arrays are written as those of the
-    /// TLB, or as a number of entries.
-    #[arg(long, value_name = "none|SPEC", default_value = "none")]
-    pub walk_cache: String,
+    /// TLB, or as a number of entries. [default: none, or that of --machine]
+    #[arg(long, value_name = "none|SPEC")]
+    pub walk_cache: Option<String>,
 
     /// The data caches: none, or their levels as SIZE:WAYS:POLICY.
     ///
     /// Up to three levels, which loads, stores and page-table walks go through, but not instruction fetches:
     /// l1=32KiB:8,l2=256KiB:8,l3=8MiB:16. Lines have 64 bytes, or line=BYTES. POLICY is as of the TLB. A machine with
-    /// caches runs slower.
-    #[arg(long, value_name = "none|SPEC", default_value = "none")]
-    pub cache: String,
+    /// caches runs slower. [default: none, or those of --machine]
+    #[arg(long, value_name = "none|SPEC")]
+    pub cache: Option<String>,
 
     /// The page-replacement policy.
     #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]

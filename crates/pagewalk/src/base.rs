@@ -4,6 +4,7 @@
 //!              --machine M        without
 //!   --mmu      M's                sv39
 //!   --tlb      M's                the MMU's own
+//!   --walk-cache, --cache   M's   none
 //!   --ram      M's                64 MiB
 //!   --cost     laid over M's      laid over the model's defaults
 //! ```
@@ -15,6 +16,8 @@
 use pagewalk_machine::config::{RAM_BYTES_MAX, RAM_BYTES_MIN};
 use pagewalk_machine::{CostModel, Hardware};
 use pagewalk_machines::Description;
+use pagewalk_mmu::WalkCacheConfig;
+use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::{Arrays, LevelConfig, TlbConfig};
 
 use crate::failure::Failure;
@@ -101,6 +104,43 @@ impl Base {
         }
     }
 
+    /// The cache of pointers to page tables. That of the machine is left out where the MMU has no
+    /// tables of its levels.
+    ///
+    /// # Errors
+    /// If the text is none, or does not go with the MMU.
+    pub fn walk_cache(
+        &self,
+        text: Option<&str>,
+        hardware: &Hardware,
+    ) -> Result<Option<WalkCacheConfig>, Failure> {
+        match (text, &self.machine) {
+            (Some("none"), _) | (None, None) => Ok(None),
+            (Some(text), _) => given_walk_cache(text, hardware).map(Some),
+            (None, Some(machine)) => {
+                let own = machine.walk_cache().map_err(Failure::unusable)?;
+                let fits = |config: &WalkCacheConfig| {
+                    hardware.tables().is_some_and(|tables| config.check(tables).is_ok())
+                };
+                Ok(own.filter(fits))
+            }
+        }
+    }
+
+    /// The data caches.
+    ///
+    /// # Errors
+    /// If the text is none.
+    pub fn cache(&self, text: Option<&str>) -> Result<Option<CacheConfig>, Failure> {
+        match (text, &self.machine) {
+            (Some("none"), _) | (None, None) => Ok(None),
+            (Some(text), _) => CacheConfig::parse(text)
+                .map(Some)
+                .map_err(|problem| Failure::bad_value("cache", text, problem)),
+            (None, Some(machine)) => machine.cache().map_err(Failure::unusable),
+        }
+    }
+
     /// The costs, with those of the TOML text in their place.
     ///
     /// # Errors
@@ -124,6 +164,17 @@ fn given_tlb(text: &str, hardware: &Hardware) -> Result<Option<TlbConfig>, Failu
     };
     hardware.check_tlb(tlb.as_ref()).map_err(refuse)?;
     Ok(tlb)
+}
+
+fn given_walk_cache(text: &str, hardware: &Hardware) -> Result<WalkCacheConfig, Failure> {
+    let refuse = |problem: String| Failure::bad_value("walk-cache", text, problem);
+    let config = WalkCacheConfig::parse(text).map_err(|problem| refuse(problem.to_string()))?;
+    let Some(tables) = hardware.tables() else {
+        let name = hardware.name();
+        return Err(refuse(format!("--mmu {name} has no page tables; leave the option out")));
+    };
+    config.check(tables).map_err(|problem| refuse(problem.to_string()))?;
+    Ok(config)
 }
 
 fn machine_tlb(machine: &Description, hardware: &Hardware) -> Result<TlbConfig, Failure> {
@@ -167,6 +218,8 @@ mod tests {
         assert_eq!((base.name(), hardware.name()), (None, "sv39"));
         assert_eq!(base.ram(None, None).unwrap(), 64 << 20);
         assert_eq!(base.tlb(None, &hardware).unwrap(), Some(TlbConfig::default()));
+        assert_eq!(base.walk_cache(None, &hardware).unwrap(), None);
+        assert_eq!(base.cache(None).unwrap(), None);
         assert_eq!(base.cost(None), Ok(CostModel::default()));
     }
 
@@ -180,6 +233,16 @@ mod tests {
         let sv48 = skylake.hardware(Some("sv48"), 1 << 30).unwrap();
         assert_eq!(sv48.name(), "sv48");
         assert_eq!(skylake.tlb(None, &sv48).unwrap(), skylake.tlb(None, &own).unwrap());
+        let written = |config: Option<WalkCacheConfig>| config.map(|config| config.to_string());
+        let walk_cache = |text, hardware| written(skylake.walk_cache(text, hardware).unwrap());
+        assert_eq!(walk_cache(None, &own).as_deref(), Some("l1=8x4:lru"));
+        assert_eq!(walk_cache(Some("none"), &own), None);
+        let ppc = skylake.hardware(Some("ppc"), 1 << 30).unwrap();
+        assert_eq!(walk_cache(None, &ppc), None);
+        assert!(
+            skylake.cache(None).unwrap().is_some()
+                && skylake.cache(Some("none")).unwrap().is_none()
+        );
         let cost = skylake.cost(Some("trap = 5")).unwrap();
         assert_eq!((cost.trap, cost.clock_mhz), (5, 2200));
     }

@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use pagewalk_machine::{
     Config, CostModel, Fit, Hardware, HugePolicy, KernelMapping, Program, SwapConfig,
 };
-use pagewalk_mmu::cache::CacheConfig;
-use pagewalk_mmu::{WalkCacheConfig, WalkCacheError};
 use pagewalk_replacement::PolicyKind;
 
 use crate::args::RunArgs;
@@ -84,8 +82,8 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         name: base.name(),
         hardware,
         tlb: base.tlb(args.tlb.as_deref(), &hardware)?,
-        walk_cache: walk_cache(&args.walk_cache, &hardware)?,
-        cache: cache(&args.cache)?,
+        walk_cache: base.walk_cache(args.walk_cache.as_deref(), &hardware)?,
+        cache: base.cache(args.cache.as_deref())?,
         ram_bytes,
         swap: match &args.swap {
             None => default_swap(ram_bytes),
@@ -170,32 +168,6 @@ fn swap(text: &str, hardware: &Hardware) -> Result<SwapConfig, Failure> {
             Err(refuse(format!("{path} is a directory: give a file in it")))
         }
         Some(path) => Ok(SwapConfig::File { path: path.into(), bytes }),
-    }
-}
-
-fn walk_cache(text: &str, hardware: &Hardware) -> Result<Option<WalkCacheConfig>, Failure> {
-    if text == "none" {
-        return Ok(None);
-    }
-    let refuse = |problem: WalkCacheError| Failure::bad_value("walk-cache", text, problem);
-    let config = WalkCacheConfig::parse(text).map_err(refuse)?;
-    match hardware.tables() {
-        Some(tables) => config.check(tables).map_err(refuse)?,
-        None => {
-            let problem =
-                format!("--mmu {} has no page tables; leave the option out", hardware.name());
-            return Err(Failure::bad_value("walk-cache", text, problem));
-        }
-    }
-    Ok(Some(config))
-}
-
-fn cache(text: &str) -> Result<Option<CacheConfig>, Failure> {
-    match text {
-        "none" => Ok(None),
-        text => CacheConfig::parse(text)
-            .map(Some)
-            .map_err(|problem| Failure::bad_value("cache", text, problem)),
     }
 }
 

@@ -61,12 +61,20 @@ fn a_machine_is_what_its_options_say() {
     let hello = guest("hello");
     for name in ["nehalem", "skylake", "zen4", "c910"] {
         let one: Value = serde_json::from_str(&stdout(&["machines", name, "--json"])).unwrap();
-        let options = ["mmu", "tlb", "ram"]
-            .map(|option| format!("--{option}={}", one["options"][option].as_str().unwrap()));
+        let keys = [
+            ("mmu", "mmu"),
+            ("tlb", "tlb"),
+            ("walk-cache", "walk_cache"),
+            ("cache", "cache"),
+            ("ram", "ram"),
+        ];
+        let options = keys.map(|(option, key)| {
+            format!("--{option}={}", one["options"][key].as_str().unwrap_or("none"))
+        });
         let options = options.each_ref().map(String::as_str);
         let (_, given) = report(&options, &[&hello]);
         let (_, machine) = report(&["--machine", name], &[&hello]);
-        for pointer in ["/tlb", "/walks", "/faults", "/memory", "/machine/tlb", "/references"] {
+        for pointer in ["/tlb", "/walks/reads", "/caches", "/faults", "/memory", "/references"] {
             assert_eq!(given.pointer(pointer), machine.pointer(pointer), "{name}: {pointer}");
         }
     }
@@ -79,6 +87,11 @@ fn options_win_over_the_machine() {
     let skylake = told(&["--machine", "skylake"]);
     assert_eq!(skylake["machine"]["mmu"], "x86-64");
     assert_eq!(number(&skylake, "/machine/ram_bytes"), 4 << 30);
+    assert_eq!(skylake["machine"]["walk_cache"], "l1=8x4:lru");
+    assert_eq!(skylake["caches"].as_array().unwrap().len(), 3);
+    let bare = told(&["--machine", "skylake", "--cache", "none", "--walk-cache", "none"]);
+    assert_eq!(bare["machine"]["walk_cache"], "none");
+    assert_eq!(bare["caches"].as_array().map(Vec::len), Some(0));
     let other = told(&["--machine", "skylake", "--ram", "1M", "--mmu", "sv48", "--tlb", "8"]);
     assert_eq!(other["machine"]["mmu"], "sv48");
     assert_eq!(other["machine"]["tlb"], "l1=1x8:lru");
@@ -91,7 +104,7 @@ fn options_win_over_the_machine() {
     let compute = |report: &Value| number(report, "/cycle_parts/compute");
     assert_eq!(compute(&costly), 3 * compute(&skylake));
     // The others stay the machine's.
-    assert_eq!(costly.pointer("/cycle_parts/walks"), skylake.pointer("/cycle_parts/walks"));
+    assert_eq!(costly.pointer("/cycle_parts/caches"), skylake.pointer("/cycle_parts/caches"));
 }
 
 #[test]
