@@ -59,13 +59,14 @@ impl Options {
     pub fn new(args: RunArgs) -> Result<Self, Failure> {
         let json = args.json.as_deref().map(target);
         let events = events(args.events.as_deref(), json.as_ref())?;
+        let config = config(&args)?;
         Ok(Self {
-            config: config(&args)?,
+            snapshot: snapshot(args.snapshot, &config.hardware)?,
+            config,
             program: program(args.program, args.env, args.root)?,
             json,
             events,
             explain_faults: explain_faults(args.explain_faults.as_deref())?,
-            snapshot: args.snapshot,
             quiet: args.quiet,
         })
     }
@@ -178,6 +179,19 @@ fn cost(path: Option<&Path>, base: &Base) -> Result<CostModel, Failure> {
         Failure::bad_file(path, format!("--cost: {}; {expected}", plain(&error)))
     })?;
     base.cost(Some(&text)).map_err(|problem| Failure::bad_file(path, format!("--cost: {problem}")))
+}
+
+/// A snapshot holds page tables, and no segments.
+fn snapshot(path: Option<PathBuf>, hardware: &Hardware) -> Result<Option<PathBuf>, Failure> {
+    match (&path, hardware) {
+        (None, _) | (_, Hardware::Paged(_)) => Ok(path),
+        (Some(path), _) => {
+            let problem =
+                format!("holds page tables alone, not the segments of {}", hardware.name());
+            let shown = path.display().to_string();
+            Err(Failure::bad_value("snapshot", &shown, format!("{problem}: leave it out")))
+        }
+    }
 }
 
 fn explain_faults(text: Option<&str>) -> Result<u64, Failure> {

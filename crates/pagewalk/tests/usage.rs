@@ -198,3 +198,11 @@ fn a_kernel_that_has_no_place() {
     refused_option(&ram, &["--kernel", "at most 1073741824 bytes"]);
     refused_option(&["--mmu", "sv39", "--self-map"], &["--self-map", "ia32 and x86-64 can"]);
 }
+
+#[test]
+fn a_snapshot_has_no_segments() {
+    for mmu in ["none", "base-bounds", "segments", "segments-paging"] {
+        let options = ["--mmu", mmu, "--snapshot", "/absent/machine"];
+        refused_option(&options, &["--snapshot", "'/absent/machine'", mmu, "leave it out"]);
+    }
+}
