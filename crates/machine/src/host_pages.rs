@@ -36,20 +36,29 @@ impl HostPage {
     const NONE: Self = Self { tag: u64::MAX, offset: 0, slot: 0 };
 }
 
+/// Up to so many granules of a TLB entry are looked for one by one when it goes; of a larger entry
+/// those are that were put in.
+const SMALL_GRANULES: u64 = 16;
+
 /// A direct-mapped table of pages for one kind of access.
 #[derive(Clone, Debug)]
-pub struct HostPages(Box<[HostPage; SIZE]>);
+pub struct HostPages {
+    pages: Box<[HostPage; SIZE]>,
+    /// By TLB slot, for entries of many granules: a bit for each place that a granule of the slot
+    /// was put in. Another page may be there by now.
+    places: Vec<[u64; SIZE / 64]>,
+}
 
 impl HostPages {
     /// An empty table.
     pub fn new() -> Self {
-        Self(Box::new([HostPage::NONE; SIZE]))
+        Self { pages: Box::new([HostPage::NONE; SIZE]), places: Vec::new() }
     }
 
     /// The entry in which the page of `va` would be.
     #[inline(always)]
     pub fn at(&self, va: u64) -> &HostPage {
-        &self.0[(va >> GRANULE_SHIFT) as usize % SIZE]
+        &self.pages[(va >> GRANULE_SHIFT) as usize % SIZE]
     }
 
     /// The page of `va`, if it is here.
@@ -59,21 +68,26 @@ impl HostPages {
         (page.tag == va & !(GRANULE - 1)).then_some(page)
     }
 
-    /// Puts the page of `va` in; says whether it pushed another out.
-    pub fn insert(&mut self, va: u64, offset: u64, slot: u32) -> bool {
+    /// Puts the page of `va` in, which is part of a TLB entry of `bytes`; says whether it pushed
+    /// another out.
+    pub fn insert(&mut self, va: u64, offset: u64, slot: u32, bytes: u64) -> bool {
         let tag = va & !(GRANULE - 1);
-        let page = &mut self.0[(va >> GRANULE_SHIFT) as usize % SIZE];
+        let place = (va >> GRANULE_SHIFT) as usize % SIZE;
+        let page = &mut self.pages[place];
         let pushed_out = page.tag != u64::MAX && page.tag != tag;
         *page = HostPage { tag, offset, slot };
+        if bytes > SMALL_GRANULES * GRANULE {
+            self.note_place(slot as usize, place);
+        }
         pushed_out
     }
 
-    /// Takes the pages in `[va, va + bytes)` out; says whether there were any. `va` is a multiple of
-    /// the granule or of `bytes`.
-    pub fn remove(&mut self, va: u64, bytes: u64) -> bool {
+    /// Takes the pages of a TLB entry of `[va, va + bytes)` in this slot out; says whether there
+    /// were any. `va` is a multiple of the granule or of `bytes`.
+    pub fn remove(&mut self, va: u64, bytes: u64, slot: u32) -> bool {
         let granules = bytes.div_ceil(GRANULE);
-        if granules >= SIZE as u64 {
-            return self.remove_where(|page| page.tag.wrapping_sub(va) < bytes);
+        if granules > SMALL_GRANULES {
+            return self.remove_noted(slot as usize, va, bytes);
         }
         let first = va & !(GRANULE - 1);
         (0..granules)
@@ -87,12 +101,43 @@ impl HostPages {
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        self.0.fill(HostPage::NONE);
+        self.pages.fill(HostPage::NONE);
+    }
+
+    fn note_place(&mut self, slot: usize, place: usize) {
+        if self.places.len() <= slot {
+            self.places.resize(slot + 1, [0; SIZE / 64]);
+        }
+        self.places[slot][place / 64] |= 1 << (place % 64);
+    }
+
+    fn remove_noted(&mut self, slot: usize, va: u64, bytes: u64) -> bool {
+        let Some(words) = self.places.get_mut(slot) else { return false };
+        let mut found = false;
+        for (index, word) in words.iter_mut().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                let page = &mut self.pages[index * 64 + bit as usize];
+                let is_the_slots = page.tag != u64::MAX && page.slot as usize == slot;
+                if is_the_slots && page.tag.wrapping_sub(va) >= bytes {
+                    // On a machine without a TLB all pages are in one slot.
+                    continue;
+                }
+                if is_the_slots {
+                    *page = HostPage::NONE;
+                    found = true;
+                }
+                *word &= !(1 << bit);
+            }
+        }
+        found
     }
 
     /// Takes the page whose address is `tag` out, if it is here.
     fn remove_one(&mut self, tag: u64) -> bool {
-        let page = &mut self.0[(tag >> GRANULE_SHIFT) as usize % SIZE];
+        let page = &mut self.pages[(tag >> GRANULE_SHIFT) as usize % SIZE];
         let found = page.tag == tag;
         if found {
             *page = HostPage::NONE;
@@ -102,7 +147,7 @@ impl HostPages {
 
     fn remove_where(&mut self, condition: impl Fn(&HostPage) -> bool) -> bool {
         let mut found = false;
-        for page in self.0.iter_mut().filter(|page| page.tag != u64::MAX && condition(page)) {
+        for page in self.pages.iter_mut().filter(|page| page.tag != u64::MAX && condition(page)) {
             *page = HostPage::NONE;
             found = true;
         }
@@ -123,13 +168,13 @@ mod tests {
             let around = [start - GRANULE, start, end - GRANULE, end];
             let mut pages = HostPages::new();
             for va in around {
-                pages.insert(va, va, 0);
+                pages.insert(va, va, 3, bytes);
             }
             let held = around.map(|va| pages.find(va).is_some());
-            assert_eq!(pages.remove(start, bytes), held[1] || held[2]);
+            assert_eq!(pages.remove(start, bytes, 3), held[1] || held[2]);
             let left = around.map(|va| pages.find(va).is_some());
             assert_eq!(left, [held[0], false, false, held[3]], "pages of {bytes} bytes");
-            assert!(!pages.remove(start, bytes), "gone already");
+            assert!(!pages.remove(start, bytes, 3), "gone already");
         }
     }
 }

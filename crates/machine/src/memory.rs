@@ -451,7 +451,7 @@ impl Memory {
         if self.is_plain() || self.caches.is_some() && kind != AccessKind::Fetch {
             return;
         }
-        let offset = hit.pa.0 & !(GRANULE - 1);
+        let (offset, bytes) = (hit.pa.0 & !(GRANULE - 1), hit.page.bytes());
         if self.plain || kind == AccessKind::Store && self.ram.is_watched(hit.pa.pfn(self.page)) {
             return;
         }
@@ -459,11 +459,13 @@ impl Memory {
             return;
         }
         match kind {
-            AccessKind::Load => _ = self.readable.insert(va, offset, slot),
-            AccessKind::Store => _ = self.writable.insert(va, offset, slot),
+            AccessKind::Load => _ = self.readable.insert(va, offset, slot, bytes),
+            AccessKind::Store => _ = self.writable.insert(va, offset, slot, bytes),
             // The page pushed out would not be missed when its translation goes: whoever relies
             // on it must look it up again.
-            AccessKind::Fetch => self.epoch += u64::from(self.executable.insert(va, offset, slot)),
+            AccessKind::Fetch => {
+                self.epoch += u64::from(self.executable.insert(va, offset, slot, bytes));
+            }
         }
     }
 
@@ -489,13 +491,13 @@ impl Memory {
                     self.executable.clear();
                     self.epoch += 1;
                 }
-                Dropped::Entry { side, va, page, .. } => {
+                Dropped::Entry { side, slot, va, page } => {
                     let (va, bytes) = (va.0, page.bytes());
                     if side != Some(Side::Instruction) {
-                        self.readable.remove(va, bytes);
-                        self.writable.remove(va, bytes);
+                        self.readable.remove(va, bytes, slot.0);
+                        self.writable.remove(va, bytes, slot.0);
                     }
-                    if side != Some(Side::Data) && self.executable.remove(va, bytes) {
+                    if side != Some(Side::Data) && self.executable.remove(va, bytes, slot.0) {
                         self.epoch += 1;
                     }
                 }
@@ -503,10 +505,11 @@ impl Memory {
         }
     }
 
+    /// Drops the host pages of a page, on a machine without a TLB: they name slot 0.
     fn drop_pages(&mut self, va: u64, bytes: u64) {
-        self.readable.remove(va, bytes);
-        self.writable.remove(va, bytes);
-        if self.executable.remove(va, bytes) {
+        self.readable.remove(va, bytes, 0);
+        self.writable.remove(va, bytes, 0);
+        if self.executable.remove(va, bytes, 0) {
             self.epoch += 1;
         }
     }
@@ -658,7 +661,7 @@ mod tests {
         let ram = Ram::new(4, PageSize::from_shift(14));
         let mut memory = Memory::new(ram, tables, None, false, Time::new(CostModel::default()));
         let (first, last) = (0x4000, 0x7000);
-        memory.writable.insert(last, last, 0);
+        memory.writable.insert(last, last, 0, GRANULE);
         memory.watch_code(first);
         assert!(memory.writable.find(last).is_none(), "a store would go unnoticed");
         memory.watch_code(last);

@@ -32,8 +32,12 @@ pub(super) fn large_page(format: &impl Radix) -> Option<PageSize> {
 
 impl<F: Radix> RadixPmap<F> {
     /// What the page at `va` is within the mapping of an entry of `level` around it.
+    #[inline]
     pub(super) fn part_of(&self, level: Level, va: VirtAddr, mapping: Mapping) -> Mapping {
         let Mapping::Resident(first) = mapping else { return mapping };
+        if level == BASE {
+            return mapping;
+        }
         let offset = va.offset(self.format.geometry().level(level).page());
         let pfn = Pfn(first.pfn.0 + (offset >> self.page_size().shift()));
         Mapping::Resident(Resident { pfn, ..first })
