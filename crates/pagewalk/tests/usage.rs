@@ -97,9 +97,36 @@ fn bad_tlbs() {
         ("l1=16x4,l1=16x4", "twice"),
         ("l1=16x4@3K", "4K"),
         ("l1=1048576x4096", "at most"),
+        ("l1=16x4@4K,l1=8x4@4K+2M", "4 KiB"),
+        ("l1=16x4,l2d=8x4", "l2i="),
+        ("l1=16x4,asid=17", "0 to 16"),
     ] {
         let option = format!("--tlb={tlb}");
         refused_option(&[&option], &["--tlb", tlb, fragment]);
+    }
+}
+
+#[test]
+fn bad_caches() {
+    for (cache, fragment) in [
+        ("", "l1=32KiB:8"),
+        ("l1=32KiB", "SIZE:WAYS"),
+        ("l1=48KiB:8", "power of two"),
+        ("l2=1MiB:8", "l1"),
+        ("l1=1K:4,line=7", "power of two"),
+    ] {
+        let option = format!("--cache={cache}");
+        refused_option(&[&option], &["--cache", cache, fragment]);
+    }
+    for (mmu, walk_cache, fragment) in [
+        ("sv39", "", "l1=32"),
+        ("sv39", "l3=4", "levels 1 to 2"),
+        ("sv39", "l1=12x4", "power of two"),
+        ("hashed", "l1=4", "no tree"),
+        ("none", "l1=4", "no page tables"),
+    ] {
+        let option = format!("--walk-cache={walk_cache}");
+        refused_option(&["--mmu", mmu, &option], &["--walk-cache", walk_cache, fragment]);
     }
 }
 

@@ -34,8 +34,6 @@ pub const LEVELS_MAX: usize = 3;
 pub struct Caches {
     config: CacheConfig,
     levels: Vec<Level>,
-    /// References so far: the time of the caches.
-    now: u64,
 }
 
 /// Who refers to memory.
@@ -80,7 +78,7 @@ impl Caches {
     /// Empty caches.
     pub fn new(config: CacheConfig) -> Self {
         let levels = config.levels().iter().map(|level| Level::new(level, &config)).collect();
-        Self { config, levels, now: 0 }
+        Self { config, levels }
     }
 
     /// The geometry.
@@ -98,36 +96,35 @@ impl Caches {
         let shift = self.config.line_shift();
         let last = at.0.wrapping_add(bytes.max(1) - 1);
         for line in at.0 >> shift..=last >> shift {
-            self.now += 1;
-            refer(&mut self.levels, line, access, by, self.now);
+            refer(&mut self.levels, line, access, by);
         }
     }
 }
 
 /// One reference to a line, at the first of these levels.
-fn refer(levels: &mut [Level], line: u64, access: LineAccess, by: Requester, now: u64) {
+fn refer(levels: &mut [Level], line: u64, access: LineAccess, by: Requester) {
     let Some((level, below)) = levels.split_first_mut() else { return };
-    if level.look_up(line, access, by, now) {
+    if level.look_up(line, access, by) {
         return;
     }
     // The line is read, even if all of it is about to be written.
-    refer(below, line, LineAccess::Read, by, now);
-    fill(level, below, line, access == LineAccess::Write, now);
+    refer(below, line, LineAccess::Read, by);
+    fill(level, below, line, access == LineAccess::Write);
 }
 
 /// Puts a line into a level that lacks it; a dirty line that makes room goes down.
-fn fill(level: &mut Level, below: &mut [Level], line: u64, dirty: bool, now: u64) {
-    if let Some(left) = level.insert(line, dirty, now) {
+fn fill(level: &mut Level, below: &mut [Level], line: u64, dirty: bool) {
+    if let Some(left) = level.insert(line, dirty) {
         level.counters.writebacks += 1;
-        write_back(below, left, now);
+        write_back(below, left);
     }
 }
 
-fn write_back(levels: &mut [Level], line: u64, now: u64) {
+fn write_back(levels: &mut [Level], line: u64) {
     let Some((level, below)) = levels.split_first_mut() else { return };
     match level.find(line) {
         Some(slot) => level.dirty[slot] = true,
-        None => fill(level, below, line, true, now),
+        None => fill(level, below, line, true),
     }
 }
 
@@ -137,8 +134,9 @@ struct Level {
     /// Line number + 1 of each slot; 0 has none.
     tags: Vec<u64>,
     dirty: Vec<bool>,
-    /// The time of the last reference to each slot.
+    /// The time of the last reference to each slot, by the level's own clock.
     stamps: Vec<u64>,
+    now: u64,
     set_mask: u64,
     ways: usize,
     chooser: Chooser,
@@ -153,6 +151,7 @@ impl Level {
             tags: vec![0; slots],
             dirty: vec![false; slots],
             stamps: vec![0; slots],
+            now: 0,
             set_mask: sets - 1,
             ways: config.ways() as usize,
             chooser: Chooser::new(config.replacement(), slots),
@@ -161,7 +160,7 @@ impl Level {
     }
 
     /// Whether the line is here; counted.
-    fn look_up(&mut self, line: u64, access: LineAccess, by: Requester, now: u64) -> bool {
+    fn look_up(&mut self, line: u64, access: LineAccess, by: Requester) -> bool {
         let found = self.find(line);
         let counts = match by {
             Requester::Data => &mut self.counters.data,
@@ -170,7 +169,7 @@ impl Level {
         counts.hits += u64::from(found.is_some());
         counts.misses += u64::from(found.is_none());
         if let Some(slot) = found {
-            self.stamps[slot] = now;
+            self.stamp(slot);
             self.dirty[slot] |= access == LineAccess::Write;
         }
         found.is_some()
@@ -183,7 +182,7 @@ impl Level {
     }
 
     /// Puts the line in; returns the dirty line that makes room, if there is one.
-    fn insert(&mut self, line: u64, dirty: bool, now: u64) -> Option<u64> {
+    fn insert(&mut self, line: u64, dirty: bool) -> Option<u64> {
         let first = self.first_slot(line);
         let set = first..first + self.ways;
         let free = self.tags[set.clone()].iter().position(|&tag| tag == 0);
@@ -192,9 +191,15 @@ impl Level {
         let left = (self.dirty[slot] && self.tags[slot] != 0).then(|| self.tags[slot] - 1);
         self.tags[slot] = line + 1;
         self.dirty[slot] = dirty;
-        self.stamps[slot] = now;
+        self.stamp(slot);
         self.chooser.filled(slot);
         left
+    }
+
+    /// The slot is the one used last.
+    fn stamp(&mut self, slot: usize) {
+        self.now += 1;
+        self.stamps[slot] = self.now;
     }
 
     fn first_slot(&self, line: u64) -> usize {

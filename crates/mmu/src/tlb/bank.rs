@@ -21,7 +21,7 @@
 //! 1. At most one entry of a page size matches any (page, address space), unless software has put
 //!    a second one in ([`Bank::replace`]).
 //! 2. A slot without an entry keeps its stamp: the policy's memory of it outlives the entry.
-//! 3. `held` counts the entries of each page size.
+//! 3. `held` counts the entries of each page size; `probes` has the sizes of which there are any.
 //! 4. Where pages of two sizes hold an address, the smaller is found.
 
 use super::config::Arrays;
@@ -45,6 +45,8 @@ pub(crate) struct Bank {
     stamps: Vec<u64>,
     hints: Hints,
     held: Held,
+    /// The page sizes held, smallest first, and where such pages are: what a look-up probes.
+    probes: Vec<(PageSize, Sets)>,
     arrays: Vec<Array>,
     /// The array of each page size, by its binary logarithm.
     array_of: [u8; 64],
@@ -70,15 +72,21 @@ pub(crate) struct PickedSet {
     pub slots: Range<usize>,
 }
 
-/// The sets of one array.
+/// One array.
 #[derive(Clone, Debug)]
 struct Array {
+    sets: Sets,
+    chooser: Chooser,
+}
+
+/// The sets of one array.
+#[derive(Clone, Copy, Debug)]
+struct Sets {
     /// The first slot.
     first: usize,
     /// The number of sets less one; a power of two less one.
-    set_mask: u64,
+    mask: u64,
     ways: usize,
-    chooser: Chooser,
 }
 
 impl Bank {
@@ -91,10 +99,9 @@ impl Bank {
                 array_of[usize::from(page.shift())] = arrays.len() as u8;
             }
             let entries = array.entries() as usize;
+            let (mask, ways) = (u64::from(array.sets()) - 1, array.ways() as usize);
             arrays.push(Array {
-                first: slots,
-                set_mask: u64::from(array.sets()) - 1,
-                ways: array.ways() as usize,
+                sets: Sets { first: slots, mask, ways },
                 chooser: Chooser::new(array.replacement(), entries),
             });
             slots += entries;
@@ -105,6 +112,7 @@ impl Bank {
             stamps: vec![0; slots],
             hints: Hints::new(base_page),
             held: Held::default(),
+            probes: Vec::new(),
             arrays,
             array_of,
             base_page,
@@ -184,7 +192,7 @@ impl Bank {
         mut dropped: impl FnMut(Slot, Key),
     ) -> Option<Slot> {
         let page = key.page();
-        let set = self.array(page)?.set(key.base(), page);
+        let set = self.array(page)?.sets.of(key.base(), page);
         if self.keys[set.clone()].contains(&key) {
             self.remove_contradicted(key, &line, set.clone(), &mut dropped);
         }
@@ -201,7 +209,9 @@ impl Bank {
         if left != Key::NONE {
             dropped(Slot(slot as u32), left);
         }
-        self.held.replace(left, page);
+        if self.held.replace(left, page) {
+            self.set_probes();
+        }
         self.lines[slot] = line;
         self.stamps[slot] = now;
         self.array_mut(page)?.filled(slot);
@@ -231,7 +241,9 @@ impl Bank {
         self.lines[slot] = Line::new(key, entry, self.base_page, self.asid_mask);
         let array = self.array_of[usize::from(self.base_page.shift())];
         self.arrays[usize::from(array)].filled(slot);
-        self.held.add(self.base_page);
+        if self.held.add(self.base_page) {
+            self.set_probes();
+        }
         self.hints.found(va, slot);
     }
 
@@ -261,9 +273,9 @@ impl Bank {
             shown.then(|| PickedSet {
                 array: number,
                 page,
-                set: va.0 >> page.shift() & array.set_mask,
-                sets: array.set_mask + 1,
-                slots: array.set(va, page),
+                set: va.0 >> page.shift() & array.sets.mask,
+                sets: array.sets.mask + 1,
+                slots: array.sets.of(va, page),
             })
         })
     }
@@ -320,6 +332,7 @@ impl Bank {
         let removed = self.held.total();
         self.keys.fill(Key::NONE);
         self.held = Held::default();
+        self.probes.clear();
         removed
     }
 
@@ -331,22 +344,18 @@ impl Bank {
     /// The slot whose entry translates `va` for `asid`; smaller pages go first (invariant 4).
     #[inline]
     fn find(&self, va: VirtAddr, asid: Asid) -> Option<usize> {
-        self.held.pages().find_map(|page| self.find_sized(va, page, asid))
-    }
-
-    #[inline]
-    fn find_sized(&self, va: VirtAddr, page: PageSize, asid: Asid) -> Option<usize> {
-        let (key, set) = self.probe(va, page)?;
-        let (first, mut rest) = (set.start, &self.keys[set]);
-        let mut slot = first;
-        // The first way with the key is the right one, unless it is another space's.
-        while let Some(way) = position(rest, key) {
-            slot += way;
-            if self.lines[slot].serves(asid) {
-                return Some(slot);
+        for &(page, sets) in &self.probes {
+            let (key, set) = (Key::new(va, page), sets.of(va, page));
+            let (mut slot, mut rest) = (set.start, &self.keys[set]);
+            // The first way with the key is the right one, unless it is another space's.
+            while let Some(way) = rest.iter().position(|&held| held == key) {
+                slot += way;
+                if self.lines[slot].serves(asid) {
+                    return Some(slot);
+                }
+                slot += 1;
+                rest = &rest[way + 1..];
             }
-            slot += 1;
-            rest = &rest[way + 1..];
         }
         None
     }
@@ -354,7 +363,18 @@ impl Bank {
     /// The key of the page of this size that holds `va`, and its set.
     #[inline]
     fn probe(&self, va: VirtAddr, page: PageSize) -> Option<(Key, Range<usize>)> {
-        Some((Key::new(va, page), self.array(page)?.set(va, page)))
+        Some((Key::new(va, page), self.array(page)?.sets.of(va, page)))
+    }
+
+    /// Other page sizes are held than before.
+    #[cold]
+    fn set_probes(&mut self) {
+        self.probes.clear();
+        for page in self.held.pages() {
+            if let Some(array) = self.array(page) {
+                self.probes.push((page, array.sets));
+            }
+        }
     }
 
     /// The array for pages of this size.
@@ -370,7 +390,9 @@ impl Bank {
 
     fn remove(&mut self, slot: usize, dropped: &mut impl FnMut(Slot, Key)) {
         let key = core::mem::replace(&mut self.keys[slot], Key::NONE);
-        self.held.remove(key.page());
+        if self.held.remove(key.page()) {
+            self.set_probes();
+        }
         dropped(Slot(slot as u32), key);
     }
 
@@ -404,24 +426,26 @@ fn position(ways: &[Key], key: Key) -> Option<usize> {
     Some(passed + way)
 }
 
-impl Array {
+impl Sets {
     /// The slots of the set of the page of this size that holds `va`.
     #[inline]
-    fn set(&self, va: VirtAddr, page: PageSize) -> Range<usize> {
-        let set = va.0 >> page.shift() & self.set_mask;
+    fn of(self, va: VirtAddr, page: PageSize) -> Range<usize> {
+        let set = va.0 >> page.shift() & self.mask;
         let first = self.first + set as usize * self.ways;
         first..first + self.ways
     }
+}
 
+impl Array {
     /// The slot to be filled, in a set where all hold entries.
     fn victim(&mut self, stamps: &[u64], set: Range<usize>) -> usize {
         let first = set.start;
-        first + self.chooser.victim(&stamps[set], first - self.first)
+        first + self.chooser.victim(&stamps[set], first - self.sets.first)
     }
 
     /// `slot` was filled.
     fn filled(&mut self, slot: usize) {
-        self.chooser.filled(slot - self.first);
+        self.chooser.filled(slot - self.sets.first);
     }
 }
 
@@ -441,38 +465,38 @@ impl Default for Held {
     }
 }
 
+/// Each change says whether other sizes are held now.
 impl Held {
     #[inline]
-    fn add(&mut self, page: PageSize) {
+    fn add(&mut self, page: PageSize) -> bool {
         self.counts[usize::from(page.shift())] += 1;
-        self.set_sizes(self.sizes | page.bytes());
+        self.set_sizes(self.sizes | page.bytes())
     }
 
     #[inline]
-    fn remove(&mut self, page: PageSize) {
+    fn remove(&mut self, page: PageSize) -> bool {
         let count = &mut self.counts[usize::from(page.shift())];
         debug_assert!(*count > 0);
         *count -= 1;
-        if *count == 0 {
-            self.set_sizes(self.sizes & !page.bytes());
-        }
+        *count == 0 && self.set_sizes(self.sizes & !page.bytes())
     }
 
     /// A page of size `new` takes the place of `old`, if there was any.
     #[inline]
-    fn replace(&mut self, old: Key, new: PageSize) {
+    fn replace(&mut self, old: Key, new: PageSize) -> bool {
         if old == Key::NONE {
-            self.add(new);
-        } else if old.page() != new {
-            self.remove(old.page());
-            self.add(new);
+            self.add(new)
+        } else {
+            old.page() != new && self.remove(old.page()) | self.add(new)
         }
     }
 
     #[inline]
-    const fn set_sizes(&mut self, sizes: u64) {
+    const fn set_sizes(&mut self, sizes: u64) -> bool {
+        let changed = self.sizes != sizes;
         self.sizes = sizes;
         self.smallest = if sizes == 0 { 1 << 63 } else { sizes & sizes.wrapping_neg() };
+        changed
     }
 
     /// The key of the page of the smallest size held that has `va`. It is no empty slot's.
