@@ -418,7 +418,11 @@ fn large_mappings_are_placed_at_multiples_of_large_pages() {
             let small = m.map_anon(3);
             let first = m.map_anon(pages + 1);
             let second = m.map_anon(2 * pages);
-            assert_eq!(first % size == 0 && second % size == 0, aligned, "{name}");
+            assert_eq!(
+                first.is_multiple_of(size) && second.is_multiple_of(size),
+                aligned,
+                "{name}"
+            );
             assert!(second + 2 * size <= first && first + size < small);
             let hint = Placement::Anywhere { hint: VirtAddr(0x3000_1000) };
             let request = pagewalk_kernel::MapRequest::anonymous(size, RW);

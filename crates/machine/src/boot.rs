@@ -205,14 +205,25 @@ fn user_end(hardware: &Hardware) -> u64 {
 }
 
 fn check_ram(bytes: u64) -> Result<(), MachineError> {
-    if (RAM_BYTES_MIN..=RAM_BYTES_MAX).contains(&bytes) {
-        return Ok(());
+    if !(RAM_BYTES_MIN..=RAM_BYTES_MAX).contains(&bytes) {
+        return Err(MachineError::Ram(format!(
+            "{bytes} bytes are out of range: give {} KiB to {} GiB",
+            RAM_BYTES_MIN >> 10,
+            RAM_BYTES_MAX >> 30
+        )));
     }
-    Err(MachineError::Ram(format!(
-        "{bytes} bytes are out of range: give {} KiB to {} GiB",
-        RAM_BYTES_MIN >> 10,
-        RAM_BYTES_MAX >> 30
-    )))
+    check_host(bytes)
+}
+
+/// RAM is one allocation of the host's, which would end the process if it failed: so it is tried
+/// first, without being touched.
+fn check_host(bytes: u64) -> Result<(), MachineError> {
+    let reserved =
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    match reserved {
+        true => Ok(()),
+        false => Err(MachineError::Ram(format!("the host has no {bytes} bytes for it: give less"))),
+    }
 }
 
 fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig {
@@ -246,4 +257,16 @@ fn open_host(program: &Program, stdio: Stdio) -> Result<Host, MachineError> {
     host.stderr = Arc::new(Mutex::new(stdio.stderr));
     host.messages = Arc::new(Mutex::new(stdio.messages));
     Ok(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_that_the_host_has_not_is_refused() {
+        assert!(check_host(1 << 20).is_ok());
+        let error = check_host(1 << 62).expect_err("more than any host has").to_string();
+        assert!(error.starts_with("--ram: the host has no 4611686018427387904 bytes"), "{error}");
+    }
 }
