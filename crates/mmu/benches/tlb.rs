@@ -68,9 +68,9 @@ fn bench(c: &mut Criterion, name: &str, format: &str, tlb: Option<&str>, pages: 
     group.throughput(Throughput::Elements(ROUND));
     group.bench_function(name, |b| {
         b.iter(|| {
-            for n in 0..ROUND {
+            for _ in 0..ROUND {
                 now += 1;
-                let va = VirtAddr((n & (pages - 1)) << 12 | 8);
+                let va = VirtAddr((now & (pages - 1)) << 12 | 8);
                 let access = Access::user(AccessKind::Read);
                 let hit = mmu.translate(&mut memory, black_box(va), access, now);
                 black_box(hit.expect("all pages are mapped").pa);
