@@ -6,11 +6,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use pagewalk_mmu::radix::{
-    Aarch64, Aarch64Controls, AdUpdate, Format, Ia32, Pae, Radix, RiscV, RiscVControls, Step,
-    WalkObserver, X86_64, X86Controls, walk,
+    Aarch64, Aarch64Controls, AdUpdate, Format, Ia32, Pae, Radix, RiscV, RiscVControls, X86_64,
+    X86Controls, walk,
 };
 use pagewalk_mmu::{
-    Access, AccessKind, EntryWidth, OutOfMemory, PhysAddr, Privilege, TableMemory, VirtAddr,
+    Access, AccessKind, EntryWidth, OutOfMemory, PhysAddr, Privilege, Step, TableMemory, VirtAddr,
+    WalkObserver,
 };
 
 #[derive(Clone, PartialEq)]
@@ -93,6 +94,7 @@ fn format(kind: u8, controls: u32) -> Format {
         Format::X86_64(f) => Format::X86_64(X86_64::new(f.geometry().levels.len() as u8, x86)),
         Format::RiscV(f) => Format::RiscV(RiscV::new(f.scheme, riscv)),
         Format::Aarch64(f) => Format::Aarch64(Aarch64::new(f.granule(), aarch64)),
+        other @ (Format::Linear(_) | Format::R3000(_)) => other,
     }
 }
 
