@@ -126,6 +126,12 @@ fn context_points_to_the_entry_of_the_page() {
     assert_eq!(cp0.context().get(), 0xc020_0000 + 4 * 0x7_ffff);
     translate(&mut cp0, 0x0000_3456, READ).expect_err("a miss");
     assert_eq!(cp0.context().get(), 0xc020_0000 + 4 * 3);
+    // An address error leaves the page of the TLB exception before it, whatever is written then.
+    cp0.set_status(Status::new(Status::KUC));
+    translate(&mut cp0, 0x8000_5678, READ).expect_err("an address error");
+    assert_eq!(cp0.bad_vaddr(), 0x8000_5678);
+    cp0.set_context(Context::new(0xc040_0000));
+    assert_eq!(cp0.context().get(), 0xc040_0000 + 4 * 3);
 }
 
 /// Three exceptions deep, as a refill handler's own miss is two.

@@ -330,9 +330,10 @@ impl Cp0 {
         self.context
     }
 
-    /// Writes Context: its PTEBase, as the BadVPN is the hardware's.
+    /// Writes Context: its PTEBase. The BadVPN is the hardware's: the page of the last TLB
+    /// exception, which after an address error is not that of BadVAddr.
     pub const fn set_context(&mut self, context: Context) {
-        self.context = context.with_bad_vpn(self.bad_vaddr);
+        self.context = self.context.with_base(context);
     }
 
     /// BadVAddr: the address of the last exception.

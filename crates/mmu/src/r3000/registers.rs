@@ -148,6 +148,12 @@ impl Index {
 }
 
 impl Context {
+    /// The same entry of the table that `written` names.
+    #[inline]
+    pub(super) const fn with_base(self, written: Self) -> Self {
+        Self(self.0 & !Self::WRITABLE | written.0 & Self::WRITABLE)
+    }
+
     /// The same table's entry for the page of `address`: VPN bits 30:12 in bits 20:2.
     #[inline]
     pub(super) const fn with_bad_vpn(self, address: u32) -> Self {
