@@ -18,7 +18,6 @@ use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN, SwapConfig};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
-use crate::kernel_view::KernelView;
 use crate::listener::Listener;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -157,8 +156,9 @@ fn operating_system(
             _ => MachineError::Ram(error.to_string()),
         },
     )?;
-    let view = kernel.kernel_map().map(|&map| Box::new(KernelView::new(map)));
-    platform.memory.kernel = view;
+    if let Some(&map) = kernel.kernel_map() {
+        platform.memory.set_kernel_map(map);
+    }
     Ok((Os::Paged(Box::new(kernel)), space))
 }
 

@@ -98,7 +98,7 @@ impl Machine {
     }
 
     fn tlb_report(&self) -> TlbReport {
-        let counters = self.memory.mmu().counters();
+        let counters = self.memory.mmu_counters();
         let references = self.all_references();
         let data = references.loads + references.stores;
         let level = |lookups: u64, misses: u64| TlbLevel {
@@ -158,7 +158,7 @@ impl Machine {
     }
 
     fn walk_report(&self, cycles: u64) -> WalkReport {
-        let counters = self.memory.mmu().counters();
+        let counters = self.memory.mmu_counters();
         let walks = counters.walks.total() + self.unseen_walks();
         let (reads, writes) = (self.walk_reads(), counters.walk_writes);
         let hits = counters.walk_cache_hits;
@@ -196,19 +196,19 @@ impl Machine {
     fn refill_report(&self) -> Option<RefillReport> {
         let mmu = self.memory.mmu();
         let TlbExceptions { refill, kernel_refill, invalid, modified, address } =
-            mmu.counters().exceptions;
+            self.memory.mmu_counters().exceptions;
         let counts = RefillReport { refill, kernel_refill, invalid, modified, address };
         mmu.is_software_loaded().then_some(counts)
     }
 
     /// Walks that the fast path stands for, on a machine without a TLB.
     fn unseen_walks(&self) -> u64 {
-        self.memory.unseen_walks(total(&self.references()))
+        self.memory.unseen_walks(total(&self.references())).0
     }
 
     fn walk_reads(&self) -> u64 {
-        let seen = self.memory.mmu().counters().walk_reads;
-        seen + self.unseen_walks() * self.memory.reads_per_walk()
+        let (walks, reads) = self.memory.unseen_walks(total(&self.references()));
+        self.memory.mmu_counters().walk_reads + walks * reads
     }
 
     fn fault_report(&self) -> FaultReport {
@@ -273,7 +273,7 @@ impl Machine {
 
     /// Counters by the names of `/proc/vmstat` and of perf.
     fn counters(&self) -> BTreeMap<String, u64> {
-        let mmu = self.memory.mmu().counters();
+        let mmu = self.memory.mmu_counters();
         let references = self.all_references();
         let mut counters: BTreeMap<String, u64> =
             self.os.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //!   cycles = compute  (instructions × instruction)
-//!          + tlb      (L2 hits × tlb_l2_hit + root loads × root_load)
+//!          + tlb      (L2 hits × tlb_l2_hit + root loads × root_load
+//!                      + shoot-downs × shootdown_send, shootdown_receive)
 //!          + walks    (entries read × walk_read + entries written × walk_write; with caches, for
 //!                      each entry what the level that served it takes: cache_l1 … cache_memory)
 //!          + caches   (loads and stores that the first level did not serve × cache_l2 …)
@@ -38,6 +39,10 @@ pub struct CostModel {
     pub walk_write: u64,
     /// A load of the root register on the way into a kernel with a space of its own, or out.
     pub root_load: u64,
+    /// A TLB shoot-down for the hart that asks for it: interrupting others and waiting for them.
+    pub shootdown_send: u64,
+    /// A TLB shoot-down for each hart that is interrupted by it: entry, invalidation, exit.
+    pub shootdown_receive: u64,
     /// A page-table entry that the first level of the caches served. For loads and stores this is
     /// part of the instruction.
     pub cache_l1: u64,
@@ -86,6 +91,8 @@ impl Default for CostModel {
             walk_read: 20,
             walk_write: 30,
             root_load: 100,
+            shootdown_send: 1000,
+            shootdown_receive: 500,
             cache_l1: 4,
             cache_l2: 14,
             cache_l3: 40,

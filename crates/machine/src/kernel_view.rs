@@ -21,6 +21,7 @@
 //! 2. Without a map nothing changes: no counter, no entry.
 
 use std::cell::RefCell;
+use std::iter::Sum;
 
 use pagewalk_cpu::RefTime;
 use pagewalk_kernel::{KernelMap, KernelMapping};
@@ -51,6 +52,20 @@ impl KernelTraffic {
     /// Loads and stores.
     pub const fn data(&self) -> u64 {
         self.loads + self.stores
+    }
+}
+
+impl Sum for KernelTraffic {
+    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
+        items.fold(Self::default(), |sum, item| Self {
+            entries: sum.entries + item.entries,
+            fetches: sum.fetches + item.fetches,
+            loads: sum.loads + item.loads,
+            stores: sum.stores + item.stores,
+            misses: sum.misses + item.misses,
+            root_loads: sum.root_loads + item.root_loads,
+            entries_flushed: sum.entries_flushed + item.entries_flushed,
+        })
     }
 }
 
@@ -110,7 +125,7 @@ impl Memory {
     /// The kernel is entered, `retired` instructions having been retired.
     pub(crate) fn enter_kernel(&mut self, retired: u64) {
         let program = (self.mmu().asid(), self.mmu().root().table);
-        let Some(view) = &mut self.kernel else { return };
+        let Some(view) = &mut self.hart.kernel else { return };
         view.traffic.entries += 1;
         view.inside = true;
         view.program = program;
@@ -125,12 +140,12 @@ impl Memory {
 
     /// The kernel is left: what it touched is referred to, and the program's space is back.
     pub(crate) fn leave_kernel(&mut self, retired: u64) {
-        let Some(view) = &mut self.kernel else { return };
+        let Some(view) = &mut self.hart.kernel else { return };
         view.inside = false;
         for touch in std::mem::take(view.touched.get_mut()) {
             self.kernel_reference(touch.page, touch.kind, retired);
         }
-        if let Some(view) = &self.kernel
+        if let Some(view) = &self.hart.kernel
             && view.is_separate()
         {
             let (asid, table) = view.program;
@@ -140,7 +155,7 @@ impl Memory {
 
     /// The kernel touches the byte at `pa`.
     pub(crate) fn kernel_touches(&self, pa: PhysAddr, kind: AccessKind) {
-        let Some(view) = self.kernel.as_ref().filter(|view| view.inside) else { return };
+        let Some(view) = self.hart.kernel.as_ref().filter(|view| view.inside) else { return };
         let touch = Touch { page: PhysAddr(pa.0 & !(self.ram.page().bytes() - 1)), kind };
         let mut touched = view.touched.borrow_mut();
         if touched.last() != Some(&touch) {
@@ -148,13 +163,13 @@ impl Memory {
         }
     }
 
-    /// What the kernel's own references came to; nothing without a map.
-    pub fn kernel_traffic(&self) -> KernelTraffic {
-        self.kernel.as_ref().map_or_else(KernelTraffic::default, |view| view.traffic)
+    /// Whether the hart that runs is in the kernel.
+    pub(crate) fn is_in_kernel(&self) -> bool {
+        self.hart.kernel.as_ref().is_some_and(|view| view.inside)
     }
 
     fn kernel_reference(&mut self, pa: PhysAddr, kind: AccessKind, retired: u64) {
-        let Some(view) = &mut self.kernel else { return };
+        let Some(view) = &mut self.hart.kernel else { return };
         *match kind {
             AccessKind::Execute => &mut view.traffic.fetches,
             AccessKind::Read => &mut view.traffic.loads,
@@ -164,7 +179,7 @@ impl Memory {
         let before = self.mmu().counters().l1_misses.total();
         self.translate_for_kernel(va, Access::supervisor(kind), RefTime::fetch(retired));
         let misses = self.mmu().counters().l1_misses.total() - before;
-        if let Some(view) = &mut self.kernel {
+        if let Some(view) = &mut self.hart.kernel {
             view.traffic.misses += misses;
         }
     }
@@ -173,7 +188,7 @@ impl Memory {
         let before = self.mmu().counters().entries_flushed;
         self.load_root_in_passing(asid, table);
         let dropped = self.mmu().counters().entries_flushed - before;
-        if let Some(view) = &mut self.kernel {
+        if let Some(view) = &mut self.hart.kernel {
             view.traffic.root_loads += 1;
             view.traffic.entries_flushed += dropped;
         }

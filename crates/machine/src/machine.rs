@@ -278,8 +278,8 @@ impl Machine {
     pub(crate) fn references(&self) -> crate::report::References {
         crate::report::References {
             fetches: self.hart.fetches,
-            loads: self.hart.loads + self.memory.extra.loads,
-            stores: self.hart.stores + self.memory.extra.stores,
+            loads: self.hart.loads + self.memory.extra().loads,
+            stores: self.hart.stores + self.memory.extra().stores,
         }
     }
 

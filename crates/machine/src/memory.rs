@@ -1,4 +1,4 @@
-//! The memory system as the hart sees it: RAM behind the MMU, with a fast path.
+//! The memory system as the harts see it: RAM behind their MMUs, with a fast path.
 //!
 //! ```text
 //!   load, store, fetch ──► host pages ──found──► RAM          the fast path
@@ -21,250 +21,167 @@
 //! 5. With caches no host page is made for loads and stores, so that each of them goes through the
 //!    caches; without a TLB but with caches or a walk cache, none at all, so that each walk does.
 
+use std::iter;
+
 use pagewalk_cpu::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
-use pagewalk_kernel::AsidOwners;
 use pagewalk_kernel::refill::{self, When};
 use pagewalk_mmu::cache::{Caches, LineAccess, Requester};
 use pagewalk_mmu::segment::Descriptor;
-use pagewalk_mmu::tlb::{Dropped, Globals, Side, TlbConfig};
+use pagewalk_mmu::tlb::{Side, TlbConfig};
 use pagewalk_mmu::{
     Access, AccessKind as MmuKind, Asid, Fault, FaultCause, Hit, Mmu, PageSize, PhysAddr, Source,
     TableMemory, Tables, VirtAddr, WalkCacheConfig, WalkCacheError,
 };
 
 use crate::cached_tables::CachedTables;
-use crate::host_pages::{GRANULE, GRANULE_SHIFT, HostPages};
-use crate::kernel_view::KernelView;
+use crate::hart_memory::{Extra, HartMemory};
+use crate::host_pages::{GRANULE, GRANULE_SHIFT};
 use crate::ram::Ram;
 use crate::segmentation::Segmentation;
 use crate::time::Time;
 
-/// RAM, MMU and the fast path over both.
+/// RAM, and each hart's MMU and fast path over it.
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// Physical memory.
     pub ram: Ram,
-    mmu: Mmu,
-    segmentation: Segmentation,
-    asids: AsidOwners,
-    caches: Option<Caches>,
     page: PageSize,
     plain: bool,
-    readable: HostPages,
-    writable: HostPages,
-    executable: HostPages,
-    /// Moves when a translation of code goes; [`Ram::epoch`] adds the changes of code.
-    epoch: u64,
-    /// The slot that code is fetched through.
-    code_slot: u32,
-    /// What virtual time it is, but for what the hart and the MMU count.
+    /// What virtual time it is, but for what the harts and their MMUs count.
     pub time: Time,
-    /// References beyond the one that every access makes: into a second page.
-    pub extra: Extra,
-    /// References that went through [`Mmu::translate`].
-    translated: u64,
-    /// Why the last access failed.
-    last_fault: Option<Fault>,
-    /// The kernel's own view, if it has one.
-    pub(crate) kernel: Option<Box<KernelView>>,
+    /// What the hart that runs has of it.
+    pub(crate) hart: HartMemory,
+    /// What the others have, in any order (`harts.rs`).
+    pub(crate) parked: Vec<HartMemory>,
 }
 
 /// Bytes that a fetch asks for at least: the shortest instruction.
 const PARCEL_BYTES: u64 = 2;
 
-/// References that accesses made into a second page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extra {
-    /// By loads.
-    pub loads: u64,
-    /// By stores.
-    pub stores: u64,
-}
-
 impl Memory {
-    /// A memory system over RAM that is all zero.
+    /// A memory system of one hart over RAM that is all zero.
     pub fn new(ram: Ram, tables: Tables, tlb: Option<TlbConfig>, plain: bool, time: Time) -> Self {
         Self {
             page: ram.page(),
             // A granule must not reach beyond a page.
             plain: plain || ram.page().shift() < GRANULE_SHIFT,
             ram,
-            asids: AsidOwners::new(tlb.as_ref().map_or(0, |tlb| tlb.asid_bits)),
-            mmu: Mmu::new(tables, tlb),
-            segmentation: Segmentation::Off,
-            caches: None,
-            readable: HostPages::new(),
-            writable: HostPages::new(),
-            executable: HostPages::new(),
-            epoch: 0,
-            code_slot: 0,
             time,
-            extra: Extra::default(),
-            translated: 0,
-            last_fault: None,
-            kernel: None,
+            hart: HartMemory::new(tables, tlb),
+            parked: Vec::new(),
         }
     }
 
     /// The same with segmentation in front of the MMU; where that is not followed by pages, the MMU
     /// is switched off.
-    pub fn with_segmentation(self, segmentation: Segmentation) -> Self {
-        Self { segmentation, ..self }
+    pub fn with_segmentation(mut self, segmentation: Segmentation) -> Self {
+        self.hart.segmentation = segmentation;
+        self
     }
 
     /// The same with a walk cache.
     ///
     /// # Errors
     /// If the page tables can have no such walk cache.
-    pub fn with_walk_cache(self, config: WalkCacheConfig) -> Result<Self, WalkCacheError> {
-        Ok(Self { mmu: self.mmu.with_walk_cache(config)?, ..self })
+    pub fn with_walk_cache(mut self, config: WalkCacheConfig) -> Result<Self, WalkCacheError> {
+        self.hart = self.hart.with_walk_cache(config)?;
+        Ok(self)
     }
 
     /// The same with caches, which loads, stores and walks go through.
-    pub fn with_caches(self, caches: Caches) -> Self {
-        Self { caches: Some(caches), ..self }
-    }
-
-    /// The caches, to look at.
-    pub const fn caches(&self) -> Option<&Caches> {
-        self.caches.as_ref()
+    pub fn with_caches(mut self, caches: Caches) -> Self {
+        self.hart.caches = Some(caches);
+        self
     }
 
     /// Whether every reference walks, and each walk leaves its trace in a cache: then nothing may
     /// be performed without asking the MMU.
     pub fn is_plain(&self) -> bool {
-        let walks = self.mmu.tlb().is_none() && self.segmentation.is_paged();
-        walks && (self.caches.is_some() || self.mmu.walk_cache().is_some())
+        self.hart.is_plain()
     }
 
-    /// The segmentation, to look at.
-    pub const fn segmentation(&self) -> &Segmentation {
-        &self.segmentation
+    /// References into a second page by the hart that runs.
+    pub const fn extra(&self) -> Extra {
+        self.hart.extra
     }
 
-    /// Loads the bounds.
+    /// Loads the bounds of the hart that runs.
     pub fn load_bounds(&mut self, block: PhysAddr, lower: u64, upper: u64) {
-        self.segmentation.load_bounds(block, lower, upper);
-        self.drop_everything();
+        self.hart.segmentation.load_bounds(block, lower, upper);
+        self.hart.drop_everything();
     }
 
-    /// Loads the descriptor of a segment, or makes it invalid.
+    /// Loads the descriptor of a segment of the hart that runs, or makes it invalid.
     pub fn load_descriptor(&mut self, number: u32, descriptor: Option<Descriptor>) {
-        self.segmentation.load_descriptor(number, descriptor);
-        self.drop_everything();
+        self.hart.segmentation.load_descriptor(number, descriptor);
+        self.hart.drop_everything();
     }
 
-    /// The first address behind the code segment, if there is one.
+    /// The first address behind the code segment of the hart that runs, if there is one.
     pub const fn code_end(&self) -> Option<u64> {
-        match &self.segmentation {
+        match &self.hart.segmentation {
             Segmentation::Ia32(segments) => Some(segments.code_end()),
             _ => None,
         }
     }
 
-    /// Moves the limit of the code segment, if there is one.
-    pub fn set_code_end(&mut self, end: u64) {
-        if let Segmentation::Ia32(segments) = &mut self.segmentation {
-            segments.set_code_end(&mut self.ram, end);
-            self.drop_everything();
-        }
+    /// The caches of the hart that runs, to look at.
+    pub const fn caches(&self) -> Option<&Caches> {
+        self.hart.caches.as_ref()
     }
 
-    /// The MMU, to look at.
+    /// The segmentation of the hart that runs, to look at.
+    pub const fn segmentation(&self) -> &Segmentation {
+        &self.hart.segmentation
+    }
+
+    /// The MMU of the hart that runs, to look at.
     pub const fn mmu(&self) -> &Mmu {
-        &self.mmu
+        &self.hart.mmu
     }
 
-    /// The space whose entries the TLB holds under an identifier, of which some hardware has few.
-    pub fn space_of(&self, identifier: Asid) -> Option<Asid> {
-        self.asids.owner(identifier)
-    }
-
-    /// Why the last access failed, as the MMU told it.
+    /// Why the last access of the hart that runs failed, as its MMU told it.
     pub const fn last_fault(&self) -> Option<&Fault> {
-        self.last_fault.as_ref()
+        self.hart.last_fault.as_ref()
     }
 
-    /// Loads the root register.
+    /// Loads the root register of the hart that runs.
     ///
     /// # Errors
     /// If the format refuses the root.
     pub fn load_root(&mut self, asid: Asid, table: PhysAddr) -> Result<(), FaultCause> {
-        if self.kernel.as_mut().is_some_and(|view| view.postpone_root(asid, table)) {
+        let kernel = &mut self.hart.kernel;
+        if kernel.as_mut().is_some_and(|view| view.postpone_root(asid, table)) {
             return Ok(());
         }
-        if self.asids.take(asid).is_some() {
-            self.mmu.flush_asid(asid);
-        }
-        self.mmu.load_root(asid, table, &self.ram)?;
-        self.drop_everything();
+        self.hart.load_root(asid, table, &self.ram)?;
+        self.hart.drop_everything();
         Ok(())
     }
 
     /// Loads the root register on the way into the kernel or out of it: the program does not run
     /// in between, so its host pages stay as long as their TLB entries.
     pub(crate) fn load_root_in_passing(&mut self, asid: Asid, table: PhysAddr) {
-        if self.asids.take(asid).is_some() {
-            self.mmu.flush_asid(asid);
-        }
+        let loaded = self.hart.load_root(asid, table, &self.ram);
         // Both roots were loaded before, or made by the format's own rules.
-        self.mmu.load_root(asid, table, &self.ram).expect("the kernel's roots are well formed");
-        self.follow_dropped();
+        loaded.expect("the kernel's roots are well formed");
+        self.hart.follow_dropped();
     }
 
-    /// Loads the base register of the upper half.
+    /// Loads the base register of the upper half, which is the kernel's, on every hart.
     ///
     /// # Errors
     /// If the format refuses it.
     pub fn load_upper_root(&mut self, table: PhysAddr) -> Result<(), FaultCause> {
-        self.mmu.load_upper_root(table, &self.ram)
+        let harts = iter::once(&mut self.hart).chain(&mut self.parked);
+        harts.map(|hart| hart.mmu.load_upper_root(table, &self.ram)).collect()
     }
 
     /// A reference of the kernel's own; nothing is kept of it but what the TLB keeps.
     pub(crate) fn translate_for_kernel(&mut self, va: VirtAddr, access: Access, now: RefTime) {
         // With a TLB that software loads, the map has every page: the handler finds it.
         let _found = self.ask_mmu(va, access, now);
-        self.follow_dropped();
-    }
-
-    /// Invalidates the translation of one page in one address space.
-    pub fn flush_page(&mut self, asid: Asid, va: VirtAddr) {
-        self.mmu.flush_page(va, Some(asid), Globals::Drop);
-        if self.mmu.tlb().is_none() {
-            self.drop_pages(va.page_base(self.page).0, self.page.bytes());
-        }
-        self.follow_dropped();
-    }
-
-    /// Invalidates all translations of one address space.
-    pub fn flush_asid(&mut self, asid: Asid) {
-        self.mmu.flush_asid(asid);
-        self.drop_everything();
-    }
-
-    /// Invalidates all translations.
-    pub fn flush_all(&mut self) {
-        self.mmu.flush_all();
-        self.drop_everything();
-    }
-
-    /// References that the fast path served in place of walks, on a machine without a TLB; each
-    /// would have walked all levels. `references` is the number of all.
-    pub fn unseen_walks(&self, references: u64) -> u64 {
-        match self.mmu.tlb() {
-            Some(_) => 0,
-            None if !self.segmentation.is_paged() => 0,
-            None => references - self.translated,
-        }
-    }
-
-    /// Table entries that each of the unseen walks reads.
-    pub fn reads_per_walk(&self) -> u64 {
-        self.mmu.tables().reads_per_walk(self.mmu.root()).unwrap_or(0)
-    }
-
-    fn walks_are_equal(&self) -> bool {
-        self.mmu.tables().reads_per_walk(self.mmu.root()).is_some()
+        self.hart.follow_dropped();
     }
 
     /// The place of `bytes` within one page: segmentation, and then the pages if there are any.
@@ -275,16 +192,16 @@ impl Memory {
         kind: AccessKind,
         now: RefTime,
     ) -> Result<Hit, MemFault> {
-        if let Segmentation::Off = self.segmentation {
+        if let Segmentation::Off = self.hart.segmentation {
             return self.translate(va, kind, now);
         }
-        let placed = self.segmentation.translate(va, bytes, Access::user(mmu_kind(kind)));
+        let placed = self.hart.segmentation.translate(va, bytes, Access::user(mmu_kind(kind)));
         match placed {
             Err(fault) => {
-                self.last_fault = Some(fault);
+                self.hart.last_fault = Some(fault);
                 Err(MemFault { va, kind })
             }
-            Ok(placed) if self.segmentation.is_paged() => {
+            Ok(placed) if self.hart.segmentation.is_paged() => {
                 self.translate(placed.address, kind, now).map_err(|_| MemFault { va, kind })
             }
             Ok(placed) => Ok(Hit {
@@ -300,30 +217,30 @@ impl Memory {
     /// `va` holds for all of it; and, where translations of it are dropped by its linear address,
     /// whether that is its own.
     fn is_whole(&self, va: u64, kind: AccessKind) -> bool {
-        if let Segmentation::Off = self.segmentation {
+        if let Segmentation::Off = self.hart.segmentation {
             return true;
         }
         let start = va & !(GRANULE - 1);
         let access = Access::user(mmu_kind(kind));
-        let placed = self.segmentation.translate(start, GRANULE, access);
-        placed.is_ok_and(|placed| match self.segmentation.is_paged() {
+        let placed = self.hart.segmentation.translate(start, GRANULE, access);
+        placed.is_ok_and(|placed| match self.hart.segmentation.is_paged() {
             true => placed.address == start,
             false => placed.address % GRANULE == 0,
         })
     }
 
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
-        self.translated += 1;
+        self.hart.translated += 1;
         let access = Access::user(mmu_kind(kind));
         let result = self.ask_mmu(VirtAddr(va), access, now);
         match result {
             Ok(hit) => {
-                self.follow_dropped();
+                self.hart.follow_dropped();
                 Ok(hit)
             }
             Err(fault) => {
-                self.follow_dropped();
-                self.last_fault = Some(fault);
+                self.hart.follow_dropped();
+                self.hart.last_fault = Some(fault);
                 Err(MemFault { va, kind })
             }
         }
@@ -332,8 +249,8 @@ impl Memory {
     /// Asks the MMU; walks go through the caches, if there are any.
     fn ask_mmu(&mut self, va: VirtAddr, access: Access, now: RefTime) -> Result<Hit, Fault> {
         let when = When { now: now.0, instructions: now.instructions() };
-        let mmu = &mut self.mmu;
-        match &mut self.caches {
+        let mmu = &mut self.hart.mmu;
+        match &mut self.hart.caches {
             None => translate_or_refill(mmu, &mut self.ram, va, access, when),
             Some(caches) => {
                 let mut memory = CachedTables::new(&mut self.ram, caches);
@@ -358,8 +275,8 @@ impl Memory {
             return Ok((first, None));
         }
         match kind {
-            AccessKind::Store => self.extra.stores += 1,
-            _ => self.extra.loads += 1,
+            AccessKind::Store => self.hart.extra.stores += 1,
+            _ => self.hart.extra.loads += 1,
         }
         let rest = va.wrapping_add(room);
         let second = self.reach(rest, bytes - room, kind, now.second_page())?;
@@ -368,7 +285,7 @@ impl Memory {
 
     /// Sends an access through the caches.
     fn refer(&mut self, bytes: u64, access: LineAccess, first: &Hit, second: Option<&Hit>) {
-        let Some(caches) = &mut self.caches else { return };
+        let Some(caches) = &mut self.hart.caches else { return };
         let head = match second {
             None => bytes,
             Some(_) => self.page.bytes() - (first.pa.0 & (self.page.bytes() - 1)),
@@ -441,14 +358,14 @@ impl Memory {
 
     /// Makes a host page of a translation, where that keeps the counters exact.
     fn install(&mut self, va: u64, kind: AccessKind, hit: &Hit) {
-        let slot = match (self.mmu.tlb(), hit.slot) {
+        let slot = match (self.hart.mmu.tlb(), hit.slot) {
             (Some(_), Some(slot)) => slot.0,
             // Without a TLB a walk is counted by the number of levels: only full walks count, and
             // none where the number varies.
-            (None, _) if hit.page == self.page && self.walks_are_equal() => 0,
+            (None, _) if hit.page == self.page && self.hart.walks_are_equal() => 0,
             _ => return,
         };
-        if self.is_plain() || self.caches.is_some() && kind != AccessKind::Fetch {
+        if self.hart.is_plain() || self.hart.caches.is_some() && kind != AccessKind::Fetch {
             return;
         }
         let (offset, bytes) = (hit.pa.0 & !(GRANULE - 1), hit.page.bytes());
@@ -459,69 +376,18 @@ impl Memory {
             return;
         }
         match kind {
-            AccessKind::Load => _ = self.readable.insert(va, offset, slot, bytes),
-            AccessKind::Store => _ = self.writable.insert(va, offset, slot, bytes),
+            AccessKind::Load => _ = self.hart.readable.insert(va, offset, slot, bytes),
+            AccessKind::Store => _ = self.hart.writable.insert(va, offset, slot, bytes),
             // The page pushed out would not be missed when its translation goes: whoever relies
             // on it must look it up again.
             AccessKind::Fetch => {
-                self.epoch += u64::from(self.executable.insert(va, offset, slot, bytes));
+                self.hart.epoch += u64::from(self.hart.executable.insert(va, offset, slot, bytes));
             }
-        }
-    }
-
-    #[inline(always)]
-    fn stamp(&mut self, side: Side, slot: u32, now: RefTime) {
-        if let Some(stamps) = self.mmu.stamps_mut(side) {
-            stamps[slot as usize] = now.0;
         }
     }
 
     fn effect_since(&self, epoch: u64) -> Effect {
         if self.epoch() == epoch { Effect::None } else { Effect::CodeChanged }
-    }
-
-    /// Drops the host pages of what has left the first-level TLB.
-    fn follow_dropped(&mut self) {
-        let Some(tlb) = self.mmu.tlb_mut() else { return };
-        for dropped in tlb.take_dropped() {
-            match dropped {
-                Dropped::Everything => {
-                    self.readable.clear();
-                    self.writable.clear();
-                    self.executable.clear();
-                    self.epoch += 1;
-                }
-                Dropped::Entry { side, slot, va, page } => {
-                    let (va, bytes) = (va.0, page.bytes());
-                    if side != Some(Side::Instruction) {
-                        self.readable.remove(va, bytes, slot.0);
-                        self.writable.remove(va, bytes, slot.0);
-                    }
-                    if side != Some(Side::Data) && self.executable.remove(va, bytes, slot.0) {
-                        self.epoch += 1;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Drops the host pages of a page, on a machine without a TLB: they name slot 0.
-    fn drop_pages(&mut self, va: u64, bytes: u64) {
-        self.readable.remove(va, bytes, 0);
-        self.writable.remove(va, bytes, 0);
-        if self.executable.remove(va, bytes, 0) {
-            self.epoch += 1;
-        }
-    }
-
-    fn drop_everything(&mut self) {
-        if let Some(tlb) = self.mmu.tlb_mut() {
-            tlb.take_dropped().for_each(drop);
-        }
-        self.readable.clear();
-        self.writable.clear();
-        self.executable.clear();
-        self.epoch += 1;
     }
 }
 
@@ -550,22 +416,22 @@ const fn mmu_kind(kind: AccessKind) -> MmuKind {
 impl Bus for Memory {
     #[inline(always)]
     fn load<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
-        let page = *self.readable.at(va);
+        let page = *self.hart.readable.at(va);
         // Offset bits below the value's size stay: a misaligned address equals no tag.
         if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
             return self.load_slow(va, now);
         }
-        self.stamp(Side::Data, page.slot, now);
+        self.hart.stamp(Side::Data, page.slot, now);
         Ok((self.ram.get(page.offset + va % GRANULE), Effect::None))
     }
 
     #[inline(always)]
     fn store<T: Value>(&mut self, va: u64, value: T, now: RefTime) -> Result<Effect, MemFault> {
-        let page = *self.writable.at(va);
+        let page = *self.hart.writable.at(va);
         if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
             return self.store_slow(va, now, |_| value).map(|(_, effect)| effect);
         }
-        self.stamp(Side::Data, page.slot, now);
+        self.hart.stamp(Side::Data, page.slot, now);
         self.ram.put(page.offset + va % GRANULE, value);
         Ok(Effect::None)
     }
@@ -576,11 +442,11 @@ impl Bus for Memory {
         now: RefTime,
         new: impl FnOnce(T) -> T,
     ) -> Result<(T, Effect), MemFault> {
-        let page = *self.writable.at(va);
+        let page = *self.hart.writable.at(va);
         if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
             return self.store_slow(va, now, new);
         }
-        self.stamp(Side::Data, page.slot, now);
+        self.hart.stamp(Side::Data, page.slot, now);
         let at = page.offset + va % GRANULE;
         let old = self.ram.get(at);
         self.ram.put(at, new(old));
@@ -589,8 +455,8 @@ impl Bus for Memory {
 
     fn fetch(&mut self, pc: u64, now: RefTime) -> Result<Code, MemFault> {
         let room = (self.page.bytes() - VirtAddr(pc).offset(self.page)) as u32;
-        if let Some(&page) = self.executable.find(pc) {
-            self.stamp(Side::Instruction, page.slot, now);
+        if let Some(&page) = self.hart.executable.find(pc) {
+            self.hart.stamp(Side::Instruction, page.slot, now);
             return Ok(Code { pa: page.offset + pc % GRANULE, room, slot: page.slot });
         }
         let hit = self.reach(pc, PARCEL_BYTES, AccessKind::Fetch, now)?;
@@ -607,7 +473,7 @@ impl Bus for Memory {
         let pfn = PhysAddr(pa).pfn(self.page);
         if !self.ram.is_watched(pfn) {
             self.ram.watch(pfn);
-            self.writable.remove_offsets(pfn.base(self.page).0, self.page.bytes());
+            self.drop_writable(pfn.base(self.page));
         }
     }
 
@@ -620,16 +486,16 @@ impl Bus for Memory {
     }
 
     fn epoch(&self) -> u64 {
-        self.epoch + self.ram.epoch()
+        self.hart.epoch + self.ram.epoch()
     }
 
     fn enter_code(&mut self, slot: u32) {
-        self.code_slot = slot;
+        self.hart.code_slot = slot;
     }
 
     fn touch_code(&mut self, now: RefTime) {
-        let slot = self.code_slot as usize;
-        if let Some(stamps) = self.mmu.stamps_mut(Side::Instruction) {
+        let slot = self.hart.code_slot as usize;
+        if let Some(stamps) = self.hart.mmu.stamps_mut(Side::Instruction) {
             let stamp = &mut stamps[slot];
             *stamp = now.0.max(*stamp);
         }
@@ -639,7 +505,7 @@ impl Bus for Memory {
         if which == Counter::Instret {
             return retired;
         }
-        let references = references + self.extra.loads + self.extra.stores;
+        let references = references + self.hart.extra.loads + self.hart.extra.stores;
         let cycles = self.time.cycles(retired, references, self);
         match which {
             Counter::Cycle => cycles,
@@ -661,9 +527,9 @@ mod tests {
         let ram = Ram::new(4, PageSize::from_shift(14));
         let mut memory = Memory::new(ram, tables, None, false, Time::new(CostModel::default()));
         let (first, last) = (0x4000, 0x7000);
-        memory.writable.insert(last, last, 0, GRANULE);
+        memory.hart.writable.insert(last, last, 0, GRANULE);
         memory.watch_code(first);
-        assert!(memory.writable.find(last).is_none(), "a store would go unnoticed");
+        assert!(memory.hart.writable.find(last).is_none(), "a store would go unnoticed");
         memory.watch_code(last);
         memory.ram.frame_mut(Pfn(1)).fill(0);
         let changed = memory.take_changed_code().expect("a changed frame");

@@ -14,6 +14,7 @@ use pagewalk_mmu::{
     TableMemory, VirtAddr,
 };
 
+use crate::hart_memory::HartMemory;
 use crate::listener::Listener;
 use crate::memory::Memory;
 use crate::segmentation::Segmentation;
@@ -155,52 +156,54 @@ impl Platform for MachinePlatform<'_> {
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
         let base = self.memory.ram.page();
-        // The R3000's entries that are not valid translate nothing; those of kseg2 are tables'.
-        let translates = |entry: &TlbEntry| {
-            !entry.rights.is_empty() && self.table_mapped(entry.vpn.base(base)).is_none()
-        };
-        for entry in self.tlb_entries().filter(translates) {
-            for n in 0..entry.page.bytes() >> base.shift() {
-                visit(CachedTranslation {
-                    asid: entry.asid,
-                    va: VirtAddr(entry.vpn.base(base).0 + (n << base.shift())),
-                    pfn: Pfn(entry.pfn.0 + n),
-                    writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
-                });
+        for hart in self.memory.hart_memories() {
+            // The R3000's entries that are not valid translate nothing; those of kseg2 are tables'.
+            let translates = |entry: &TlbEntry| {
+                !entry.rights.is_empty() && table_mapped(hart, entry.vpn.base(base)).is_none()
+            };
+            for entry in tlb_entries(hart).filter(translates) {
+                for n in 0..entry.page.bytes() >> base.shift() {
+                    visit(CachedTranslation {
+                        asid: entry.asid,
+                        va: VirtAddr(entry.vpn.base(base).0 + (n << base.shift())),
+                        pfn: Pfn(entry.pfn.0 + n),
+                        writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
+                    });
+                }
             }
         }
     }
 
     fn cached_tables(&self, visit: &mut dyn FnMut(CachedTable)) {
         let base = self.memory.ram.page();
-        for entry in self.tlb_entries() {
-            if let Some(va) = self.table_mapped(entry.vpn.base(base)) {
-                visit(CachedTable { asid: entry.asid, va, level: Level(0), pfn: entry.pfn });
+        for hart in self.memory.hart_memories() {
+            for entry in tlb_entries(hart) {
+                if let Some(va) = table_mapped(hart, entry.vpn.base(base)) {
+                    let (asid, pfn) = (entry.asid, entry.pfn);
+                    visit(CachedTable { asid, va, level: Level(0), pfn });
+                }
             }
-        }
-        for held in self.memory.mmu().walk_cache().into_iter().flat_map(|cache| cache.pointers()) {
-            let CachedPointer { asid, va, level, table } = held;
-            visit(CachedTable { asid, va, level, pfn: table.pfn(base) });
+            for held in hart.mmu().walk_cache().into_iter().flat_map(|cache| cache.pointers()) {
+                let CachedPointer { asid, va, level, table } = held;
+                visit(CachedTable { asid, va, level, pfn: table.pfn(base) });
+            }
         }
     }
 }
 
-impl MachinePlatform<'_> {
-    fn tlb_entries(&self) -> impl Iterator<Item = TlbEntry> {
-        let tlb = self.memory.mmu().tlb().into_iter();
-        // The R3000's entries have room for the identifier, not for the space's number.
-        let is_r3000 = self.memory.mmu().cp0().is_some();
-        let space = move |of: Asid| if is_r3000 { self.memory.space_of(of) } else { None };
-        tlb.flat_map(|tlb| tlb.entries()).map(move |(_, entry)| TlbEntry {
-            asid: space(entry.asid).unwrap_or(entry.asid),
-            ..entry
-        })
-    }
+/// What a hart's TLB holds.
+fn tlb_entries(hart: &HartMemory) -> impl Iterator<Item = TlbEntry> {
+    let tlb = hart.mmu().tlb().into_iter();
+    // The R3000's entries have room for the identifier, not for the space's number.
+    let is_r3000 = hart.mmu().cp0().is_some();
+    let space = move |of: Asid| if is_r3000 { hart.space_of(of) } else { None };
+    tlb.flat_map(|tlb| tlb.entries())
+        .map(move |(_, entry)| TlbEntry { asid: space(entry.asid).unwrap_or(entry.asid), ..entry })
+}
 
-    /// An address whose page-table entry is in the page at `va`, where tables are mapped (R3000).
-    fn table_mapped(&self, va: VirtAddr) -> Option<VirtAddr> {
-        self.memory.mmu().cp0().and_then(|_| R3000::mapped_by(va))
-    }
+/// An address whose page-table entry is in the page at `va`, where tables are mapped (R3000).
+fn table_mapped(hart: &HartMemory, va: VirtAddr) -> Option<VirtAddr> {
+    hart.mmu().cp0().and_then(|_| R3000::mapped_by(va))
 }
 
 impl SegmentPlatform for MachinePlatform<'_> {

@@ -130,7 +130,8 @@ pub struct ExitReport {
 pub struct CycleParts {
     /// Instructions.
     pub compute: u64,
-    /// First-level TLB misses that the second level served.
+    /// First-level TLB misses that the second level served, loads of the root register, and TLB
+    /// shoot-downs.
     pub tlb: u64,
     /// Page-table entries that walks read and wrote.
     pub walks: u64,
@@ -163,6 +164,22 @@ impl CycleParts {
             .saturating_add(self.reclaim)
             .saturating_add(self.disk)
             .saturating_add(self.idle)
+    }
+
+    /// The parts of both, combined one by one.
+    pub(crate) fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            compute: combine(self.compute, other.compute),
+            tlb: combine(self.tlb, other.tlb),
+            walks: combine(self.walks, other.walks),
+            caches: combine(self.caches, other.caches),
+            refills: combine(self.refills, other.refills),
+            faults: combine(self.faults, other.faults),
+            syscalls: combine(self.syscalls, other.syscalls),
+            reclaim: combine(self.reclaim, other.reclaim),
+            disk: combine(self.disk, other.disk),
+            idle: combine(self.idle, other.idle),
+        }
     }
 }
 

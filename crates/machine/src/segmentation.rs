@@ -15,6 +15,9 @@ use pagewalk_mmu::segment::ia32::{
 use pagewalk_mmu::segment::{BaseBounds, Descriptor, Identity, Placed, SegmentTable};
 use pagewalk_mmu::{Access, AccessKind, EntryWidth, Fault, PhysAddr, Privilege, TableMemory};
 
+use crate::harts::HARTS_MAX;
+use crate::ram::Ram;
+
 /// A machine's segmentation.
 #[derive(Clone, Debug)]
 pub enum Segmentation {
@@ -34,6 +37,14 @@ impl Segmentation {
     /// Whether page tables follow.
     pub const fn is_paged(&self) -> bool {
         matches!(self, Self::Off | Self::Ia32(_))
+    }
+
+    /// That of another hart of the same kind, as after reset.
+    pub(crate) fn of_hart(&self, number: u32, ram: &mut Ram) -> Self {
+        match self {
+            Self::Ia32(first) => Self::Ia32(FlatSegments::new(ram, first.gdt_of(number))),
+            other => other.clone(),
+        }
     }
 
     /// An access of `bytes` at `va`, within one page.
@@ -72,12 +83,13 @@ impl Segmentation {
 }
 
 /// Flat data segments and a code segment that ends where executable memory does, by descriptors in
-/// a GDT in RAM.
+/// a GDT in RAM, of which each hart has its own.
 ///
 /// ```text
 ///   GDT   0  null
 ///         1  user code, base 0, limit: the end of the highest executable region      CS
 ///         2  user data, base 0, limit 4 GiB − 1                                      SS, DS
+///         3  nothing; behind it the next hart's
 /// ```
 ///
 /// This is how OpenBSD/i386 and Exec Shield had no-execute on processors without an NX bit: a
@@ -94,6 +106,9 @@ const USER_DATA: Selector = Selector::gdt(2, USER);
 const USER: u8 = 3;
 const DESCRIPTORS: u64 = 3;
 const DESCRIPTOR_BYTES: u64 = 8;
+/// From one hart's GDT to the next one's: those of all harts fit into a frame.
+const GDT_STRIDE: u64 = 32;
+const _: () = assert!(HARTS_MAX as u64 * GDT_STRIDE <= GRANULE);
 /// The unit of a granular limit.
 const GRANULE: u64 = 4096;
 
@@ -113,6 +128,11 @@ impl FlatSegments {
             flat.load(memory, register, USER_DATA);
         }
         flat
+    }
+
+    /// Where another hart's GDT is, this being the first one's.
+    const fn gdt_of(&self, hart: u32) -> PhysAddr {
+        PhysAddr(self.gdt.0 + hart as u64 * GDT_STRIDE)
     }
 
     /// Moves the code segment's limit: addresses below `end`, a multiple of 4 KiB, can be executed.

@@ -10,34 +10,64 @@ use crate::machine::Tally;
 use crate::memory::Memory;
 use crate::report::CycleParts;
 
-/// The part of virtual time that passes outside the program: in the kernel, waiting for devices,
-/// asleep. What the program's own instructions, TLB misses and walks take is computed from their
+/// The part of virtual time that passes outside the programs: in the kernel, waiting for devices,
+/// asleep. What the programs' own instructions, TLB misses and walks take is computed from their
 /// counts when somebody asks.
+///
+/// Each hart has its own time. Whatever passes outside, passes for the hart that runs:
+///
+/// ```text
+///   outside  =  parked: what passed for the others  +  what passed for the hart that runs
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Time {
     /// What everything takes.
     pub cost: CostModel,
-    /// Cycles spent outside the program; `compute`, `tlb`, `walks`, `caches` and `refills` stay zero.
+    /// Cycles spent outside the programs, for all harts; `compute`, `tlb`, `walks`, `caches` and
+    /// `refills` stay zero.
     pub outside: CycleParts,
+    parked: CycleParts,
 }
 
 impl Time {
     /// No time has passed.
     pub fn new(cost: CostModel) -> Self {
-        Self { cost, outside: CycleParts::default() }
+        Self { cost, ..Self::default() }
     }
 
-    /// All cycles by where they went, `retired` instructions having made `references`.
+    /// All cycles of the hart that runs by where they went, `retired` instructions of its having
+    /// made `references`.
     pub fn parts(&self, retired: u64, references: u64, memory: &Memory) -> CycleParts {
-        let counters = memory.mmu().counters();
-        let unseen = memory.unseen_walks(references) * memory.reads_per_walk();
+        self.parts_of(memory.hart(), retired, references, memory)
+    }
+
+    /// All cycles of a hart by where they went, `retired` instructions of its having made
+    /// `references`.
+    ///
+    /// # Panics
+    /// If there is no such hart.
+    pub fn parts_of(
+        &self,
+        hart: u32,
+        retired: u64,
+        references: u64,
+        memory: &Memory,
+    ) -> CycleParts {
+        let runs = hart == memory.hart();
+        let hart = memory.hart_memory(hart);
+        let outside = if runs { self.of_running() } else { hart.outside };
+        let counters = hart.mmu().counters();
+        let unseen = hart.unseen_walks(references) * hart.reads_per_walk();
+        let shootdowns = hart.shootdowns();
         CycleParts {
             compute: sum([(retired, self.cost.instruction)]),
             tlb: sum([
                 (counters.l2_hits.total(), self.cost.tlb_l2_hit),
-                (memory.kernel_traffic().root_loads, self.cost.root_load),
+                (hart.kernel_traffic().root_loads, self.cost.root_load),
+                (shootdowns.sent, self.cost.shootdown_send),
+                (shootdowns.received, self.cost.shootdown_receive),
             ]),
-            walks: match memory.caches() {
+            walks: match hart.caches() {
                 Some(caches) => self.served(caches, self.cost.cache_l1, |level| level.walks),
                 None => sum([
                     (counters.walk_reads + unseen, self.cost.walk_read),
@@ -45,13 +75,29 @@ impl Time {
                 ]),
             },
             // What the first level serves is part of the instruction.
-            caches: memory.caches().map_or(0, |caches| self.served(caches, 0, |level| level.data)),
+            caches: hart.caches().map_or(0, |caches| self.served(caches, 0, |level| level.data)),
             refills: sum([
                 (counters.exceptions.refill, self.cost.tlb_refill),
                 (counters.exceptions.general(), self.cost.tlb_general),
             ]),
-            ..self.outside
+            ..outside
         }
+    }
+
+    /// The hart that runs is parked: what has passed for it.
+    pub(crate) fn park(&mut self) -> CycleParts {
+        let outside = self.of_running();
+        self.parked = self.parked.zip(&outside, u64::saturating_add);
+        outside
+    }
+
+    /// A parked hart, for which so much has passed, is to run.
+    pub(crate) fn resume(&mut self, outside: &CycleParts) {
+        self.parked = self.parked.zip(outside, u64::saturating_sub);
+    }
+
+    fn of_running(&self) -> CycleParts {
+        self.outside.zip(&self.parked, u64::saturating_sub)
     }
 
     /// What the references take that are counted by `of`, those that the first level served taking

@@ -331,19 +331,19 @@ impl Mmu {
         refusing: Option<Line>,
         observer: &mut O,
     ) -> Result<Hit, Fault> {
-        self.counters.l1_misses.add(access.kind);
+        self.counters.l1_misses.count(access.kind);
         let answer = match refusing {
             Some(line) => Answer::Refused(line),
             None => self.ask_l2(va, access, now),
         };
         if let Answer::Usable(slot, key, line) = answer {
-            self.counters.l2_hits.add(access.kind);
+            self.counters.l2_hits.count(access.kind);
             return Ok(Hit { pa: line.translate(va), page: key.page(), slot, source: Source::L2 });
         }
         let side = Side::of(access.kind);
         if let Some(tlb) = &mut self.tlb {
             if tlb.config().l2.is_some() {
-                self.counters.l2_misses.add(access.kind);
+                self.counters.l2_misses.count(access.kind);
             }
             if tlb.config().software {
                 return Err(self.tlb_exception(va, access, answer.refusing()));

@@ -2,6 +2,9 @@
 
 use crate::AccessKind;
 use crate::walk_cache::LEVELS;
+use core::array;
+use core::iter::Sum;
+use core::ops::Add;
 
 /// A count for each kind of access.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +29,23 @@ impl KindCounts {
     }
 
     #[inline]
-    pub(super) fn add(&mut self, kind: AccessKind) {
+    pub(super) fn count(&mut self, kind: AccessKind) {
         match kind {
             AccessKind::Execute => self.fetches += 1,
             AccessKind::Read => self.loads += 1,
             AccessKind::Write => self.stores += 1,
+        }
+    }
+}
+
+impl Add for KindCounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            fetches: self.fetches + other.fetches,
+            loads: self.loads + other.loads,
+            stores: self.stores + other.stores,
         }
     }
 }
@@ -54,6 +69,20 @@ impl TlbExceptions {
     /// All that went through the general vector.
     pub const fn general(&self) -> u64 {
         self.kernel_refill + self.invalid + self.modified + self.address
+    }
+}
+
+impl Add for TlbExceptions {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            refill: self.refill + other.refill,
+            kernel_refill: self.kernel_refill + other.kernel_refill,
+            invalid: self.invalid + other.invalid,
+            modified: self.modified + other.modified,
+            address: self.address + other.address,
+        }
     }
 }
 
@@ -111,4 +140,37 @@ pub struct MmuCounters {
     pub flushes_page: u64,
     /// Entries, of both levels, that invalidations dropped.
     pub entries_flushed: u64,
+}
+
+impl Add for MmuCounters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let levels = |n: usize| self.walk_cache_hits[n] + other.walk_cache_hits[n];
+        Self {
+            l1_misses: self.l1_misses + other.l1_misses,
+            l2_hits: self.l2_hits + other.l2_hits,
+            l2_misses: self.l2_misses + other.l2_misses,
+            walks: self.walks + other.walks,
+            walk_reads: self.walk_reads + other.walk_reads,
+            walk_writes: self.walk_writes + other.walk_writes,
+            rewalks: self.rewalks + other.rewalks,
+            faults: self.faults + other.faults,
+            walk_cache_hits: array::from_fn(levels),
+            exceptions: self.exceptions + other.exceptions,
+            root_loads: self.root_loads + other.root_loads,
+            flushes_all: self.flushes_all + other.flushes_all,
+            flushes_non_global: self.flushes_non_global + other.flushes_non_global,
+            flushes_asid: self.flushes_asid + other.flushes_asid,
+            flushes_page: self.flushes_page + other.flushes_page,
+            entries_flushed: self.entries_flushed + other.entries_flushed,
+        }
+    }
+}
+
+/// The counters of several MMUs together.
+impl Sum for MmuCounters {
+    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
+        items.fold(Self::default(), Add::add)
+    }
 }

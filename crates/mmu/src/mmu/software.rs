@@ -97,7 +97,7 @@ impl Mmu {
         access: Access,
         refusing: Option<Line>,
     ) -> Fault {
-        self.counters.walks.add(access.kind);
+        self.counters.walks.count(access.kind);
         self.counters.rewalks += u64::from(refusing.is_some());
         let permit = |line: Line| self.tables.permit(line.rights(), access);
         let cause = match refusing.map(permit) {
@@ -117,8 +117,8 @@ impl Mmu {
     ) -> Result<Hit, Fault> {
         let result = self.ask_r3000(va, access, now);
         if let Err(fault) = &result {
-            self.counters.l1_misses.add(access.kind);
-            self.counters.walks.add(access.kind);
+            self.counters.l1_misses.count(access.kind);
+            self.counters.walks.count(access.kind);
             let despite_an_entry =
                 matches!(fault.cause, FaultCause::NotPresent | FaultCause::DirtyClear);
             self.counters.rewalks += u64::from(despite_an_entry);

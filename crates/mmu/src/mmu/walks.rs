@@ -27,7 +27,7 @@ impl Mmu {
             Some(_) => self.walk_cached(memory, va, access, now, &mut counted),
         };
         let References { reads, writes } = counted.references;
-        self.counters.walks.add(access.kind);
+        self.counters.walks.count(access.kind);
         self.counters.walk_reads += reads;
         self.counters.walk_writes += writes;
         self.counters.faults += u64::from(result.is_err());
