@@ -59,11 +59,16 @@ compile() { # SOURCE OBJECT
     "$cc" $cflags -c "$1" -o "$2"
 }
 
+# The linker leaves out what a program does not call.
 compile rt/start.S "$objects/start.o"
-compile rt/rt.c "$objects/rt.o"
+runtime=
+for part in rt.c process.c sync.c thread.c thread.S; do
+    compile "rt/$part" "$objects/rt-$part.o"
+    runtime="$runtime $objects/rt-$part.o"
+done
 for source in *.c; do
     name=${source%.c}
     compile "$source" "$objects/$name.o"
     # shellcheck disable=SC2086
-    "$cc" $cflags $ldflags "$objects/start.o" "$objects/$name.o" "$objects/rt.o" -o "$out/$name"
+    "$cc" $cflags $ldflags "$objects/start.o" "$objects/$name.o" $runtime -o "$out/$name"
 done

@@ -1,38 +1,10 @@
 // The runtime's body; rt.h says what each function promises.
 
-#include "rt.h"
+#include "syscall.h"
 
 #include <stdarg.h>
 
 // ---- System calls -------------------------------------------------------------------------------
-
-// The number goes in a7, the arguments in a0 to a5, the result comes back in a0; all other
-// registers survive. Calls with fewer arguments leave junk in the rest, which the kernel ignores.
-static long syscall6(long number, u64 x0, u64 x1, u64 x2, u64 x3, u64 x4, u64 x5)
-{
-    register u64 a0 __asm__("a0") = x0;
-    register u64 a1 __asm__("a1") = x1;
-    register u64 a2 __asm__("a2") = x2;
-    register u64 a3 __asm__("a3") = x3;
-    register u64 a4 __asm__("a4") = x4;
-    register u64 a5 __asm__("a5") = x5;
-    register long a7 __asm__("a7") = number;
-    __asm__ volatile("ecall"
-                     : "+r"(a0)
-                     : "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5), "r"(a7)
-                     : "memory");
-    return (long)a0;
-}
-
-static long syscall3(long number, u64 x0, u64 x1, u64 x2)
-{
-    register u64 a0 __asm__("a0") = x0;
-    register u64 a1 __asm__("a1") = x1;
-    register u64 a2 __asm__("a2") = x2;
-    register long a7 __asm__("a7") = number;
-    __asm__ volatile("ecall" : "+r"(a0) : "r"(a1), "r"(a2), "r"(a7) : "memory");
-    return (long)a0;
-}
 
 // The generic Linux numbering that RISC-V uses.
 enum {

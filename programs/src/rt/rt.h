@@ -37,12 +37,18 @@ int main(int argc, char **argv);
 #define MAP_FIXED 0x10
 #define MAP_ANONYMOUS 0x20
 
+#define ENOENT 2
+#define EINTR 4
+#define EAGAIN 11
 #define ENOMEM 12
+#define EFAULT 14
+#define EINVAL 22
 
 #define SIGSEGV 11
 #define SEGV_MAPERR 1 // no mapping at the address
 #define SEGV_ACCERR 2 // there is one, but it does not allow this access
 #define SA_SIGINFO 4
+#define SA_ONSTACK 0x08000000
 
 // `struct stat` as the RISC-V kernel writes it (asm-generic/stat.h).
 struct file_status {

@@ -1,0 +1,135 @@
+// Processes and what they share; process.h says what each function promises.
+
+#include "process.h"
+
+#include "syscall.h"
+
+enum {
+    SYS_PIPE2 = 59,
+    SYS_PWRITE64 = 68,
+    SYS_SHMGET = 194,
+    SYS_SHMCTL = 195,
+    SYS_SHMAT = 196,
+    SYS_SHMDT = 197,
+    SYS_CLONE = 220,
+    SYS_MSYNC = 227,
+    SYS_WAIT4 = 260,
+    SYS_MEMFD_CREATE = 279,
+};
+
+// ---- Processes ----------------------------------------------------------------------------------
+
+long sys_wait4(int process, int *status, int options)
+{
+    return syscall6(SYS_WAIT4, (u64)process, (u64)status, (u64)options, 0, 0, 0);
+}
+
+int fork_process(void)
+{
+    flush();
+    // RISC-V has no fork: a clone that shares nothing and keeps the stack pointer is one.
+    long process = syscall6(SYS_CLONE, SIGCHLD, 0, 0, 0, 0, 0);
+    if (process < 0)
+        die("cannot fork: %s", error_name(process));
+    return (int)process;
+}
+
+int wait_for(int process)
+{
+    int status;
+    long result = sys_wait4(process, &status, 0);
+    if (result < 0)
+        die("cannot wait for a child: %s", error_name(result));
+    int signal = status & 0x7f;
+    return signal != 0 ? 128 + signal : status >> 8 & 0xff;
+}
+
+// ---- Pipes --------------------------------------------------------------------------------------
+
+struct pipe open_pipe(void)
+{
+    int ends[2];
+    long result = syscall3(SYS_PIPE2, (u64)ends, 0, 0);
+    if (result < 0)
+        die("cannot open a pipe: %s", error_name(result));
+    return (struct pipe){ends[0], ends[1]};
+}
+
+void read_fully(int fd, void *buffer, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        long result = sys_read(fd, (u8 *)buffer + done, bytes - done);
+        if (result <= 0)
+            die("cannot read: %s", result == 0 ? "the other side is gone" : error_name(result));
+        done += (size_t)result;
+    }
+}
+
+void write_fully(int fd, const void *buffer, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        long result = sys_write(fd, (const u8 *)buffer + done, bytes - done);
+        if (result < 0)
+            die("cannot write: %s", error_name(result));
+        done += (size_t)result;
+    }
+}
+
+void send_token(int writer)
+{
+    write_fully(writer, "", 1);
+}
+
+void await_token(int reader)
+{
+    char token;
+    read_fully(reader, &token, 1);
+}
+
+// ---- Shared memory ------------------------------------------------------------------------------
+
+long sys_shmget(int key, size_t bytes, int flags)
+{
+    return syscall3(SYS_SHMGET, (u64)key, bytes, (u64)flags);
+}
+
+long sys_shmat(int segment, void *address, int flags)
+{
+    return syscall3(SYS_SHMAT, (u64)segment, (u64)address, (u64)flags);
+}
+
+long sys_shmdt(const void *address)
+{
+    return syscall3(SYS_SHMDT, (u64)address, 0, 0);
+}
+
+long sys_shmctl(int segment, int command, struct segment_status *status)
+{
+    return syscall3(SYS_SHMCTL, (u64)segment, (u64)command, (u64)status);
+}
+
+void *map_shared(size_t bytes)
+{
+    long address =
+        sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (address < 0)
+        die("cannot map %lu bytes of shared memory: %s", bytes, error_name(address));
+    return (void *)address;
+}
+
+// ---- Files --------------------------------------------------------------------------------------
+
+long sys_memfd_create(const char *name, u32 flags)
+{
+    return syscall3(SYS_MEMFD_CREATE, (u64)name, flags, 0);
+}
+
+long sys_pwrite(int fd, const void *buffer, size_t bytes, i64 offset)
+{
+    return syscall6(SYS_PWRITE64, (u64)fd, (u64)buffer, bytes, (u64)offset, 0, 0);
+}
+
+long sys_msync(void *address, size_t bytes, int flags)
+{
+    return syscall3(SYS_MSYNC, (u64)address, bytes, (u64)flags);
+}
