@@ -18,6 +18,7 @@ use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN, SwapConfig};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
+use crate::harts::HARTS_MAX;
 use crate::listener::Listener;
 use crate::machine::Machine;
 use crate::memory::Memory;
@@ -54,6 +55,7 @@ pub(crate) fn boot(
         config.swap = SwapConfig::None;
     }
     config.hardware.check_tlb(config.tlb.as_ref()).map_err(MachineError::Tlb)?;
+    check_harts(&config)?;
     check_ram(config.ram_bytes)?;
     let file = open_program(&program)?;
     let mut host = open_host(&program, stdio)?;
@@ -119,7 +121,7 @@ fn memory(config: &Config, page: PageSize) -> Result<Memory, MachineError> {
     if let Some(cache) = &config.cache {
         memory = memory.with_caches(Caches::new(cache.clone()));
     }
-    Ok(memory.with_segmentation(segmentation))
+    Ok(memory.with_segmentation(segmentation).with_harts(config.harts))
 }
 
 /// With IA-32's segments the last frame holds their table, and is not the kernel's to give.
@@ -201,6 +203,17 @@ fn user_end(hardware: &Hardware) -> u64 {
     match hardware.va_bits() {
         bits @ ..=32 => (3 << (bits - 2)).min(hardware.user_end_max().0),
         bits => 1 << (bits - 1).min(47),
+    }
+}
+
+fn check_harts(config: &Config) -> Result<(), MachineError> {
+    let refuse = |problem: String| Err(MachineError::Harts(problem));
+    match (config.harts, config.hardware) {
+        (2.., Hardware::Unpaged(_)) => {
+            refuse("a machine without pages has one: leave the option out".into())
+        }
+        (1..=HARTS_MAX, _) => Ok(()),
+        (harts, _) => refuse(format!("{harts} are out of range: give 1 to {HARTS_MAX}")),
     }
 }
 

@@ -30,6 +30,9 @@ pub struct Config {
     pub walk_cache: Option<WalkCacheConfig>,
     /// The data caches; `None` for a flat memory.
     pub cache: Option<CacheConfig>,
+    /// Harts, each with an MMU of its own: from 1 to [`HARTS_MAX`](crate::HARTS_MAX). Without pages
+    /// there is one.
+    pub harts: u32,
     /// RAM in bytes; rounded down to whole frames.
     pub ram_bytes: u64,
     /// The swap device. Without pages there is none.

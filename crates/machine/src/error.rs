@@ -8,6 +8,9 @@ pub enum MachineError {
     /// RAM is too small or too large.
     #[error("--ram: {0}")]
     Ram(String),
+    /// There cannot be so many harts.
+    #[error("--harts: {0}")]
+    Harts(String),
     /// The hardware has no such TLB.
     #[error("--tlb: {0}")]
     Tlb(String),

@@ -99,6 +99,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "none|SPEC")]
     pub cache: Option<String>,
 
+    /// Harts: processors that share RAM and kernel, each with its own MMU, TLB and caches; 1 to 64.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub harts: String,
+
     /// The page-replacement policy.
     #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]
     #[arg(value_parser = PossibleValuesParser::new(PolicyKind::NAMES))]

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
-    Config, CostModel, Fit, Hardware, HugePolicy, KernelMapping, Program, SwapConfig,
+    Config, CostModel, Fit, HARTS_MAX, Hardware, HugePolicy, KernelMapping, Program, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -85,6 +85,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         tlb: base.tlb(args.tlb.as_deref(), &hardware)?,
         walk_cache: base.walk_cache(args.walk_cache.as_deref(), &hardware)?,
         cache: base.cache(args.cache.as_deref())?,
+        harts: harts(&args.harts, &hardware)?,
         ram_bytes,
         swap: match &args.swap {
             None => default_swap(ram_bytes),
@@ -100,6 +101,21 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         slow: args.slow,
         instructions_max: args.max_instructions.as_deref().map(instructions_max).transpose()?,
     })
+}
+
+fn harts(text: &str, hardware: &Hardware) -> Result<u32, Failure> {
+    let refuse = |problem| Failure::bad_value("harts", text, problem);
+    let number = count(text).map_err(refuse)?;
+    match u32::try_from(number) {
+        Ok(2..=HARTS_MAX) if hardware.tables().is_none() => {
+            let name = hardware.name();
+            Err(refuse(format!(
+                "a machine without pages has one; leave the option out with --mmu {name}"
+            )))
+        }
+        Ok(harts @ 1..=HARTS_MAX) => Ok(harts),
+        _ => Err(refuse(format!("give 1 to {HARTS_MAX}"))),
+    }
 }
 
 /// Refuses options that mean nothing on this hardware.

@@ -132,6 +132,11 @@ fn bad_caches() {
 
 #[test]
 fn bad_numbers() {
+    for harts in ["0", "65", "4294967297"] {
+        refused_option(&["--harts", harts], &["--harts", harts, "1 to 64"]);
+    }
+    let unpaged = ["--mmu", "base-bounds", "--harts", "2"];
+    refused_option(&unpaged, &["--harts", "'2'", "base-bounds"]);
     refused_option(&["--seed", "x"], &["--seed", "'x'", "whole number"]);
     refused_option(&["--seed", "18446744073709551616"], &["--seed", "18446744073709551615"]);
     refused_option(&["--max-instructions", "5m"], &["--max-instructions", "'5m'", "5M"]);

@@ -47,6 +47,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         tlb: Some(hardware.default_tlb()),
         walk_cache: None,
         cache: None,
+        harts: 1,
         ram_bytes,
         swap: SwapConfig::Temporary { bytes: 16 << 20 },
         policy: PolicyKind::Clock,
