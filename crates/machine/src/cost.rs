@@ -37,7 +37,8 @@ pub struct CostModel {
     pub walk_read: u64,
     /// One page-table entry written by a walk (accessed and dirty bits).
     pub walk_write: u64,
-    /// A load of the root register on the way into a kernel with a space of its own, or out.
+    /// A load of the root register: at a switch to another program's space, or on the way into a
+    /// kernel with a space of its own and out of it.
     pub root_load: u64,
     /// A TLB shoot-down for the hart that asks for it: interrupting others and waiting for them.
     pub shootdown_send: u64,

@@ -58,6 +58,19 @@ pub struct HartMemory {
     pub(crate) shootdowns: Shootdowns,
     asids: AsidOwners,
     spaces: BTreeSet<u16>,
+    /// The space of the program that runs, once there was one.
+    program: Option<(Asid, PhysAddr)>,
+    switches: Switches,
+}
+
+/// Switches from one program's space to another's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// How many there were.
+    pub spaces: u64,
+    /// TLB entries that loads of the root register dropped: all on a TLB without tags, on others
+    /// those of the former owner when an identifier changed hands.
+    pub entries_flushed: u64,
 }
 
 /// References that accesses made into a second page.
@@ -93,6 +106,8 @@ impl HartMemory {
             outside: CycleParts::default(),
             shootdowns: Shootdowns::default(),
             spaces: BTreeSet::new(),
+            program: None,
+            switches: Switches::default(),
         }
     }
 
@@ -130,6 +145,16 @@ impl HartMemory {
     /// What it had to do with TLB shoot-downs.
     pub const fn shootdowns(&self) -> Shootdowns {
         self.shootdowns
+    }
+
+    /// How often it went from one space to another.
+    pub const fn switches(&self) -> Switches {
+        self.switches
+    }
+
+    /// Whether it runs the program in that space.
+    pub fn runs(&self, asid: Asid, table: PhysAddr) -> bool {
+        self.program == Some((asid, table))
     }
 
     /// What the kernel's own references on it came to; nothing without a map.
@@ -183,6 +208,12 @@ impl HartMemory {
         self.mmu.tables().reads_per_walk(self.mmu.root()).is_some()
     }
 
+    /// It is to run a program in that space.
+    pub(crate) fn enter_space(&mut self, asid: Asid, table: PhysAddr) {
+        let before = self.program.replace((asid, table));
+        self.switches.spaces += u64::from(before.is_some_and(|before| before.0 != asid));
+    }
+
     /// Loads the root register. Host pages stay: whoever runs a program now drops them.
     pub(crate) fn load_root(
         &mut self,
@@ -190,11 +221,13 @@ impl HartMemory {
         table: PhysAddr,
         ram: &Ram,
     ) -> Result<(), FaultCause> {
+        let flushed = self.mmu.counters().entries_flushed;
         if let Some(before) = self.asids.take(asid) {
             self.mmu.flush_asid(asid);
             self.spaces.remove(&before.0);
         }
         self.mmu.load_root(asid, table, ram)?;
+        self.switches.entries_flushed += self.mmu.counters().entries_flushed - flushed;
         if !self.is_tagged() {
             self.spaces.clear();
         }

@@ -16,11 +16,14 @@ use std::mem::swap;
 use pagewalk_kernel::KernelMap;
 use pagewalk_mmu::{Mmu, MmuCounters, PhysAddr};
 
-use crate::hart_memory::HartMemory;
+use crate::hart_memory::{HartMemory, Switches};
 use crate::kernel_view::{KernelTraffic, KernelView};
 use crate::memory::Memory;
 use crate::segmentation::Segmentation;
 use crate::shootdown::Shootdowns;
+
+#[cfg(test)]
+mod tests;
 
 /// The most harts of a machine.
 pub const HARTS_MAX: u32 = 64;
@@ -101,6 +104,14 @@ impl Memory {
         self.hart_memories().fold(Shootdowns::default(), |sum, hart| Shootdowns {
             sent: sum.sent + hart.shootdowns.sent,
             received: sum.received + hart.shootdowns.received,
+        })
+    }
+
+    /// Switches of all harts from one program's space to another's.
+    pub fn switches(&self) -> Switches {
+        self.hart_memories().fold(Switches::default(), |sum, hart| Switches {
+            spaces: sum.spaces + hart.switches().spaces,
+            entries_flushed: sum.entries_flushed + hart.switches().entries_flushed,
         })
     }
 

@@ -43,7 +43,7 @@ pub use config::{Config, Program, SwapConfig};
 pub use cost::CostModel;
 pub use error::MachineError;
 pub use hardware::Hardware;
-pub use hart_memory::{Extra, HartMemory};
+pub use hart_memory::{Extra, HartMemory, Switches};
 pub use harts::HARTS_MAX;
 pub use machine::{End, Machine, Progress};
 pub use memory::Memory;

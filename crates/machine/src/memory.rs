@@ -145,11 +145,13 @@ impl Memory {
         self.hart.last_fault.as_ref()
     }
 
-    /// Loads the root register of the hart that runs.
+    /// Loads the root register of the hart that runs: it is to run the program in that space. Also
+    /// to be done when the hart ran the same space before, but that was another of the same number.
     ///
     /// # Errors
     /// If the format refuses the root.
     pub fn load_root(&mut self, asid: Asid, table: PhysAddr) -> Result<(), FaultCause> {
+        self.hart.enter_space(asid, table);
         let kernel = &mut self.hart.kernel;
         if kernel.as_mut().is_some_and(|view| view.postpone_root(asid, table)) {
             return Ok(());

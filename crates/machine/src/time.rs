@@ -59,11 +59,14 @@ impl Time {
         let counters = hart.mmu().counters();
         let unseen = hart.unseen_walks(references) * hart.reads_per_walk();
         let shootdowns = hart.shootdowns();
+        // Where the kernel has a space of its own, its way out leads into whatever space comes next.
+        let kernels = hart.kernel_traffic().root_loads;
+        let root_loads = if kernels > 0 { kernels } else { hart.switches().spaces };
         CycleParts {
             compute: sum([(retired, self.cost.instruction)]),
             tlb: sum([
                 (counters.l2_hits.total(), self.cost.tlb_l2_hit),
-                (hart.kernel_traffic().root_loads, self.cost.root_load),
+                (root_loads, self.cost.root_load),
                 (shootdowns.sent, self.cost.shootdown_send),
                 (shootdowns.received, self.cost.shootdown_receive),
             ]),
