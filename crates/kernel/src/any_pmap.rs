@@ -246,6 +246,25 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.protect_range(platform, from, to, prot))
     }
 
+    fn share_range(
+        &mut self,
+        child: &mut Self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        range: (VirtAddr, VirtAddr),
+        share: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> Mapping,
+    ) -> (Option<VirtAddr>, FlushDebt) {
+        match (self, child) {
+            (Self::Radix(parent), Self::Radix(child)) => {
+                parent.share_range(child, platform, frames, range, share)
+            }
+            (Self::Hashed(parent), Self::Hashed(child)) => {
+                parent.share_range(child, platform, frames, range, share)
+            }
+            _ => unreachable!("all spaces of a machine have one kind of page tables"),
+        }
+    }
+
     fn next_mapping(
         &self,
         platform: &impl Platform,

@@ -3,7 +3,8 @@
 //! Tests call it after every operation; it takes time in proportion to memory and tables.
 
 use crate::{
-    Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId, Use,
+    Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId,
+    SwapSlot, Use,
 };
 use alloc::format;
 use alloc::string::String;
@@ -39,8 +40,10 @@ struct Seen {
     mappings: Vec<u32>,
     /// Whether a space's tree has this table.
     table: Vec<bool>,
-    /// Who names each slot.
-    slots: Vec<Option<Owner>>,
+    /// How often each slot is named.
+    names: Vec<u32>,
+    /// Whether a frame keeps each slot.
+    kept: Vec<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -67,7 +70,8 @@ impl<P: Pmap> Kernel<P> {
         let mut seen = Seen {
             mappings: vec![0; self.frames.total() as usize],
             table: vec![false; self.frames.total() as usize],
-            slots: vec![None; self.swap.total() as usize],
+            names: vec![0; self.swap.total() as usize],
+            kept: vec![false; self.swap.total() as usize],
         };
         for index in 0..self.spaces.len() {
             if self.spaces[index].is_some() {
@@ -157,7 +161,8 @@ impl<P: Pmap> Kernel<P> {
                 }
                 Mapping::Swapped(slot) => {
                     counted.swapped += 1;
-                    self.audit_slot(slot.0, Owner::Entry(place), seen)?;
+                    self.audit_slot(slot, Owner::Entry(place))?;
+                    seen.names[slot.0 as usize] += 1;
                 }
             }
             next = VirtAddr(va.0 + self.page.bytes());
@@ -190,14 +195,16 @@ impl<P: Pmap> Kernel<P> {
             }
             _ => check!(false, "{va} in {region} is mapped to frame {pfn}, which is {used:?}"),
         }
-        let prot = region.prot_of(used);
-        let writable = now.prot.contains(Prot::WRITE);
+        let prot = self.prot_of(region, pfn);
+        let (writable, allowed) = (now.prot.contains(Prot::WRITE), prot.contains(Prot::WRITE));
+        // The last owner's right comes back with its next store.
+        let behind = allowed && !writable && self.frames.cow(pfn);
         check!(
-            writable == prot.contains(Prot::WRITE) && now.prot.is_empty() == prot.is_empty(),
+            (writable == allowed || behind) && now.prot.is_empty() == prot.is_empty(),
             "{va} is mapped {:?}, but may be {prot:?}",
             now.prot
         );
-        let known = self.frames.reverse(pfn).any(|mapping| mapping == place);
+        let known = self.frames.is_mapped_at(pfn, place);
         check!(known, "frame {pfn} does not know that {va} is mapped to it");
         seen.mappings[pfn.0 as usize] += 1;
         self.audit_part(platform, place, region, now)
@@ -226,11 +233,8 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
-    fn audit_slot(&self, slot: u32, owner: Owner, seen: &mut Seen) -> Result<(), AuditError> {
-        check!(self.swap.is_used(crate::SwapSlot(slot)), "slot {slot} of {owner} is not in use");
-        if let Some(other) = seen.slots[slot as usize].replace(owner) {
-            check!(false, "slot {slot} has two owners: {other} and {owner}");
-        }
+    fn audit_slot(&self, slot: SwapSlot, owner: Owner) -> Result<(), AuditError> {
+        check!(self.swap.is_used(slot), "slot {} of {owner} is not in use", slot.0);
         Ok(())
     }
 
@@ -252,7 +256,7 @@ impl<P: Pmap> Kernel<P> {
             total: self.frames.total(),
             ..Default::default()
         };
-        let mut kept = 0;
+        let (mut kept, mut chained) = (0, 0);
         for pfn in (0..self.frames.total()).map(Pfn) {
             let used = self.frames.used(pfn);
             let mappings = seen.mappings[pfn.0 as usize];
@@ -261,6 +265,7 @@ impl<P: Pmap> Kernel<P> {
                 counted == mappings && self.frames.reverse(pfn).count() == mappings as usize,
                 "frame {pfn} has {mappings} mappings, counted as {counted}"
             );
+            chained += mappings.saturating_sub(1) as usize;
             let evictable = matches!(used, Use::Anon { .. } | Use::File { .. })
                 && self.frames.part(pfn) != Part::Further;
             check!(
@@ -281,13 +286,8 @@ impl<P: Pmap> Kernel<P> {
                 }
                 Use::Anon { slot } => {
                     summary.anon += 1;
-                    check!(mappings == 1, "private frame {pfn} has {mappings} mappings");
-                    if let Some(slot) = slot {
-                        kept += 1;
-                        self.audit_slot(slot.0, Owner::Frame(pfn), seen)?;
-                    } else {
-                        self.audit_zeroes(platform, pfn)?;
-                    }
+                    kept += u64::from(slot.is_some());
+                    self.audit_private(platform, pfn, slot, seen)?;
                 }
                 Use::File { file, index, .. } => {
                     summary.file += 1;
@@ -299,28 +299,65 @@ impl<P: Pmap> Kernel<P> {
         summary.wired = summary.page_table;
         let counted = self.frames.summary();
         check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
-        check!(kept == self.slots_kept, "{kept} frames keep slots, not {}", self.slots_kept);
+        let cached = self.swap_cache.len() as u64;
+        check!(cached == kept, "the swap cache has {cached} frames, {kept} have slots");
+        let counted = self.frames.chained().0;
+        check!(counted == chained, "{chained} mappings are chained, counted as {counted}");
         let cached = self.cache.len() as u64;
         check!(cached == summary.file, "the cache has {cached} pages in {} frames", summary.file);
         Ok(())
     }
 
+    /// A private page has an owner: a mapping, or a name of its slot.
+    fn audit_private(
+        &self,
+        platform: &impl Platform,
+        pfn: Pfn,
+        slot: Option<SwapSlot>,
+        seen: &mut Seen,
+    ) -> Result<(), AuditError> {
+        let mapped = seen.mappings[pfn.0 as usize] > 0;
+        let Some(slot) = slot else {
+            check!(mapped, "private frame {pfn} has no mapping and no slot");
+            return self.audit_zeroes(platform, pfn);
+        };
+        self.audit_slot(slot, Owner::Frame(pfn))?;
+        let twice = core::mem::replace(&mut seen.kept[slot.0 as usize], true);
+        check!(!twice, "slot {} is kept by two frames, one of which is {pfn}", slot.0);
+        let found = self.swap_cache.find(&self.frames, slot);
+        check!(found == Some(pfn), "slot {} is in frame {pfn}, not {found:?}", slot.0);
+        let named = seen.names[slot.0 as usize] > 0;
+        check!(mapped || named, "private frame {pfn} has no mapping, nor has slot {}", slot.0);
+        let dirty = self.frames.dirty(pfn) || self.is_modified(platform, pfn);
+        check!(!named || !dirty, "frame {pfn} is dirty, but slot {} is named by others", slot.0);
+        Ok(())
+    }
+
     /// A private page without a slot that is not dirty has no other source than zeroes.
     fn audit_zeroes(&self, platform: &impl Platform, pfn: Pfn) -> Result<(), AuditError> {
-        let modified = self.frames.reverse(pfn).any(|mapping| {
-            let found = self.space(mapping.space).pmap.lookup(platform, mapping.va);
-            matches!(found, Mapping::Resident(now) if now.modified)
-        });
-        let clean = !modified && !self.frames.dirty(pfn);
+        let clean = !self.is_modified(platform, pfn) && !self.frames.dirty(pfn);
         let zeroes = !clean || platform.frame(pfn).iter().all(|&byte| byte == 0);
         check!(zeroes, "frame {pfn} is clean and has no slot, but is not zero");
         Ok(())
     }
 
     fn audit_slots(&self, seen: &Seen) -> Result<(), AuditError> {
-        let owned = seen.slots.iter().flatten().count() as u64;
-        let used = self.swap.used();
-        check!(owned == used, "{used} slots are in use, {owned} have an owner");
+        let mut reclaimable = 0;
+        for slot in (0..self.swap.total() as u32).map(SwapSlot) {
+            let (names, kept) = (seen.names[slot.0 as usize], seen.kept[slot.0 as usize]);
+            let counted = (self.swap.names(slot), self.swap.is_kept(slot));
+            let right = (names, kept) == counted;
+            check!(
+                right,
+                "slot {} is named {names} times and kept: {kept}; counted: {counted:?}",
+                slot.0
+            );
+            let owned = names > 0 || kept;
+            check!(owned == self.swap.is_used(slot), "slot {} is used: {}", slot.0, !owned);
+            reclaimable += u64::from(kept && names == 0);
+        }
+        let counted = self.swap.reclaimable();
+        check!(reclaimable == counted, "{reclaimable} slots are only kept, counted: {counted}");
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 
 use crate::pmap::Resident;
 use crate::space::space_in;
-use crate::{FaultResult, Kernel, Mapping, Platform, Pmap, Shortage, SpaceId, Use};
+use crate::{FaultResult, Kernel, Mapping, Platform, Pmap, Prot, Shortage, SpaceId};
 use alloc::vec::Vec;
 use core::fmt;
 use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
@@ -127,9 +127,10 @@ impl<P: Pmap> Kernel<P> {
             let region = self.space_mut(id).regions.find_hinted(va);
             let now = self.space(id).pmap.lookup(platform, va);
             if let (Some(region), Mapping::Resident(now)) = (region, now) {
-                let prot = region.prot_of(self.frames.used(now.pfn));
-                let allowed = region.allows(kind)
-                    && (kind != AccessKind::Write || prot.contains(crate::Prot::WRITE));
+                let store = kind == AccessKind::Write;
+                let storable = self.prot_of(&region, now.pfn).contains(Prot::WRITE)
+                    && !self.frames.cow(now.pfn);
+                let allowed = region.allows(kind) && (!store || storable);
                 if allowed {
                     self.touch_page(platform, id, va, now, kind);
                     return Ok(now.pfn);
@@ -155,7 +156,7 @@ impl<P: Pmap> Kernel<P> {
         kind: AccessKind,
     ) {
         let store = kind == AccessKind::Write;
-        if store && matches!(self.frames.used(now.pfn), Use::Anon { slot: Some(_) }) {
+        if store {
             self.drop_slot(now.pfn);
         }
         if !now.referenced || (store && !now.modified) {

@@ -59,8 +59,19 @@ counters! {
     thp_fault_fallback,
     /// Large pages split into base pages.
     thp_split_page,
-    /// Pages copied because a private page of a file was written to.
+    /// Pages copied because a private page that is a file's, or that others own as well, was
+    /// written to.
     cow_copied,
+    /// Private pages written to without a copy: their other owners were gone.
+    cow_reused,
+    /// Address spaces made from another.
+    forks,
+    /// Pages in memory that forks shared.
+    fork_pages_shared,
+    /// Swapped pages whose slots forks shared.
+    fork_slots_shared,
+    /// Faults on swapped pages that were in the swap cache: somebody else had read them.
+    swap_cache_hit,
     /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.
     pgminor_map,
     /// Mappings given to the hardware once more, because its table had had no room for them (a

@@ -15,8 +15,11 @@ pub enum FaultCause {
     File,
     /// A page came back from swap.
     SwapIn,
-    /// A store to a private page of a file: the program got its own copy.
+    /// A store to a private page that is a file's, or that others own as well: the program got its
+    /// own copy.
     CopyOnWrite,
+    /// A store to a private page whose other owners are gone: no copy was needed.
+    Reuse,
     /// A page that was in the cache was mapped.
     MinorMap,
     /// The page was there: rights or referenced and modified bits were brought up to date.
@@ -144,6 +147,19 @@ pub enum Event<'a> {
         region: &'a Region,
         /// The new rights.
         prot: Prot,
+    },
+    /// A space was made from another.
+    Fork {
+        /// The old one.
+        parent: SpaceId,
+        /// The new one.
+        child: SpaceId,
+        /// Pages in memory that they share now.
+        pages: u64,
+        /// Swapped pages that they share now.
+        slots: u64,
+        /// Page tables of the new one.
+        tables: u64,
     },
     /// A stack grew.
     StackGrow {

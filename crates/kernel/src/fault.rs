@@ -6,9 +6,10 @@
 //!     2 may the program do this?                      ── no ───────────► SIGSEGV, SEGV_ACCERR
 //!     3 reserve frames, evicting if need be           ── cannot ───────► out of memory
 //!     4 what backs the page?
-//!         a frame      the program's own ─► bring rights and bits up to date
-//!                      the file's, private, store ─► copy
-//!         a slot       read it back                   ── error ────────► SIGBUS, BUS_ADRERR
+//!         a frame      store; the file's, private, or with other owners ─► copy
+//!                      else ─► bring rights and bits up to date
+//!         a slot       from the swap cache, else read it back
+//!                      store; other owners ─► copy    ── error ────────► SIGBUS, BUS_ADRERR
 //!         nothing      anonymous ─► a page of zeroes, a large one if that can be (huge.rs)
 //!                      file ─► from the page cache, else from the file; private, store ─► copy
 //!                                                     ── error, EOF ───► SIGBUS, BUS_ADRERR
@@ -17,6 +18,7 @@
 //!
 //! After step 3 nothing is evicted and no frame is missing.
 
+use crate::cow::without_stores;
 use crate::pmap::Resident;
 use crate::space::space_in;
 use crate::{
@@ -146,7 +148,7 @@ impl Fault {
         ReverseMapping { space: self.space, va: self.page }
     }
 
-    fn stores(&self) -> bool {
+    pub(crate) fn stores(&self) -> bool {
         self.kind == AccessKind::Write
     }
 
@@ -225,9 +227,13 @@ impl<P: Pmap> Kernel<P> {
     pub(crate) fn frames_needed(&self, platform: &impl Platform, fault: &Fault) -> u64 {
         let pmap = &self.space(fault.space).pmap;
         match pmap.lookup(platform, fault.page) {
-            // At most the copy of a page of a file.
-            Mapping::Resident(_) => u64::from(fault.copies()),
-            Mapping::Swapped(_) => 1,
+            Mapping::Resident(now) => u64::from(self.must_copy(fault, now.pfn)),
+            Mapping::Swapped(slot) => {
+                let cached = self.swap_cache.find(&self.frames, slot);
+                let mapped = cached.is_some_and(|pfn| self.frames.mappings(pfn) > 0);
+                let copied = fault.stores() && (mapped || self.swap.names(slot) > 1);
+                u64::from(cached.is_none()) + u64::from(copied)
+            }
             Mapping::None => {
                 let cached = fault.region.file_at(fault.page).is_some_and(|(file, offset)| {
                     let index = (offset >> self.page.shift()) as u32;
@@ -260,13 +266,15 @@ impl<P: Pmap> Kernel<P> {
         fault: &Fault,
         now: Resident,
     ) -> Resolution {
-        let of_file = matches!(self.frames.used(now.pfn), Use::File { .. });
-        if of_file && fault.copies() {
+        if self.must_copy(fault, now.pfn) {
             let space = space_in(&mut self.spaces, fault.space);
             if let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, fault.page, None) {
                 let (was, flushed) = unmapped.flush(platform);
                 self.counters.count_flush(flushed);
                 self.note_unmapped(fault.place(), was);
+                if was.modified {
+                    self.frames.set_dirty(was.pfn, true);
+                }
             }
             return self.copy_on_write(platform, fault, now.pfn, false);
         }
@@ -274,8 +282,8 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// The page is there and the program's to use: the referenced or modified bit is software's to
-    /// set (Svade), or the rights are behind the region's. A private page with no other owner is
-    /// written to without a copy.
+    /// set (Svade), or the rights are behind the region's. A private page whose other owners are
+    /// gone is written to without a copy.
     fn update_mapping(
         &mut self,
         platform: &mut impl Platform,
@@ -283,7 +291,7 @@ impl<P: Pmap> Kernel<P> {
         now: Resident,
     ) -> Resolution {
         let end = VirtAddr(fault.page.0 + self.page.bytes());
-        let prot = fault.region.prot_of(self.frames.used(now.pfn));
+        let prot = self.prot_of(&fault.region, now.pfn);
         let pmap = &mut space_in(&mut self.spaces, fault.space).pmap;
         let debt = pmap.protect_range(platform, fault.page, end, &mut |_| prot).and(pmap.touch(
             platform,
@@ -293,10 +301,16 @@ impl<P: Pmap> Kernel<P> {
         ));
         self.discharge(platform, debt);
         self.counters.pgminor_map += 1;
+        let mut cause = FaultCause::Update;
         if fault.stores() {
             self.drop_slot(now.pfn);
+            if self.frames.cow(now.pfn) {
+                self.frames.set_cow(now.pfn, false);
+                self.counters.cow_reused += 1;
+                cause = FaultCause::Reuse;
+            }
         }
-        Resolution { cause: FaultCause::Update, pfn: now.pfn, major: false }
+        Resolution { cause, pfn: now.pfn, major: false }
     }
 
     fn zero_fill(&mut self, platform: &mut impl Platform, fault: &Fault) -> Resolution {
@@ -308,33 +322,73 @@ impl<P: Pmap> Kernel<P> {
         Resolution { cause: FaultCause::ZeroFill, pfn, major: false }
     }
 
-    /// The page is on the swap device. Its slot stays with the frame, so that the page can be
-    /// dropped without a write as long as it is clean.
+    /// The page is on the swap device, or in the swap cache already. Its slot stays with the frame,
+    /// so that others find it there, and the page can be dropped without a write as long as it is
+    /// clean.
     fn swap_in(
         &mut self,
         platform: &mut impl Platform,
         fault: &Fault,
         slot: SwapSlot,
     ) -> Result<Resolution, Refusal> {
-        let pfn = self.allocate_page(Use::Anon { slot: None });
-        if let Err(error) = platform.swap_read(slot, pfn) {
-            self.counters.swap_io_errors += 1;
-            let store = Store::Swap(slot);
-            platform.event(Event::IoError { store, pfn, write: false, error });
-            self.free_page(pfn);
-            return Err(Refusal::Signal(Signal::Bus));
-        }
-        self.counters.pswpin += 1;
-        platform.event(Event::PageIn { from: Store::Swap(slot), pfn });
-        self.frames.set_slot(pfn, Some(slot));
-        self.slots_kept += 1;
+        let (pfn, major) = match self.swap_cache.find(&self.frames, slot) {
+            Some(pfn) => {
+                self.counters.swap_cache_hit += 1;
+                (pfn, false)
+            }
+            None => (self.read_slot(platform, slot)?, true),
+        };
+        self.swap.drop_names(slot, 1);
         self.space_mut(fault.space).residency.swapped -= 1;
-        self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
-        self.policy.insert(pfn);
+        let shared = self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 0;
+        if shared && fault.stores() {
+            return Ok(self.copy_on_write(platform, fault, pfn, major));
+        }
+        let prot = if shared { without_stores(fault.region.prot) } else { fault.region.prot };
+        self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
+        if shared {
+            self.frames.set_cow(pfn, true);
+        }
         if fault.stores() {
             self.drop_slot(pfn);
         }
-        Ok(Resolution { cause: FaultCause::SwapIn, pfn, major: true })
+        let cause = if major { FaultCause::SwapIn } else { FaultCause::MinorMap };
+        self.counters.pgminor_map += u64::from(!major);
+        Ok(Resolution { cause, pfn, major })
+    }
+
+    /// Reads a slot into a frame of the swap cache.
+    fn read_slot(&mut self, platform: &mut impl Platform, slot: SwapSlot) -> Result<Pfn, Refusal> {
+        let pfn = self.allocate_page(Use::Anon { slot: None });
+        if !self.swap_read(platform, slot, pfn) {
+            self.free_page(pfn);
+            return Err(Refusal::Signal(Signal::Bus));
+        }
+        self.keep_slot(pfn, slot);
+        self.policy.insert(pfn);
+        Ok(pfn)
+    }
+
+    /// Reads a slot; an error is counted and told.
+    pub(crate) fn swap_read(
+        &mut self,
+        platform: &mut impl Platform,
+        slot: SwapSlot,
+        pfn: Pfn,
+    ) -> bool {
+        let store = Store::Swap(slot);
+        match platform.swap_read(slot, pfn) {
+            Ok(()) => {
+                self.counters.pswpin += 1;
+                platform.event(Event::PageIn { from: store, pfn });
+                true
+            }
+            Err(error) => {
+                self.counters.swap_io_errors += 1;
+                platform.event(Event::IoError { store, pfn, write: false, error });
+                false
+            }
+        }
     }
 
     fn file_fault(
@@ -380,7 +434,7 @@ impl<P: Pmap> Kernel<P> {
         Ok((pfn, true))
     }
 
-    /// Gives the program its own copy of a file's page.
+    /// Gives the program its own copy of a page that is a file's, or that others own as well.
     fn copy_on_write(
         &mut self,
         platform: &mut impl Platform,
@@ -396,15 +450,5 @@ impl<P: Pmap> Kernel<P> {
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
         self.policy.insert(pfn);
         Resolution { cause: FaultCause::CopyOnWrite, pfn, major }
-    }
-
-    /// The page is about to differ from its slot: the slot is free.
-    pub(crate) fn drop_slot(&mut self, pfn: Pfn) {
-        if let Use::Anon { slot: Some(slot) } = self.frames.used(pfn) {
-            self.swap.free_slot(slot);
-            self.slots_kept -= 1;
-            self.frames.set_slot(pfn, None);
-            self.frames.set_dirty(pfn, true);
-        }
     }
 }

@@ -155,19 +155,23 @@ impl<P: Pmap> Kernel<P> {
 
     /// Moves the modified bits of a frame's mappings to the frame.
     pub(crate) fn collect_modified(&mut self, platform: &mut impl Platform, pfn: Pfn) {
-        for n in 0..self.frames.mappings(pfn) {
-            let Some(mapping) = self.frames.reverse_nth(pfn, n) else { return };
-            let pmap = &mut self.space_mut(mapping.space).pmap;
+        let Self { frames, spaces, counters, .. } = self;
+        let mut modified = false;
+        for mapping in frames.reverse(pfn) {
+            let pmap = &mut space_in(spaces, mapping.space).pmap;
             if let Some(debt) = pmap.take_modified(platform, mapping.va) {
-                self.discharge(platform, debt);
-                self.frames.set_dirty(pfn, true);
+                counters.count_flush(debt.discharge(platform));
+                modified = true;
             }
+        }
+        if modified {
+            frames.set_dirty(pfn, true);
         }
     }
 
     /// Removes all mappings of a file's frame; their modified bits go to the frame.
     pub(crate) fn unmap_everywhere(&mut self, platform: &mut impl Platform, pfn: Pfn) {
-        while let Some(mapping) = self.frames.reverse_nth(pfn, 0) {
+        while let Some(mapping) = self.frames.first_mapping(pfn) {
             let space = space_in(&mut self.spaces, mapping.space);
             let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, mapping.va, None)
             else {

@@ -10,23 +10,26 @@
 //!
 //! Frames in a row are taken as a whole, for large pages and large tables: see `frame/runs.rs`.
 //!
-//! Reverse mappings: most frames have one mapping, which is in the entry. More (two segments that
-//! share a page of their file) are chained from `link` through a slab, as FreeBSD's pv entries.
+//! The mappings of a frame, of which most have one, are in the entry and chained from `link`: see
+//! `frame/reverse.rs`.
 //!
 //! Invariants:
 //! 1. A frame is `Free` if and only if it is on the free list; a free frame has no mapping.
 //! 2. `mappings` equals the number of page-table entries that name the frame.
 //! 3. An `Anon` frame that is not dirty holds what its slot holds, or zeroes if it has no slot.
 //! 4. Frames that hold page tables are not evictable.
-//! 5. The frames of a large page are `Anon`, without slot and in a row; each has one mapping, that of
+//! 5. An `Anon` frame that some entry allows stores to has no other mapping, and nobody else names
+//!    its slot.
+//! 6. The frames of a large page are `Anon`, without slot and in a row; each has one mapping, that of
 //!    its own base page.
 
+mod reverse;
 mod runs;
 
 use crate::{FileId, SpaceId, SwapSlot};
-use alloc::vec;
 use alloc::vec::Vec;
 use pagewalk_mmu::{Pfn, VirtAddr};
+use reverse::Chains;
 use runs::Blocks;
 
 /// The end of a chain.
@@ -88,17 +91,22 @@ struct Frame {
     first_va: VirtAddr,
     /// Free: the number of the free frame before this one, unless this is the list's head.
     first_space: SpaceId,
-    /// Free: the next free frame. Otherwise: the second mapping, in the slab.
+    /// Free: the next free frame. Otherwise: the second mapping, in the slab (`frame/reverse.rs`).
     link: u32,
     mappings: u32,
     dirty: bool,
     part: Part,
+    /// The chain is in the index.
+    indexed: bool,
+    /// The private page was shared, and entries may lack the right to store because of that.
+    cow: bool,
 }
 
 impl Frame {
     const fn new(used: Use, link: u32) -> Self {
         let (first_va, first_space) = (NOWHERE.va, NOWHERE.space);
-        Self { used, first_va, first_space, link, mappings: 0, dirty: false, part: Part::Base }
+        let (mappings, dirty, part, indexed, cow) = (0, false, Part::Base, false, false);
+        Self { used, first_va, first_space, link, mappings, dirty, part, indexed, cow }
     }
 
     fn previous(&self) -> u32 {
@@ -121,12 +129,6 @@ impl Frame {
 // With the eight bytes that a policy takes at most, 48 bytes: 1.2 % of a frame of 4 KiB.
 const _: () = assert!(size_of::<Frame>() <= 40);
 
-#[derive(Clone, Copy, Debug)]
-struct Chained {
-    mapping: ReverseMapping,
-    next: u32,
-}
-
 /// The state of all frames.
 #[derive(Clone, Debug)]
 pub struct FrameTable {
@@ -141,8 +143,7 @@ pub struct FrameTable {
     tables: u64,
     anon: u64,
     file: u64,
-    chain: Vec<Chained>,
-    chain_free: u32,
+    chains: Chains,
 }
 
 /// The entry of every frame that is not in the table yet.
@@ -165,8 +166,7 @@ impl FrameTable {
             tables: 0,
             anon: 0,
             file: 0,
-            chain: vec![],
-            chain_free: END,
+            chains: Chains::default(),
         }
     }
 
@@ -212,26 +212,6 @@ impl FrameTable {
     /// Whether the frame belongs to a large page.
     pub fn part(&self, pfn: Pfn) -> Part {
         self.at(pfn).part
-    }
-
-    /// The mappings of a frame.
-    pub fn reverse(&self, pfn: Pfn) -> impl Iterator<Item = ReverseMapping> + '_ {
-        let frame = self.at(pfn);
-        let first = (frame.mappings > 0).then(|| frame.first());
-        let mut next = if frame.mappings > 1 { frame.link } else { END };
-        first.into_iter().chain(core::iter::from_fn(move || {
-            let chained = self.chain.get(next as usize)?;
-            next = chained.next;
-            Some(chained.mapping)
-        }))
-    }
-
-    /// The `n`th mapping of a frame: an iteration that does not borrow the table.
-    pub(crate) fn reverse_nth(&self, pfn: Pfn, n: u32) -> Option<ReverseMapping> {
-        match n {
-            0 => (self.at(pfn).mappings > 0).then(|| self.at(pfn).first()),
-            _ => self.reverse(pfn).nth(n as usize),
-        }
     }
 
     /// Takes a free frame; its bytes are whatever they were.
@@ -280,6 +260,16 @@ impl FrameTable {
         *self.count(used) -= 1;
     }
 
+    /// Whether the private page was shared, so that entries may lack the right to store although
+    /// their region has it. The next store finds out, and copies the page or clears this.
+    pub(crate) fn cow(&self, pfn: Pfn) -> bool {
+        self.at(pfn).cow
+    }
+
+    pub(crate) fn set_cow(&mut self, pfn: Pfn, cow: bool) {
+        self.at_mut(pfn).cow = cow;
+    }
+
     pub(crate) fn set_part(&mut self, pfn: Pfn, part: Part) {
         self.at_mut(pfn).part = part;
     }
@@ -320,69 +310,6 @@ impl FrameTable {
             }
             other => unreachable!("frame {table} is {other:?}, not a page table"),
         }
-    }
-
-    pub(crate) fn add_mapping(&mut self, pfn: Pfn, mapping: ReverseMapping) {
-        let frame = self.at_mut(pfn);
-        frame.mappings += 1;
-        if frame.mappings == 1 {
-            frame.set_first(mapping);
-            frame.link = END;
-            return;
-        }
-        let chained = Chained { mapping, next: frame.link };
-        let at = self.chain_slot(chained);
-        self.at_mut(pfn).link = at;
-    }
-
-    /// Removes a mapping, and returns how many are left.
-    pub(crate) fn remove_mapping(&mut self, pfn: Pfn, mapping: ReverseMapping) -> u32 {
-        let first = self.at(pfn).first() == mapping;
-        if first && self.at(pfn).mappings > 1 {
-            // The second becomes the first.
-            let second = self.at(pfn).link;
-            let mapping = self.chain[second as usize].mapping;
-            self.at_mut(pfn).set_first(mapping);
-            self.at_mut(pfn).link = self.free_chained(second);
-        } else if !first {
-            self.unchain(pfn, mapping);
-        }
-        let frame = self.at_mut(pfn);
-        frame.mappings -= 1;
-        frame.mappings
-    }
-
-    fn unchain(&mut self, pfn: Pfn, mapping: ReverseMapping) {
-        let mut before = END;
-        let mut at = self.at(pfn).link;
-        while self.chain[at as usize].mapping != mapping {
-            before = at;
-            at = self.chain[at as usize].next;
-        }
-        let next = self.free_chained(at);
-        match before {
-            END => self.at_mut(pfn).link = next,
-            _ => self.chain[before as usize].next = next,
-        }
-    }
-
-    fn chain_slot(&mut self, chained: Chained) -> u32 {
-        let at = self.chain_free;
-        if at == END {
-            self.chain.push(chained);
-            return (self.chain.len() - 1) as u32;
-        }
-        self.chain_free = self.chain[at as usize].next;
-        self.chain[at as usize] = chained;
-        at
-    }
-
-    /// Frees a chained mapping, and returns what came after it.
-    fn free_chained(&mut self, at: u32) -> u32 {
-        let next = self.chain[at as usize].next;
-        self.chain[at as usize] = Chained { mapping: NOWHERE, next: self.chain_free };
-        self.chain_free = at;
-        next
     }
 
     /// The free frames in the order of the list, for the audit: stops at a loop.

@@ -8,7 +8,8 @@
 //! ```
 
 use crate::{
-    Backing, Event, HugeAdvice, Kernel, Platform, Pmap, Prot, Region, RegionName, SpaceId,
+    Backing, Event, ForkAdvice, HugeAdvice, Kernel, Platform, Pmap, Prot, Region, RegionName,
+    SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -92,5 +93,6 @@ fn heap(start: VirtAddr, end: VirtAddr) -> Region {
         grows_down: false,
         name: RegionName::Heap,
         huge: HugeAdvice::None,
+        fork: ForkAdvice::Inherit,
     }
 }

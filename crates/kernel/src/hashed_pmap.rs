@@ -344,6 +344,49 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
         debt
     }
 
+    fn share_range(
+        &mut self,
+        child: &mut Self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        (from, to): (VirtAddr, VirtAddr),
+        share: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> Mapping,
+    ) -> (Option<VirtAddr>, FlushDebt) {
+        let mut debt = FlushDebt::none();
+        let (asid, page) = (self.asid, self.page_size());
+        let Self { table, root, record, .. } = self;
+        let range = from.vpn(page)..to.vpn(page);
+        for (&vpn, record) in record.range_mut(range) {
+            let va = vpn.base(page);
+            let (pfn, old) = match *record {
+                Record::Swapped(slot) => {
+                    if let Mapping::Swapped(slot) = share(frames, va, Mapping::Swapped(slot)) {
+                        child.record.insert(vpn, Record::Swapped(slot));
+                    }
+                    continue;
+                }
+                Record::Resident { pfn, rights } => (pfn, rights),
+            };
+            let entry = table.find(platform, *root, asid, vpn);
+            let now = Mapping::Resident(resident(pfn, old, entry));
+            let Mapping::Resident(new) = share(frames, va, now) else { continue };
+            let rights = table.granted(rights_of(new.prot));
+            if entry.is_some_and(|leaf| leaf.rights != rights || leaf.dirty) {
+                let _was = table.update(platform, *root, asid, vpn, |leaf| {
+                    (leaf.rights, leaf.dirty) = (rights, false);
+                });
+            }
+            // A translation may be cached although its entry was displaced.
+            if rights != old || entry.is_some_and(|leaf| leaf.dirty) {
+                debt = debt.and(FlushDebt::page(asid, va, page));
+            }
+            *record = Record::Resident { pfn, rights };
+            // It gets its entry in the table when it is used: nobody waits for it yet.
+            child.record.insert(vpn, *record);
+        }
+        (None, debt)
+    }
+
     fn next_mapping(
         &self,
         platform: &impl Platform,

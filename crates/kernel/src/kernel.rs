@@ -2,6 +2,7 @@
 
 use crate::pmap::{Gather, Resident};
 use crate::space::{Space, space_in};
+use crate::swap_cache::SwapCache;
 use crate::{
     FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, PageCache,
     Platform, Pmap, Region, RegionSet, Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use,
@@ -169,8 +170,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) frames: FrameTable,
     pub(crate) cache: PageCache,
     pub(crate) swap: SwapMap,
-    /// Frames that hold a slot's bytes and keep the slot.
-    pub(crate) slots_kept: u64,
+    pub(crate) swap_cache: SwapCache,
     pub(crate) slot_hand: u64,
     pub(crate) policy: Box<dyn Policy>,
     pub(crate) spaces: Vec<Option<Space<P>>>,
@@ -243,7 +243,7 @@ impl<P: Pmap> Kernel<P> {
             frames: table,
             cache: PageCache::default(),
             swap: SwapMap::new(slots as u32),
-            slots_kept: 0,
+            swap_cache: SwapCache::default(),
             slot_hand: 0,
             policy: config.policy.build(frames, config.seed),
             spaces: Vec::new(),
@@ -481,13 +481,10 @@ impl<P: Pmap> Kernel<P> {
         self.frames.allocate(used).expect("the fault reserved its frames")
     }
 
-    /// Frees the frame of a page that nothing maps, and the slot that it kept.
+    /// Frees the frame of a page that nothing maps; the slot that it kept is free if nobody names it.
     pub(crate) fn free_page(&mut self, pfn: Pfn) {
         match self.frames.used(pfn) {
-            Use::Anon { slot: Some(slot) } => {
-                self.swap.free_slot(slot);
-                self.slots_kept -= 1;
-            }
+            Use::Anon { .. } => self.forget_slot(pfn),
             Use::File { .. } => self.cache.remove(&self.frames, pfn),
             _ => {}
         }

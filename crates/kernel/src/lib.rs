@@ -41,10 +41,12 @@ mod asid;
 mod audit;
 mod copy;
 mod counters;
+mod cow;
 mod errno;
 mod event;
 mod fault;
 mod file;
+mod fork;
 mod frame;
 mod growth;
 mod hashed_pmap;
@@ -63,6 +65,7 @@ mod remap;
 pub mod segments;
 mod space;
 mod swap;
+mod swap_cache;
 mod unmap;
 mod watermarks;
 
@@ -88,7 +91,7 @@ pub use pmap::{
     Unmapped,
 };
 pub use radix_pmap::RadixPmap;
-pub use region::{Backing, HugeAdvice, Region, RegionName, RegionSet};
+pub use region::{Backing, ForkAdvice, HugeAdvice, Region, RegionName, RegionSet};
 pub use remap::Remap;
 pub use segments::{Fit, Geometry, SegmentKernel, SegmentPlatform};
 pub use space::{Layout, Residency, SpaceId};

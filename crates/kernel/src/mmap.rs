@@ -2,10 +2,11 @@
 //!
 //! They change regions; pages follow when they are touched. What goes away goes at once.
 
+use crate::cow::prot_in;
 use crate::space::space_in;
 use crate::{
-    Backing, Errno, Event, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region, RegionName,
-    SpaceId,
+    Backing, Errno, Event, ForkAdvice, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region,
+    RegionName, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -81,6 +82,7 @@ impl<P: Pmap> Kernel<P> {
             grows_down: request.grows_down,
             name: request.name,
             huge: HugeAdvice::None,
+            fork: ForkAdvice::Inherit,
         };
         self.space_mut(id).regions.insert(region);
         platform.event(Event::Map { space: id, region: &region });
@@ -164,9 +166,9 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn protect_pages(&mut self, platform: &mut impl Platform, id: SpaceId, region: &Region) {
-        let Self { spaces, frames, .. } = self;
+        let Self { spaces, frames, swap, .. } = self;
         let space = space_in(spaces, id);
-        let mut prot = |pfn| region.prot_of(frames.used(pfn));
+        let mut prot = |pfn| prot_in(frames, swap, region, pfn);
         let debt = space.pmap.protect_range(platform, region.start, region.end, &mut prot);
         self.discharge(platform, debt);
     }

@@ -12,6 +12,9 @@
 //!                                └ write failed ──────────────────────────► resident, dirty
 //! ```
 //!
+//! A page with several owners leaves them all at once: each of its entries names the slot. A frame that
+//! is only in the swap cache has no entry, and is dropped: its slot has the bytes.
+//!
 //! The entry names the slot and the TLB is flushed *before* the write: nobody can store to the page
 //! while it is written. The frame is free only *after* the write.
 //!
@@ -130,7 +133,7 @@ impl<P: Pmap> Kernel<P> {
         for slot in suspects {
             match result {
                 Ok(()) => self.swap.retire(slot),
-                Err(_) => self.swap.free_slot(slot),
+                Err(_) => self.swap.drop_names(slot, 1),
             }
         }
         let c = &mut self.counters;
@@ -174,8 +177,8 @@ impl<P: Pmap> Kernel<P> {
 
     /// Asks the policy, with referenced bits taken from the page tables.
     fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
-        let Self { policy, frames, spaces, counters, swap, slots_kept, recent, .. } = self;
-        let room = swap.free() > 0 || *slots_kept > 0;
+        let Self { policy, frames, spaces, counters, swap, recent, .. } = self;
+        let room = swap.free() > 0 || swap.reclaimable() > 0;
         policy.victim(&mut |pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
             if recent.contains(pfn) {
@@ -206,7 +209,7 @@ impl<P: Pmap> Kernel<P> {
 
     fn evict(&mut self, platform: &mut impl Platform, pfn: Pfn, daemon: bool) -> Result<(), Kept> {
         if self.frames.part(pfn) == Part::First {
-            let place = self.frames.reverse_nth(pfn, 0).expect("a large page is mapped");
+            let place = self.frames.first_mapping(pfn).expect("a large page is mapped");
             self.split_at(platform, place.space, place.va);
         }
         match self.frames.used(pfn) {
@@ -245,67 +248,113 @@ impl<P: Pmap> Kernel<P> {
         kept: Option<SwapSlot>,
         daemon: bool,
     ) -> Result<(), Kept> {
-        let place = self.frames.reverse_nth(pfn, 0).expect("a private page is mapped");
-        let Mapping::Resident(now) = self.space(place.space).pmap.lookup(platform, place.va) else {
-            unreachable!("frame {pfn} is mapped at {}", place.va)
-        };
-        let dirty = now.modified || self.frames.dirty(pfn);
+        let dirty = self.frames.dirty(pfn) || self.is_modified(platform, pfn);
         let slot = match kept {
             Some(slot) => Some(slot),
             None if dirty => Some(self.allocate_slot().ok_or(Kept::NoSlot)?),
             None => None,
         };
-        let space = space_in(&mut self.spaces, place.space);
-        let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, place.va, slot) else {
-            unreachable!("frame {pfn} is mapped at {}", place.va)
-        };
-        let (was, flushed) = unmapped.flush(platform);
-        self.counters.count_flush(flushed);
-        if kept.is_some() {
-            // The slot is the entry's now.
-            self.frames.set_slot(pfn, None);
-            self.slots_kept -= 1;
+        let owners = self.replace_entries(platform, pfn, slot);
+        if let Some(slot) = slot {
+            // A new slot has one name.
+            let names = owners.len() as u32 - u32::from(kept.is_none());
+            self.swap.add_names(slot, names);
+            self.forget_slot(pfn);
+            if dirty {
+                self.swap_out(platform, pfn, &owners, slot)?;
+            }
         }
-        if let Some(slot) = slot.filter(|_| dirty) {
-            self.swap_out(platform, place, was, slot)?;
-        }
-        self.note_unmapped(place, was);
-        if slot.is_some() {
-            self.space_mut(place.space).residency.swapped += 1;
+        for (place, was) in owners {
+            self.note_unmapped(place, was);
+            self.space_mut(place.space).residency.swapped += u64::from(slot.is_some());
         }
         self.finish_eviction(platform, pfn, dirty, slot.map(Store::Swap), daemon);
         Ok(())
     }
 
+    /// Whether an entry says that the page was stored to.
+    pub(crate) fn is_modified(&self, platform: &impl Platform, pfn: Pfn) -> bool {
+        self.frames.reverse(pfn).any(|place| {
+            let found = self.space(place.space).pmap.lookup(platform, place.va);
+            matches!(found, Mapping::Resident(now) if now.modified)
+        })
+    }
+
+    /// Puts the slot, or nothing, in all entries that name the frame, and returns what they were.
+    /// The frame table still counts them.
+    fn replace_entries(
+        &mut self,
+        platform: &mut impl Platform,
+        pfn: Pfn,
+        slot: Option<SwapSlot>,
+    ) -> Vec<(ReverseMapping, Resident)> {
+        let places: Vec<ReverseMapping> = self.frames.reverse(pfn).collect();
+        let mut owners = Vec::with_capacity(places.len());
+        for place in places {
+            let space = space_in(&mut self.spaces, place.space);
+            let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, place.va, slot)
+            else {
+                unreachable!("frame {pfn} is mapped at {}", place.va)
+            };
+            let (was, flushed) = unmapped.flush(platform);
+            self.counters.count_flush(flushed);
+            owners.push((place, was));
+        }
+        owners
+    }
+
     /// Writes an unmapped page to its slot. If that fails, the page is mapped again as it was, and
-    /// dirty.
+    /// dirty; the slot has one name left.
     fn swap_out(
         &mut self,
         platform: &mut impl Platform,
-        place: ReverseMapping,
-        was: Resident,
+        pfn: Pfn,
+        owners: &[(ReverseMapping, Resident)],
         slot: SwapSlot,
     ) -> Result<(), Kept> {
-        let (pfn, store) = (was.pfn, Store::Swap(slot));
-        let Err(error) = platform.swap_write(slot, pfn) else {
-            self.counters.pswpout += 1;
-            platform.event(Event::PageOut { pfn, to: store, bytes: self.page.bytes() });
-            return Ok(());
-        };
-        self.counters.swap_io_errors += 1;
-        platform.event(Event::IoError { store, pfn, write: true, error });
-        let space = space_in(&mut self.spaces, place.space);
-        let _same = space.pmap.take_slot(platform, &mut self.frames, place.va);
-        space.pmap.enter(platform, &mut self.frames, place.va, was);
+        let Err(error) = self.swap_write(platform, slot, pfn) else { return Ok(()) };
+        for &(place, was) in owners {
+            let space = space_in(&mut self.spaces, place.space);
+            let _same = space.pmap.take_slot(platform, &mut self.frames, place.va);
+            space.pmap.enter(platform, &mut self.frames, place.va, was);
+        }
+        self.swap.drop_names(slot, owners.len() as u32 - 1);
         self.frames.set_dirty(pfn, true);
-        Err(match error {
+        Err(self.suspect(slot, error))
+    }
+
+    /// Writes a slot; an error is counted and told.
+    pub(crate) fn swap_write(
+        &mut self,
+        platform: &mut impl Platform,
+        slot: SwapSlot,
+        pfn: Pfn,
+    ) -> Result<(), IoError> {
+        let store = Store::Swap(slot);
+        let result = platform.swap_write(slot, pfn);
+        match result {
+            Ok(()) => {
+                self.counters.pswpout += 1;
+                platform.event(Event::PageOut { pfn, to: store, bytes: self.page.bytes() });
+            }
+            Err(error) => {
+                self.counters.swap_io_errors += 1;
+                platform.event(Event::IoError { store, pfn, write: true, error });
+            }
+        }
+        result
+    }
+
+    /// What a failed write says of a slot that has one name.
+    fn suspect(&mut self, slot: SwapSlot, error: IoError) -> Kept {
+        match error {
             // The device is full: no fault of the slot.
             IoError::NoSpace => {
-                self.swap.free_slot(slot);
+                self.swap.drop_names(slot, 1);
                 Kept::Io(None)
             }
             IoError::Io | IoError::Short => Kept::Io(Some(slot)),
-        })
+        }
     }
 
     fn finish_eviction(
@@ -323,7 +372,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// A free slot; if there is none, one that a resident page keeps, which is dirty from then on.
     fn allocate_slot(&mut self) -> Option<SwapSlot> {
-        if self.swap.free() == 0 && self.slots_kept > 0 {
+        if self.swap.free() == 0 && self.swap.reclaimable() > 0 {
             self.take_kept_slot();
         }
         self.swap.allocate()
@@ -333,7 +382,8 @@ impl<P: Pmap> Kernel<P> {
         let total = self.frames.total();
         for step in 0..total {
             let pfn = Pfn((self.slot_hand + step) % total);
-            if matches!(self.frames.used(pfn), Use::Anon { slot: Some(_) }) {
+            let Use::Anon { slot: Some(slot) } = self.frames.used(pfn) else { continue };
+            if self.swap.names(slot) == 0 {
                 self.drop_slot(pfn);
                 self.counters.slots_reclaimed += 1;
                 self.slot_hand = pfn.0 + 1;

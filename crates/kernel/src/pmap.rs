@@ -466,6 +466,21 @@ pub trait Pmap: Clone {
         prot: &mut dyn FnMut(Pfn) -> Prot,
     ) -> FlushDebt;
 
+    /// Copies entries of `range`, its end not included, to `child`, which has none there. For each that is not empty
+    /// `share` says what the child's becomes; a page that is shared loses, in this space too, the
+    /// rights that `share` does not give it, and its modified bit.
+    ///
+    /// Takes frames for the child's tables as long as there are some: returns where to go on if
+    /// there are too few, and what is owed for this space. There are no large pages in the range.
+    fn share_range(
+        &mut self,
+        child: &mut Self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        range: (VirtAddr, VirtAddr),
+        share: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> Mapping,
+    ) -> (Option<VirtAddr>, FlushDebt);
+
     /// The first page in `[from, to)` that has a mapping, and the mapping.
     fn next_mapping(
         &self,

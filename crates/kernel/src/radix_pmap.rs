@@ -12,6 +12,7 @@
 
 mod entry;
 mod large;
+mod share;
 mod tree;
 
 pub(crate) use entry::{prot_of, rights_of};
@@ -448,6 +449,17 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
             next = self.next_span(va, level);
         }
         debt
+    }
+
+    fn share_range(
+        &mut self,
+        child: &mut Self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        range: (VirtAddr, VirtAddr),
+        share: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> Mapping,
+    ) -> (Option<VirtAddr>, FlushDebt) {
+        self.share_entries(child, platform, frames, range, share)
     }
 
     fn next_mapping(

@@ -45,6 +45,18 @@ pub enum HugeAdvice {
     Avoid,
 }
 
+/// What a fork does with a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForkAdvice {
+    /// The child has it, with its pages.
+    #[default]
+    Inherit,
+    /// The child has it not (MADV_DONTFORK).
+    Skip,
+    /// The child has it, filled with zeroes (MADV_WIPEONFORK).
+    Wipe,
+}
+
 /// What a region is for, as /proc/PID/maps names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RegionName {
@@ -78,6 +90,8 @@ pub struct Region {
     pub name: RegionName,
     /// What the program advised about large pages.
     pub huge: HugeAdvice,
+    /// What the program advised about forks.
+    pub fork: ForkAdvice,
 }
 
 impl Region {

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   entry held      then
-//!   anon frame      last mapping gone ─► frame free, slot free
+//!   anon frame      modified bit ─► dirty; last owner gone ─► frame free, slot free
 //!   large page      each of its frames as an anon frame
 //!   file frame      modified bit ─► dirty; last mapping gone and dirty ─► written back; stays cached
-//!   swap slot       slot free
+//!   swap slot       last owner gone ─► slot free, and the frame that keeps it
 //!   empty table     frame free
 //! ```
 //!
@@ -33,7 +33,7 @@ impl<P: Pmap> Kernel<P> {
                 Gathered::Page { va, was } => self.release_page(platform, id, va, was),
                 Gathered::Large(large) => self.release_large(platform, id, large),
                 Gathered::Slot(slot) => {
-                    self.swap.free_slot(slot);
+                    self.drop_slot_name(slot);
                     self.space_mut(id).residency.swapped -= 1;
                 }
                 Gathered::Table(pfn) => self.frames.release(pfn),
@@ -51,7 +51,12 @@ impl<P: Pmap> Kernel<P> {
     ) {
         let left = self.note_unmapped(ReverseMapping { space: id, va }, was);
         match self.frames.used(was.pfn) {
-            Use::Anon { .. } if left == 0 => self.free_page(was.pfn),
+            Use::Anon { .. } => {
+                if was.modified {
+                    self.frames.set_dirty(was.pfn, true);
+                }
+                self.free_unowned(was.pfn);
+            }
             Use::File { .. } => {
                 if was.modified {
                     self.frames.set_dirty(was.pfn, true);

@@ -49,6 +49,13 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
             value["now"] = json!(letters(prot));
             ("protect", value)
         }
+        Event::Fork { parent, child, pages, slots, tables } => (
+            "fork",
+            json!({
+                "space": parent.0, "child": child.0, "pages": pages, "slots": slots,
+                "tables": tables,
+            }),
+        ),
         Event::StackGrow { space, from, to } => {
             ("stack-grow", json!({ "space": space.0, "from": hex(from.0), "to": hex(to.0) }))
         }
@@ -67,6 +74,7 @@ pub(crate) const fn cause_name(cause: FaultCause) -> &'static str {
         FaultCause::File => "file",
         FaultCause::SwapIn => "swap-in",
         FaultCause::CopyOnWrite => "copy-on-write",
+        FaultCause::Reuse => "copy-on-write-reuse",
         FaultCause::MinorMap => "map-cached",
         FaultCause::Update => "update",
     }

@@ -11,8 +11,8 @@
 use super::claim::Claim;
 use super::{Geometry, SegmentKernel, SegmentPlatform};
 use crate::{
-    Backing, Event, FaultResult, HugeAdvice, Prot, Region, RegionName, SegvCode, Shortage, Signal,
-    SpaceId,
+    Backing, Event, FaultResult, ForkAdvice, HugeAdvice, Prot, Region, RegionName, SegvCode,
+    Shortage, Signal, SpaceId,
 };
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
@@ -95,6 +95,7 @@ impl SegmentKernel {
             grows_down: false,
             name: RegionName::Heap,
             huge: HugeAdvice::None,
+            fork: ForkAdvice::Inherit,
         };
         if self.cover(platform, id, from, to, Claim::Grow).is_err()
             || self.fill(platform, id, &heap).is_err()
