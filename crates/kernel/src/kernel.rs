@@ -409,6 +409,17 @@ impl<P: Pmap> Kernel<P> {
         self.space(id).regions.iter()
     }
 
+    /// The region of a space that holds an address.
+    pub fn region(&self, id: SpaceId, va: VirtAddr) -> Option<&Region> {
+        self.space(id).regions.find(va)
+    }
+
+    /// Lets the current processor run in a space.
+    pub fn activate(&self, platform: &mut impl Platform, id: SpaceId) {
+        let space = self.space(id);
+        platform.load_root(space.asid, space.pmap.root());
+    }
+
     /// A space's bounds.
     pub fn layout(&self, id: SpaceId) -> Layout {
         self.space(id).layout

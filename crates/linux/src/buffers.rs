@@ -58,8 +58,19 @@ impl Buffers {
 
     /// The buffers in pieces, one after the other.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Result<(u64, usize), Errno>> {
-        self.0.iter().flat_map(|buffer| {
-            (0..buffer.len).step_by(CHUNK_BYTES).map(|start| {
+        self.pieces_from(0)
+    }
+
+    /// The buffers in pieces, without their first `skipped` bytes.
+    pub(crate) fn pieces_from(
+        &self,
+        skipped: u64,
+    ) -> impl Iterator<Item = Result<(u64, usize), Errno>> {
+        let mut left = skipped;
+        self.0.iter().flat_map(move |buffer| {
+            let first = left.min(buffer.len);
+            left -= first;
+            (first..buffer.len).step_by(CHUNK_BYTES).map(|start| {
                 let at = buffer.at.checked_add(start).ok_or(Errno::EFAULT)?;
                 Ok((at, (buffer.len - start).min(CHUNK_BYTES as u64) as usize))
             })

@@ -1,12 +1,17 @@
 //! One system call on its way: what handlers work with.
+//!
+//! While a call is served, its process and thread are out of the [`System`]'s tables and here;
+//! all other processes and threads are there.
 
 use crate::clock::Clock;
 use crate::errno::Errno;
+use crate::fd::{Description, Object};
 use crate::host::Host;
 use crate::memory::UserMemory;
-use crate::process::{Outcome, Process};
-use crate::regs::Regs;
-use crate::signal::Signal;
+use crate::process::Process;
+use crate::system::{Outcome, System};
+use crate::thread::Thread;
+use crate::wait::{Channel, Wait};
 
 /// The arguments a0 to a5.
 pub(crate) type Args = [u64; 6];
@@ -14,25 +19,107 @@ pub(crate) type Args = [u64; 6];
 /// A handler: the value for a0, or an error number.
 pub(crate) type Handler = fn(&mut Call<'_>, Args) -> Result<u64, Errno>;
 
+/// What becomes of the thread after its call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It goes on behind the call, with the result in a0.
+    #[default]
+    Return,
+    /// It goes on with the registers as the handler left them (rt_sigreturn, execve).
+    Resume,
+    /// It waits, and makes the call again.
+    Wait(Wait),
+    /// It lets others run first.
+    Yield,
+    /// It ends.
+    ExitThread(i32),
+    /// Its process ends.
+    ExitProcess(Outcome),
+}
+
 /// A system call in progress.
 pub(crate) struct Call<'a> {
+    pub system: &'a mut System,
     pub process: &'a mut Process,
+    pub thread: &'a mut Thread,
     pub memory: &'a mut dyn UserMemory,
     pub host: &'a mut Host,
     pub clock: &'a mut dyn Clock,
-    pub regs: &'a mut Regs,
-    /// Set by calls after which the process is no more.
-    pub end: Option<Outcome>,
+    /// What the handler decided.
+    pub then: Then,
 }
 
 impl Call<'_> {
-    /// The process waits for what cannot happen any more: nothing else runs in this machine.
-    pub(crate) fn deadlock(&mut self, what: &str) -> Errno {
-        self.end = Some(Outcome::Killed {
-            signal: Signal::SIGKILL,
-            reason: format!("deadlock: the only thread waits for ever in {what}"),
-        });
-        Errno::EINTR
+    /// Waits for any of `channels` or until `deadline_ns`, unless a signal can be delivered: the
+    /// handler returns the error that this gives. `interrupted` is what the call ends with if a
+    /// signal comes: EINTR, ERESTARTSYS or ERESTARTNOHAND.
+    pub(crate) fn wait(
+        &mut self,
+        what: &'static str,
+        channels: Vec<Channel>,
+        deadline_ns: Option<u64>,
+        interrupted: Errno,
+    ) -> Errno {
+        if self.is_interrupted() {
+            return interrupted;
+        }
+        self.then = Then::Wait(Wait { channels, deadline_ns, what });
+        interrupted
+    }
+
+    /// Whether a signal waits to be delivered to the thread.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.thread.signals.deliverable(&self.process.signals) != 0
+    }
+
+    /// When a wait of `timeout_ns` that began when the call was made first is over.
+    pub(crate) fn deadline(&mut self, timeout_ns: Option<u64>) -> Option<u64> {
+        if self.thread.progress.deadline_ns.is_none() {
+            let now = self.clock.now_ns();
+            self.thread.progress.deadline_ns = timeout_ns.map(|ns| now.saturating_add(ns));
+        }
+        self.thread.progress.deadline_ns
+    }
+
+    /// Whether a deadline is over.
+    pub(crate) fn is_over(&self, deadline_ns: Option<u64>) -> bool {
+        deadline_ns.is_some_and(|at| at <= self.clock.now_ns())
+    }
+
+    /// The open file description behind a descriptor.
+    pub(crate) fn file(&self, fd: u64) -> Result<&Description, Errno> {
+        self.system.descriptions.get(self.process.fds.description(fd)?)
+    }
+
+    /// The open file description behind a descriptor, to be changed.
+    pub(crate) fn file_mut(&mut self, fd: u64) -> Result<&mut Description, Errno> {
+        self.system.descriptions.get_mut(self.process.fds.description(fd)?)
+    }
+
+    /// What a descriptor names.
+    pub(crate) fn object(&self, fd: u64) -> Result<Object, Errno> {
+        self.file(fd).map(|description| description.object.clone())
+    }
+
+    /// Gives a new description a descriptor; if there is none, what it holds is let go.
+    pub(crate) fn open(
+        &mut self,
+        description: Description,
+        close_on_exec: bool,
+    ) -> Result<u64, Errno> {
+        let id = self.system.descriptions.add(description);
+        let opened = self.process.fds.open(id, close_on_exec, 0);
+        if opened.is_err() {
+            self.system.release(id, self.memory);
+        }
+        opened
+    }
+
+    /// Closes a descriptor.
+    pub(crate) fn close(&mut self, fd: u64) -> Result<(), Errno> {
+        let id = self.process.fds.close(fd)?;
+        self.system.release(id, self.memory);
+        Ok(())
     }
 
     /// Reads a `struct timespec` as nanoseconds; `None` for a null pointer.

@@ -5,9 +5,6 @@ pub trait Clock {
     /// Virtual nanoseconds since the machine was switched on.
     fn now_ns(&self) -> u64;
 
-    /// Lets `ns` pass while the hart idles.
-    fn sleep(&mut self, ns: u64);
-
     /// Fills `buf` from the seeded generator.
     fn random(&mut self, buf: &mut [u8]);
 }

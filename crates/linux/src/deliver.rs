@@ -5,70 +5,115 @@
 
 use crate::errno::Errno;
 use crate::memory::UserMemory;
-use crate::process::{Outcome, Process, out_of_memory};
+use crate::process::Process;
 use crate::regs::{A0, A1, A2, RA, Regs, SP};
 use crate::signal::{
-    Action, AltStack, Cause, DefaultAction, SA_NODEFER, SA_ONSTACK, SA_RESETHAND, SI_KERNEL,
-    SI_TKILL, SIG_DFL, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, Signal, SignalInfo,
+    Action, AltStack, Cause, DefaultAction, SA_NODEFER, SA_ONSTACK, SA_RESETHAND, SA_RESTART,
+    SI_KERNEL, SI_TKILL, SIG_DFL, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, Signal,
+    SignalInfo,
 };
 use crate::signal_frame::{self, Context, FRAME_BYTES, UCONTEXT};
+use crate::system::Outcome;
+use crate::thread::Thread;
 
 /// The smallest alternate stack.
 pub(crate) const MINSIGSTKSZ: u64 = 2048;
 
+/// What delivering signals did to the process.
+pub(crate) enum Delivered {
+    /// It goes on, in a handler or where it was.
+    Nothing,
+    /// It stops.
+    Stopped(Signal),
+    /// It ends.
+    Ended(Outcome),
+}
+
 /// Delivers all pending signals that are not blocked. The last one's handler runs first, as on
-/// Linux.
+/// Linux. `interrupted` is a call that a signal cut short: its error, where it is, and its first
+/// argument; it is made again if no handler runs or the handler's action asks for it.
 pub(crate) fn pending(
     process: &mut Process,
+    thread: &mut Thread,
     memory: &mut dyn UserMemory,
-    regs: &mut Regs,
-) -> Outcome {
-    while let Some(info) = process.signals.take() {
-        match deliver(process, memory, regs, info) {
-            Outcome::Continue => {}
-            end => return end,
+    mut interrupted: Option<(Errno, u64, u64)>,
+) -> Delivered {
+    while let Some(info) = thread.signals.take(&mut process.signals) {
+        if has_handler(process, info.signal) {
+            restart(thread, interrupted.take(), Some(process.signals.action(info.signal)));
+        }
+        match deliver(process, thread, memory, info) {
+            Delivered::Nothing => {}
+            Delivered::Stopped(signal) => {
+                restart(thread, interrupted.take(), None);
+                return Delivered::Stopped(signal);
+            }
+            end @ Delivered::Ended(_) => return end,
         }
     }
-    Outcome::Continue
+    restart(thread, interrupted, None);
+    // The mask of rt_sigsuspend and its kin ends with the call.
+    if let Some(mask) = thread.signals.suspended_mask.take() {
+        thread.signals.set_mask(mask);
+    }
+    Delivered::Nothing
+}
+
+/// What becomes of a call that was interrupted, before a handler with this action runs or none.
+fn restart(thread: &mut Thread, call: Option<(Errno, u64, u64)>, handler: Option<Action>) {
+    let Some((errno, pc, argument)) = call else { return };
+    let again = match handler {
+        None => true,
+        Some(action) => errno == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0,
+    };
+    if again {
+        thread.regs.pc = pc;
+        thread.regs.x[A0] = argument;
+    } else {
+        thread.regs.x[A0] = Errno::EINTR.to_register();
+    }
+}
+
+fn has_handler(process: &Process, signal: Signal) -> bool {
+    !matches!(process.signals.action(signal).handler, SIG_DFL | SIG_IGN)
 }
 
 /// Delivers a signal that cannot wait.
 pub(crate) fn force(
     process: &mut Process,
+    thread: &mut Thread,
     memory: &mut dyn UserMemory,
-    regs: &mut Regs,
     info: SignalInfo,
-) -> Outcome {
-    let signals = &mut process.signals;
-    let handler = signals.action(info.signal).handler;
-    if signals.is_blocked(info.signal) || matches!(handler, SIG_DFL | SIG_IGN) {
-        return killed(info, regs.pc);
+) -> Delivered {
+    if thread.signals.is_blocked(info.signal) || !has_handler(process, info.signal) {
+        return killed(info, thread.regs.pc);
     }
-    deliver(process, memory, regs, info)
+    deliver(process, thread, memory, info)
 }
 
 fn deliver(
     process: &mut Process,
+    thread: &mut Thread,
     memory: &mut dyn UserMemory,
-    regs: &mut Regs,
     info: SignalInfo,
-) -> Outcome {
+) -> Delivered {
     let action = process.signals.action(info.signal);
     match (action.handler, info.signal.default_action()) {
-        (SIG_IGN, _) | (SIG_DFL, DefaultAction::Ignore | DefaultAction::Stop) => Outcome::Continue,
-        (SIG_DFL, DefaultAction::Kill) => killed(info, regs.pc),
-        _ => call_handler(process, memory, regs, info, action),
+        (SIG_IGN, _) | (SIG_DFL, DefaultAction::Ignore) => Delivered::Nothing,
+        (SIG_DFL, DefaultAction::Stop) => Delivered::Stopped(info.signal),
+        (SIG_DFL, DefaultAction::Kill) => killed(info, thread.regs.pc),
+        _ => call_handler(process, thread, memory, info, action),
     }
 }
 
 fn call_handler(
     process: &mut Process,
+    thread: &mut Thread,
     memory: &mut dyn UserMemory,
-    regs: &mut Regs,
     info: SignalInfo,
     action: Action,
-) -> Outcome {
-    let signals = &mut process.signals;
+) -> Delivered {
+    let (signals, regs) = (&mut thread.signals, &mut thread.regs);
     let mask = signals.suspended_mask.take().unwrap_or(signals.mask());
     let context = Context { regs: regs.clone(), mask, alt_stack: signals.alt_stack };
     let frame = frame_address(regs.x[SP], action, &signals.alt_stack);
@@ -76,11 +121,12 @@ fn call_handler(
         .ok_or(Errno::EFAULT)
         .and_then(|at| memory.write(at, &signal_frame::encode(info, &context)).map(|()| at));
     if let Some(shortage) = memory.shortage() {
-        return out_of_memory(shortage);
+        let reason = format!("out of memory: {shortage}");
+        return Delivered::Ended(Outcome::Killed { signal: Signal::SIGKILL, reason });
     }
     let Ok(frame) = written else { return no_room(info, regs) };
     if action.flags & SA_RESETHAND != 0 {
-        signals.set_action(info.signal, Action { handler: SIG_DFL, ..action });
+        process.signals.set_action(info.signal, Action { handler: SIG_DFL, ..action });
     }
     let itself = if action.flags & SA_NODEFER == 0 { info.signal.bit() } else { 0 };
     signals.set_mask(signals.mask() | action.mask | itself);
@@ -93,7 +139,7 @@ fn call_handler(
     regs.x[RA] = process.trampoline;
     regs.x[SP] = frame;
     regs.pc = action.handler;
-    Outcome::Continue
+    Delivered::Nothing
 }
 
 /// Where the frame goes; `None` if that would overflow the alternate stack.
@@ -109,8 +155,8 @@ fn frame_address(sp: u64, action: Action, alt: &AltStack) -> Option<u64> {
 }
 
 /// The frame cannot be written: Linux turns that into a SIGSEGV that cannot be caught.
-fn no_room(info: SignalInfo, regs: &Regs) -> Outcome {
-    Outcome::Killed {
+fn no_room(info: SignalInfo, regs: &Regs) -> Delivered {
+    Delivered::Ended(Outcome::Killed {
         signal: Signal::SIGSEGV,
         reason: format!(
             "no room on the stack (sp {:#x}) for the handler of {}; a handler for stack overflow \
@@ -118,10 +164,10 @@ fn no_room(info: SignalInfo, regs: &Regs) -> Outcome {
             regs.x[SP],
             info.signal.name()
         ),
-    }
+    })
 }
 
-fn killed(info: SignalInfo, pc: u64) -> Outcome {
+fn killed(info: SignalInfo, pc: u64) -> Delivered {
     let name = info.signal.name();
     let reason = match info.cause {
         Cause::Fault { code: SI_KERNEL, .. } => format!("{name} from the kernel, pc {pc:#x}"),
@@ -130,8 +176,11 @@ fn killed(info: SignalInfo, pc: u64) -> Outcome {
         }
         Cause::Sender { code: SI_TKILL, .. } => format!("{name} by tgkill, pc {pc:#x}"),
         Cause::Sender { pid, .. } => format!("{name} by kill from process {pid}, pc {pc:#x}"),
+        Cause::Queued { pid, .. } => format!("{name} by sigqueue from process {pid}, pc {pc:#x}"),
+        Cause::Child { pid, .. } => format!("{name} for its child {pid}, pc {pc:#x}"),
+        Cause::Timer { id, .. } => format!("{name} from its timer {id}, pc {pc:#x}"),
     };
-    Outcome::Killed { signal: info.signal, reason }
+    Delivered::Ended(Outcome::Killed { signal: info.signal, reason })
 }
 
 /// The name of an si_code (siginfo.h).
@@ -149,31 +198,27 @@ fn code_name(signal: Signal, code: i32) -> &'static str {
 }
 
 /// rt_sigreturn: goes back to what the signal interrupted.
-pub(crate) fn sigreturn(
-    process: &mut Process,
-    memory: &mut dyn UserMemory,
-    regs: &mut Regs,
-) -> Result<(), Errno> {
+pub(crate) fn sigreturn(thread: &mut Thread, memory: &mut dyn UserMemory) -> Result<(), Errno> {
     let mut frame = [0; FRAME_BYTES];
-    memory.read(regs.x[SP], &mut frame)?;
+    memory.read(thread.regs.x[SP], &mut frame)?;
     let context = signal_frame::decode(&frame).ok_or(Errno::EFAULT)?;
-    process.signals.set_mask(context.mask);
+    thread.signals.set_mask(context.mask);
     // A stack that the handler broke is no reason to die: Linux ignores it as well.
-    let _ = set_alt_stack(process, context.alt_stack, context.regs.x[SP]);
-    *regs = context.regs;
+    let _ = set_alt_stack(thread, context.alt_stack, context.regs.x[SP]);
+    thread.regs = context.regs;
     Ok(())
 }
 
 /// sigaltstack's second half; `sp` tells whether the present one is in use.
-pub(crate) fn set_alt_stack(process: &mut Process, new: AltStack, sp: u64) -> Result<(), Errno> {
+pub(crate) fn set_alt_stack(thread: &mut Thread, new: AltStack, sp: u64) -> Result<(), Errno> {
     let mode = new.flags & !SS_AUTODISARM;
-    if process.signals.alt_stack.in_use(sp) {
+    if thread.signals.alt_stack.in_use(sp) {
         return Err(Errno::EPERM);
     }
     if mode & !(SS_ONSTACK | SS_DISABLE) != 0 {
         return Err(Errno::EINVAL);
     }
-    process.signals.alt_stack = if mode == SS_DISABLE {
+    thread.signals.alt_stack = if mode == SS_DISABLE {
         AltStack::default()
     } else if new.bytes < MINSIGSTKSZ {
         return Err(Errno::ENOMEM);

@@ -73,9 +73,17 @@ errnos! {
     EOVERFLOW = 75, "value too large for defined data type";
     EOPNOTSUPP = 95, "operation not supported";
     ETIMEDOUT = 110, "connection timed out";
+    ERESTARTSYS = 512, "to be made again if the handler says so; no program sees it";
+    ERESTARTNOHAND = 514, "to be made again if no handler runs; no program sees it";
 }
 
 impl Errno {
+    /// Whether it tells the kernel itself what to do with a call that a signal interrupted (Linux:
+    /// include/linux/errno.h).
+    pub(crate) const fn restarts(self) -> bool {
+        matches!(self, Self::ERESTARTSYS | Self::ERESTARTNOHAND)
+    }
+
     /// The value that a failing system call leaves in a0.
     pub const fn to_register(self) -> u64 {
         (self.0 as u64).wrapping_neg()

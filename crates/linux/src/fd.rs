@@ -125,33 +125,107 @@ impl Description {
     }
 }
 
+/// A description's place in the machine's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DescriptionId(usize);
+
+/// The open file descriptions of a machine: descriptors of several processes may name one.
+#[derive(Clone, Debug, Default)]
+pub struct Descriptions(Vec<Option<Description>>);
+
+impl Descriptions {
+    /// Adds a description that one descriptor names.
+    pub fn add(&mut self, description: Description) -> DescriptionId {
+        let place = self.0.iter().position(Option::is_none).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push(None);
+        }
+        self.0[place] = Some(description);
+        DescriptionId(place)
+    }
+
+    /// The description.
+    ///
+    /// # Errors
+    /// EBADF if it is gone.
+    pub fn get(&self, id: DescriptionId) -> Result<&Description, Errno> {
+        self.0.get(id.0).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+
+    /// The description, to be changed.
+    ///
+    /// # Errors
+    /// EBADF if it is gone.
+    pub fn get_mut(&mut self, id: DescriptionId) -> Result<&mut Description, Errno> {
+        self.0.get_mut(id.0).and_then(Option::as_mut).ok_or(Errno::EBADF)
+    }
+
+    /// One more names it.
+    pub fn share(&mut self, id: DescriptionId) {
+        if let Ok(description) = self.get_mut(id) {
+            description.references += 1;
+        }
+    }
+
+    /// One less names it; returns the description if that was the last.
+    pub fn release(&mut self, id: DescriptionId) -> Option<Description> {
+        let place = self.0.get_mut(id.0)?;
+        let description = place.as_mut()?;
+        description.references -= 1;
+        if description.references > 0 {
+            return None;
+        }
+        place.take()
+    }
+
+    /// Whether some description is this file.
+    pub fn names_file(&self, file: FileId) -> bool {
+        let is_it = |d: &Description| matches!(d.object, Object::File(id) if id == file);
+        self.0.iter().flatten().any(is_it)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    description: usize,
+    description: DescriptionId,
     close_on_exec: bool,
 }
 
-/// A process's descriptors. Copies share nothing.
+/// A process's descriptors. What they name is the machine's: whoever copies a table shares each of
+/// its descriptions, whoever drops one releases them.
 #[derive(Clone, Debug, Default)]
 pub struct FdTable {
     slots: Vec<Option<Slot>>,
-    descriptions: Vec<Option<Description>>,
 }
 
 impl FdTable {
     /// Descriptors 0, 1 and 2 on the machine's standard streams.
-    pub fn with_stdio() -> Self {
+    pub fn with_stdio(all: &mut Descriptions) -> Self {
         let mut table = Self::default();
         let streams = [
             (Object::Stdin, O_RDONLY, &b"/dev/stdin"[..]),
             (Object::Stdout, O_WRONLY, b"/dev/stdout"),
             (Object::Stderr, O_WRONLY, b"/dev/stderr"),
         ];
-        for (object, flags, path) in streams {
-            let opened = table.open(Description::new(object, flags, path), false, 0);
-            debug_assert!(opened.is_ok());
+        for (fd, (object, flags, path)) in streams.into_iter().enumerate() {
+            let description = all.add(Description::new(object, flags, path));
+            table.set(fd, Slot { description, close_on_exec: false });
         }
         table
+    }
+
+    /// A copy for a new process.
+    pub fn copy(&self, all: &mut Descriptions) -> Self {
+        self.slots.iter().flatten().for_each(|slot| all.share(slot.description));
+        self.clone()
+    }
+
+    /// The description that a descriptor names.
+    ///
+    /// # Errors
+    /// EBADF if it is not open.
+    pub fn description(&self, fd: u64) -> Result<DescriptionId, Errno> {
+        self.slot(fd).map(|slot| slot.description)
     }
 
     /// Gives a description the lowest free descriptor that is at least `lowest`.
@@ -160,75 +234,41 @@ impl FdTable {
     /// EMFILE if there is none; EINVAL if `lowest` cannot be one.
     pub fn open(
         &mut self,
-        description: Description,
+        description: DescriptionId,
         close_on_exec: bool,
         lowest: u64,
     ) -> Result<u64, Errno> {
         let fd = self.lowest_free(lowest)?;
-        let description = self.add(description);
         self.set(fd, Slot { description, close_on_exec });
         Ok(fd as u64)
     }
 
-    /// The description behind a descriptor.
+    /// Closes a descriptor; the caller releases the description.
     ///
     /// # Errors
     /// EBADF if it is not open.
-    pub fn get(&self, fd: u64) -> Result<&Description, Errno> {
-        let slot = self.slot(fd)?;
-        self.descriptions[slot.description].as_ref().ok_or(Errno::EBADF)
-    }
-
-    /// The description behind a descriptor, to be changed.
-    ///
-    /// # Errors
-    /// EBADF if it is not open.
-    pub fn get_mut(&mut self, fd: u64) -> Result<&mut Description, Errno> {
-        let slot = self.slot(fd)?;
-        self.descriptions[slot.description].as_mut().ok_or(Errno::EBADF)
-    }
-
-    /// Closes a descriptor. Returns the object if no other descriptor names it.
-    ///
-    /// # Errors
-    /// EBADF if it is not open.
-    pub fn close(&mut self, fd: u64) -> Result<Option<Object>, Errno> {
+    pub fn close(&mut self, fd: u64) -> Result<DescriptionId, Errno> {
         let slot = self.slot(fd)?;
         self.slots[fd as usize] = None;
-        let place = &mut self.descriptions[slot.description];
-        let Some(description) = place else { return Ok(None) };
-        description.references -= 1;
-        if description.references > 0 {
-            return Ok(None);
-        }
-        Ok(place.take().map(|d| d.object))
+        Ok(slot.description)
     }
 
-    /// A second descriptor for the same description, at least `lowest`.
+    /// Makes `fd`, which must not be open, name a description; the caller shares it.
     ///
     /// # Errors
-    /// EBADF, EMFILE, EINVAL.
-    pub fn duplicate(&mut self, fd: u64, lowest: u64, close_on_exec: bool) -> Result<u64, Errno> {
-        let slot = self.slot(fd)?;
-        let new = self.lowest_free(lowest)?;
-        self.share(slot.description);
-        self.set(new, Slot { close_on_exec, ..slot });
-        Ok(new as u64)
-    }
-
-    /// Makes `new` name the description of `fd`; `new` must not be open.
-    ///
-    /// # Errors
-    /// EBADF if `fd` is not open or `new` is beyond the limit.
-    pub fn duplicate_to(&mut self, fd: u64, new: u64, close_on_exec: bool) -> Result<u64, Errno> {
-        let slot = self.slot(fd)?;
-        if new >= MAX_DESCRIPTORS as u64 {
+    /// EBADF if `fd` is beyond the limit.
+    pub fn open_at(
+        &mut self,
+        description: DescriptionId,
+        fd: u64,
+        close_on_exec: bool,
+    ) -> Result<(), Errno> {
+        if fd >= MAX_DESCRIPTORS as u64 {
             return Err(Errno::EBADF);
         }
-        debug_assert!(self.slot(new).is_err(), "the caller closes it first");
-        self.share(slot.description);
-        self.set(new as usize, Slot { close_on_exec, ..slot });
-        Ok(new)
+        debug_assert!(self.slot(fd).is_err(), "the caller closes it first");
+        self.set(fd as usize, Slot { description, close_on_exec });
+        Ok(())
     }
 
     /// Whether a descriptor closes on exec.
@@ -247,12 +287,6 @@ impl FdTable {
         let slot = self.slot(fd)?;
         self.set(fd as usize, Slot { close_on_exec, ..slot });
         Ok(())
-    }
-
-    /// Whether some description is this file.
-    pub fn names_file(&self, file: FileId) -> bool {
-        let is_it = |d: &Description| matches!(d.object, Object::File(id) if id == file);
-        self.descriptions.iter().flatten().any(is_it)
     }
 
     /// The open descriptors, ascending.
@@ -280,25 +314,6 @@ impl FdTable {
         }
         self.slots[fd] = Some(slot);
     }
-
-    fn add(&mut self, description: Description) -> usize {
-        match self.descriptions.iter().position(Option::is_none) {
-            Some(place) => {
-                self.descriptions[place] = Some(description);
-                place
-            }
-            None => {
-                self.descriptions.push(Some(description));
-                self.descriptions.len() - 1
-            }
-        }
-    }
-
-    fn share(&mut self, description: usize) {
-        if let Some(description) = &mut self.descriptions[description] {
-            description.references += 1;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -311,45 +326,42 @@ mod tests {
 
     #[test]
     fn the_lowest_free_descriptor_is_taken() {
-        let mut fds = FdTable::with_stdio();
-        assert_eq!(fds.open(null(), false, 0), Ok(3));
-        assert_eq!(fds.open(null(), false, 10), Ok(10));
+        let mut all = Descriptions::default();
+        let mut fds = FdTable::with_stdio(&mut all);
+        let id = all.add(null());
+        assert_eq!(fds.open(id, false, 0), Ok(3));
+        assert_eq!(fds.open(id, false, 10), Ok(10));
         fds.close(1).unwrap();
-        assert_eq!(fds.open(null(), false, 0), Ok(1));
+        assert_eq!(fds.open(id, false, 0), Ok(1));
         assert_eq!(fds.open_descriptors().collect::<Vec<_>>(), [0, 1, 2, 3, 10]);
     }
 
     #[test]
-    fn duplicates_share_the_offset_but_not_the_flag() {
-        let mut fds = FdTable::with_stdio();
-        let fd = fds.open(null(), true, 0).unwrap();
-        let copy = fds.duplicate(fd, 0, false).unwrap();
-        fds.get_mut(fd).unwrap().offset = 77;
-        assert_eq!(fds.get(copy).unwrap().offset, 77);
-        assert_eq!((fds.close_on_exec(fd), fds.close_on_exec(copy)), (Ok(true), Ok(false)));
-        assert!(fds.close(fd).unwrap().is_none(), "the copy still names it");
-        assert!(matches!(fds.close(copy).unwrap(), Some(Object::Null)));
-        assert_eq!(fds.close(copy).unwrap_err(), Errno::EBADF);
-    }
-
-    #[test]
-    fn a_copied_table_has_offsets_of_its_own() {
-        let mut fds = FdTable::with_stdio();
-        let copy = fds.clone();
-        fds.get_mut(0).unwrap().offset = 5;
-        assert_eq!(copy.get(0).unwrap().offset, 0);
+    fn a_description_lives_as_long_as_it_is_named() {
+        let mut all = Descriptions::default();
+        let mut parent = FdTable::default();
+        let id = all.add(null());
+        let fd = parent.open(id, true, 0).unwrap();
+        let mut child = parent.copy(&mut all);
+        all.get_mut(id).unwrap().offset = 77;
+        assert_eq!(all.get(child.description(fd).unwrap()).unwrap().offset, 77);
+        assert!(all.release(parent.close(fd).unwrap()).is_none(), "the copy still names it");
+        assert!(all.release(child.close(fd).unwrap()).is_some());
+        assert!(all.get(id).is_err());
+        assert_eq!(child.close(fd).unwrap_err(), Errno::EBADF);
     }
 
     #[test]
     fn descriptors_are_bounded() {
         let mut fds = FdTable::default();
+        let id = Descriptions::default().add(null());
         for fd in 0..MAX_DESCRIPTORS as u64 {
-            assert_eq!(fds.open(null(), false, 0), Ok(fd));
+            assert_eq!(fds.open(id, false, 0), Ok(fd));
         }
-        assert_eq!(fds.open(null(), false, 0), Err(Errno::EMFILE));
-        assert_eq!(fds.open(null(), false, u64::MAX), Err(Errno::EINVAL));
-        assert!(fds.get(u64::MAX).is_err());
-        assert_eq!(fds.duplicate_to(0, 5000, false), Err(Errno::EBADF));
+        assert_eq!(fds.open(id, false, 0), Err(Errno::EMFILE));
+        assert_eq!(fds.open(id, false, u64::MAX), Err(Errno::EINVAL));
+        assert!(fds.description(u64::MAX).is_err());
+        assert_eq!(fds.open_at(id, 5000, false), Err(Errno::EBADF));
     }
 
     #[test]

@@ -125,6 +125,14 @@ impl Files {
         Ok(done)
     }
 
+    /// Another handle of an open file.
+    ///
+    /// # Errors
+    /// As the host's.
+    pub(crate) fn reopen(&self, id: FileId) -> io::Result<File> {
+        self.entry(id)?.any()?.try_clone()
+    }
+
     /// The file's length.
     ///
     /// # Errors

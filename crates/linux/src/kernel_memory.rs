@@ -166,6 +166,28 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.forget_file(self.platform, file)
     }
 
+    fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    fn switch_space(&mut self, to: SpaceId) {
+        self.space = to;
+    }
+
+    fn create_space(&mut self) -> Result<SpaceId, Errno> {
+        let layout = self.layout();
+        self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)
+    }
+
+    fn destroy_space(&mut self, id: SpaceId) {
+        self.kernel.destroy_space(self.platform, id);
+    }
+
+    fn shared_place(&self, at: u64) -> Option<(FileId, u64)> {
+        let region = self.kernel.region(self.space, VirtAddr(at)).filter(|region| region.shared)?;
+        region.file_at(VirtAddr(at))
+    }
+
     fn usage(&self) -> Usage {
         let frames = self.kernel.frames();
         let counters = self.kernel.counters();

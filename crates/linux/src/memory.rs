@@ -12,7 +12,7 @@
 //!    of at most [`CHUNK_BYTES`].
 
 use crate::errno::Errno;
-use pagewalk_kernel::{FileId, HugeAdvice, MapRequest, Prot, Remap, Shortage};
+use pagewalk_kernel::{FileId, HugeAdvice, MapRequest, Prot, Remap, Shortage, SpaceId};
 
 /// The largest piece in which system calls move bytes between the guest and the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -148,6 +148,43 @@ pub trait UserMemory {
 
     /// Drops the pages cached of a file that no mapping names; false if one does.
     fn forget_file(&mut self, file: FileId) -> bool;
+
+    /// The address space that all this is about.
+    fn space(&self) -> SpaceId {
+        SpaceId(0)
+    }
+
+    /// Goes on with another address space.
+    fn switch_space(&mut self, to: SpaceId) {
+        let _ = to;
+    }
+
+    /// Makes an empty address space like the present one.
+    ///
+    /// # Errors
+    /// ENOMEM, or ENOSYS where there is one for ever.
+    fn create_space(&mut self) -> Result<SpaceId, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Makes a copy of the present address space.
+    ///
+    /// # Errors
+    /// ENOMEM, or ENOSYS where there is one for ever.
+    fn fork_space(&mut self) -> Result<SpaceId, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    /// Frees an address space and all that it alone holds.
+    fn destroy_space(&mut self, id: SpaceId) {
+        let _ = id;
+    }
+
+    /// What a byte of shared memory is a byte of: the file and the offset in it.
+    fn shared_place(&self, at: u64) -> Option<(FileId, u64)> {
+        let _ = at;
+        None
+    }
 
     /// Memory in use.
     fn usage(&self) -> Usage;

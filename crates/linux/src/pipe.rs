@@ -1,5 +1,7 @@
 //! Pipes inside the machine: a bounded queue of bytes with two kinds of ends.
 
+use crate::sys_poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+use crate::wait::Channel;
 use std::collections::VecDeque;
 
 /// A pipe's capacity, as Linux's default.
@@ -17,6 +19,13 @@ pub enum PipeEnd {
 /// A pipe's place in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PipeId(usize);
+
+impl PipeId {
+    /// What wakes those who wait for the pipe.
+    pub(crate) const fn channel(self) -> Channel {
+        Channel::Pipe(self.0)
+    }
+}
 
 /// The outcome of an operation on a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +101,20 @@ impl Pipes {
             PipeEnd::Read => !pipe.bytes.is_empty() || !pipe.write_open,
             PipeEnd::Write => pipe.bytes.len() < PIPE_BYTES || !pipe.read_open,
         }
+    }
+
+    /// What poll tells of the end that is read.
+    pub fn read_events(&self, id: PipeId) -> u16 {
+        let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return POLLHUP };
+        let bytes = if pipe.bytes.is_empty() { 0 } else { POLLIN | POLLRDNORM };
+        bytes | if pipe.write_open { 0 } else { POLLHUP }
+    }
+
+    /// What poll tells of the end that is written.
+    pub fn write_events(&self, id: PipeId) -> u16 {
+        let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return POLLERR };
+        let room = if pipe.bytes.len() < PIPE_BYTES { POLLOUT | POLLWRNORM } else { 0 };
+        room | if pipe.read_open { 0 } else { POLLERR }
     }
 
     /// Closes one end; the pipe goes with the second.

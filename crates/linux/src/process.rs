@@ -1,41 +1,33 @@
-//! A process: loaded, served at every system call, signalled, ended.
+//! A process: what its threads share, and how a program gets into an address space.
 //!
 //! ```text
-//!            load()                    syscall()                      Outcome
-//!   ELF ───────────────► Process ──► handler ──► pending signals ──► Continue │ Exit │ Killed
-//!                           ▲                                           │
-//!                           └───────────────────────────────────────────┘
-//!                              deliver_fault_signal() on a fault
+//!   ELF ──load──► Image { registers, heap, executable … } ──► Process and its first thread (boot)
+//!                                                        └──► a process that goes on as it (exec)
 //! ```
 //!
 //! Architecture invariants:
 //! 1. Nothing here depends on the host's time, environment, or order of hashing.
 //! 2. No input of the guest's panics: every number is checked where it is used.
-//! 3. Descriptors, pipes and signals belong to the process and are copied with it; what is shared
-//!    with the machine is in [`Host`].
+//! 3. What a process holds of the machine (descriptions, its address space) it lets go when it
+//!    ends; what is left is its status, for its parent.
 
-use crate::call::Call;
 use crate::clock::Clock;
-use crate::deliver;
 use crate::elf;
-use crate::fd::FdTable;
+use crate::fd::{Descriptions, FdTable};
 use crate::files::FileId;
 use crate::host::Host;
 use crate::load::{self, FileImage, LoadError, Loaded};
 use crate::memory::UserMemory;
-use crate::pipe::Pipes;
-use crate::regs::{A0, A7, ECALL_BYTES, Regs, SP};
+use crate::regs::{Regs, SP};
 use crate::root::Location;
-use crate::signal::{Cause, Signal, SignalInfo, Signals};
+use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
-use crate::table;
-use pagewalk_kernel::{MapRequest, Placement, Prot, RegionName, Shortage};
+use crate::system::Outcome;
+use crate::wait::Pid;
+use pagewalk_kernel::{MapRequest, Placement, Prot, RegionName, SpaceId};
 use pagewalk_mmu::VirtAddr;
 use std::fs::File;
-
-/// The only process's id.
-pub(crate) const PID: u32 = 1;
 
 /// What to run.
 #[derive(Debug)]
@@ -50,56 +42,74 @@ pub struct Program {
     pub envp: Vec<Vec<u8>>,
 }
 
-/// What is left after a system call or a signal.
+/// A change of a process that its parent can wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The process goes on at `regs.pc`.
-    Continue,
-    /// It ended by itself.
-    Exit(i32),
-    /// A signal ended it.
-    Killed {
-        /// Which.
-        signal: Signal,
-        /// Why, for a person.
-        reason: String,
-    },
-}
-
-/// A signal that an instruction caused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SyncSignal {
-    /// SIGSEGV, SIGBUS, SIGILL, SIGTRAP or SIGFPE.
-    pub signal: Signal,
-    /// si_code.
-    pub code: i32,
-    /// si_addr.
-    pub addr: u64,
+pub(crate) enum Change {
+    /// It stopped.
+    Stopped(Signal),
+    /// It went on.
+    Continued,
 }
 
 /// A process.
 #[derive(Clone, Debug)]
 pub struct Process {
+    /// Its number.
+    pub pid: Pid,
+    /// Who made it, or init.
+    pub parent: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// Its session.
+    pub session: Pid,
+    /// Its address space; processes made by vfork share their parent's.
+    pub space: SpaceId,
     pub(crate) fds: FdTable,
-    pub(crate) pipes: Pipes,
     pub(crate) cwd: Location,
     pub(crate) umask: u32,
-    pub(crate) signals: Signals,
+    pub(crate) signals: GroupSignals,
     pub(crate) limits: Limits,
     /// The executable, which /proc/self/exe names.
     pub(crate) executable: FileId,
     pub(crate) executable_path: Vec<u8>,
-    /// PR_SET_NAME.
-    pub(crate) name: [u8; 16],
+    /// The arguments, each with its terminator, as /proc/self/cmdline tells them.
+    pub(crate) command_line: Vec<u8>,
     /// The page that holds the code of [`SIGRETURN`].
     pub(crate) trampoline: u64,
+    /// What its parent gets when it ends.
+    pub(crate) exit_signal: Option<Signal>,
+    /// It uses its parent's memory, and the parent waits for that to end (vfork).
+    pub(crate) borrows_memory: bool,
+    /// It has called execve.
+    pub(crate) has_execed: bool,
+    /// Its threads do not run.
+    pub(crate) is_stopped: bool,
+    /// What its parent has not heard of yet.
+    pub(crate) change: Option<Change>,
+    /// How it ended; nothing but this is left of it.
+    pub(crate) ended: Option<Outcome>,
+    /// What the leader's exit said, if other threads outlive it.
+    pub(crate) leader_status: i32,
+    /// Nanoseconds that threads of it ran which are gone, and children that it waited for.
+    pub(crate) cpu_ns_gone: u64,
+    pub(crate) cpu_ns_children: u64,
 }
 
 /// `li a7, 139` (rt_sigreturn); `ecall`.
 const SIGRETURN: [u8; 8] = [0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00];
 
-impl Process {
-    /// Maps the program and its stack into an empty address space.
+/// A program in an address space, ready to run.
+pub(crate) struct Image {
+    pub regs: Regs,
+    pub executable: FileId,
+    pub path: Vec<u8>,
+    pub command_line: Vec<u8>,
+    pub trampoline: u64,
+    pub name: [u8; 16],
+}
+
+impl Image {
+    /// Maps a program and its stack into an empty address space.
     ///
     /// # Errors
     /// If it is not an executable that this machine can hold.
@@ -108,7 +118,7 @@ impl Process {
         host: &mut Host,
         clock: &mut dyn Clock,
         program: Program,
-    ) -> Result<(Self, Regs), LoadError> {
+    ) -> Result<Self, LoadError> {
         let Program { file, name, argv, envp } = program;
         let (executable, loaded) = load_file(memory, host, file, &name)?;
         let trampoline = map_trampoline(memory, &name)?;
@@ -125,70 +135,87 @@ impl Process {
         let sp = write_stack(memory, &image, &name)?;
         let mut regs = Regs { pc: loaded.entry, ..Regs::default() };
         regs.x[SP] = sp;
-        let process = Self {
-            fds: FdTable::with_stdio(),
-            pipes: Pipes::default(),
-            cwd: Location::default(),
-            umask: 0o022,
-            signals: Signals::default(),
-            limits: Limits::new(memory.stack_limit()),
+        let command_line = argv.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
+        Ok(Self {
+            regs,
             executable,
-            executable_path: guest_path_of(&name),
-            name: short_name(&name),
+            path: guest_path_of(&name),
+            command_line,
             trampoline,
-        };
-        Ok((process, regs))
-    }
-
-    /// Serves the system call at `regs.pc`, number in a7, arguments in a0 to a5, and delivers what
-    /// signals it left.
-    pub fn syscall(
-        &mut self,
-        memory: &mut dyn UserMemory,
-        host: &mut Host,
-        clock: &mut dyn Clock,
-        regs: &mut Regs,
-    ) -> Outcome {
-        let number = regs.x[A7];
-        let args = regs.arguments();
-        regs.pc = regs.pc.wrapping_add(ECALL_BYTES);
-        let mut call = Call { process: self, memory, host, clock, regs, end: None };
-        let result = match table::find(&mut call, number) {
-            Ok(handler) => handler(&mut call, args),
-            Err(errno) => Err(errno),
-        };
-        let end = call.end;
-        if let Some(shortage) = memory.shortage() {
-            return out_of_memory(shortage);
-        }
-        if let Some(outcome) = end {
-            return outcome;
-        }
-        regs.x[A0] = result.unwrap_or_else(crate::Errno::to_register);
-        deliver::pending(self, memory, regs)
-    }
-
-    /// Delivers a signal that the instruction at `regs.pc` caused. If it is blocked or ignored the
-    /// process is killed: it could not go on.
-    pub fn deliver_fault_signal(
-        &mut self,
-        memory: &mut dyn UserMemory,
-        regs: &mut Regs,
-        fault: SyncSignal,
-    ) -> Outcome {
-        let cause = Cause::Fault { code: fault.code, addr: fault.addr };
-        deliver::force(self, memory, regs, SignalInfo { signal: fault.signal, cause })
-    }
-
-    /// The path of the executable, as /proc/self/exe tells it.
-    pub fn executable_path(&self) -> &[u8] {
-        &self.executable_path
+            name: short_name(&name),
+        })
     }
 }
 
-/// The verdict on a process that needed memory which no one could give.
-pub(crate) fn out_of_memory(shortage: Shortage) -> Outcome {
-    Outcome::Killed { signal: Signal::SIGKILL, reason: format!("out of memory: {shortage}") }
+impl Process {
+    /// The first process, its descriptors on the machine's streams.
+    pub(crate) fn first(
+        pid: Pid,
+        image: &Image,
+        memory: &dyn UserMemory,
+        descriptions: &mut Descriptions,
+    ) -> Self {
+        Self {
+            pid,
+            parent: crate::system::INIT,
+            group: pid,
+            session: pid,
+            space: memory.space(),
+            fds: FdTable::with_stdio(descriptions),
+            cwd: Location::default(),
+            umask: 0o022,
+            signals: GroupSignals::default(),
+            limits: Limits::new(memory.stack_limit()),
+            executable: image.executable,
+            executable_path: image.path.clone(),
+            command_line: image.command_line.clone(),
+            trampoline: image.trampoline,
+            exit_signal: Some(Signal::SIGCHLD),
+            borrows_memory: false,
+            has_execed: true,
+            is_stopped: false,
+            change: None,
+            ended: None,
+            leader_status: 0,
+            cpu_ns_gone: 0,
+            cpu_ns_children: 0,
+        }
+    }
+
+    /// The copy that fork makes, in an address space of its own or its parent's.
+    pub(crate) fn forked(
+        &self,
+        pid: Pid,
+        space: SpaceId,
+        descriptions: &mut Descriptions,
+    ) -> Self {
+        Self {
+            pid,
+            parent: self.pid,
+            space,
+            fds: self.fds.copy(descriptions),
+            signals: self.signals.inherit(),
+            borrows_memory: false,
+            has_execed: false,
+            is_stopped: false,
+            change: None,
+            ended: None,
+            leader_status: 0,
+            cpu_ns_gone: 0,
+            cpu_ns_children: 0,
+            ..self.clone()
+        }
+    }
+
+    /// The process goes on as another program.
+    pub(crate) fn become_image(&mut self, image: &Image) {
+        self.executable = image.executable;
+        self.executable_path.clone_from(&image.path);
+        self.command_line.clone_from(&image.command_line);
+        self.trampoline = image.trampoline;
+        self.signals.reset_handlers();
+        self.has_execed = true;
+    }
 }
 
 fn load_file(

@@ -17,6 +17,8 @@ pub struct Regs {
 pub const RA: usize = 1;
 /// Stack pointer.
 pub const SP: usize = 2;
+/// Thread pointer.
+pub const TP: usize = 4;
 /// First argument and result.
 pub const A0: usize = 10;
 /// Second argument.

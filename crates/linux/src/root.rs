@@ -18,7 +18,7 @@
 
 use crate::errno::Errno;
 use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata};
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
@@ -153,6 +153,25 @@ impl Root {
             return Err(Errno::ENOTDIR);
         }
         Ok(metadata)
+    }
+
+    /// Whether somebody may execute a file: the guest is root, to whom one is enough.
+    pub fn is_executable(&self, metadata: &Metadata) -> bool {
+        metadata.mode() & 0o111 != 0
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// EACCES if it is none, or what the host says.
+    pub fn open_file(&self, at: &Location) -> Result<std::fs::File, Errno> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        let file = self.dir()?.open_with(at.host_path(), &options).map_err(host_error)?.into_std();
+        if !file.metadata()?.is_file() {
+            return Err(Errno::EACCES);
+        }
+        Ok(file)
     }
 
     /// The target of a symbolic link.

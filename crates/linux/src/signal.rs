@@ -1,10 +1,10 @@
 //! Signals: numbers, actions, masks, and what is pending.
 //!
 //! ```text
-//!   fault ───────► force(signal) ──► blocked or ignored? ──► killed
-//!                                └─► deliver ──► handler's frame (signal_frame.rs)
-//!   tgkill(self) ► raise(signal) ──► pending ──► at the end of a system call, unless blocked:
-//!                                                ignore │ kill │ deliver
+//!   fault ──► force(signal) ──► blocked or ignored? ──► killed
+//!                           └─► deliver ──► handler's frame (signal_frame.rs)
+//!   tgkill ─► the thread's ───┐ pending ──► before the thread returns to its program, unless
+//!   kill ───► the process's ──┘             blocked: ignore │ kill │ stop │ deliver
 //! ```
 //!
 //! Invariants:
@@ -12,6 +12,7 @@
 //! 2. A pending signal is delivered lowest number first, synchronous ones before others.
 
 use crate::errno::Errno;
+use std::collections::VecDeque;
 
 /// A signal number, 1 to 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +49,7 @@ pub enum DefaultAction {
     Kill,
     /// Nothing.
     Ignore,
-    /// The process stops; with no one to continue it, it goes on.
+    /// The process stops until SIGCONT.
     Stop,
 }
 
@@ -100,6 +101,12 @@ pub const SIG_DFL: u64 = 0;
 /// sa_handler of an ignored signal.
 pub const SIG_IGN: u64 = 1;
 
+/// No SIGCHLD for children that stop.
+pub const SA_NOCLDSTOP: u64 = 1;
+/// Children that end leave nothing to wait for.
+pub const SA_NOCLDWAIT: u64 = 2;
+/// Calls that the handler interrupted are made again.
+pub const SA_RESTART: u64 = 0x1000_0000;
 /// Run on the alternate stack.
 pub const SA_ONSTACK: u64 = 0x0800_0000;
 /// Do not block the signal during its handler.
@@ -179,12 +186,43 @@ pub enum Cause {
         /// si_pid.
         pid: u32,
     },
+    /// A process, by sigqueue, with a value.
+    Queued {
+        /// si_code, negative.
+        code: i32,
+        /// si_pid.
+        pid: u32,
+        /// si_uid.
+        uid: u32,
+        /// si_value.
+        value: u64,
+    },
+    /// A child that ended, stopped or went on.
+    Child {
+        /// si_code: CLD_EXITED …
+        code: i32,
+        /// si_pid.
+        pid: u32,
+        /// si_status.
+        status: i32,
+    },
+    /// A timer of timer_create.
+    Timer {
+        /// si_timerid.
+        id: u32,
+        /// si_overrun.
+        overrun: u32,
+        /// si_value.
+        value: u64,
+    },
 }
 
 /// si_code of kill.
 pub const SI_USER: i32 = 0;
 /// si_code of tkill and tgkill.
 pub const SI_TKILL: i32 = -6;
+/// si_code of a timer of timer_create.
+pub const SI_TIMER: i32 = -2;
 /// si_code of the kernel itself.
 pub const SI_KERNEL: i32 = 0x80;
 
@@ -197,61 +235,86 @@ pub struct SignalInfo {
     pub cause: Cause,
 }
 
-/// The signal state of a process.
-#[derive(Clone, Debug)]
-pub struct Signals {
-    actions: [Action; 64],
-    /// Blocked signals.
-    mask: u64,
-    pending: u64,
-    causes: [Cause; 64],
-    /// The alternate stack.
-    pub alt_stack: AltStack,
-    /// The mask to return to after a handler that rt_sigsuspend let in.
-    pub suspended_mask: Option<u64>,
-}
+/// Queued signals of one thread or process at most (Linux: RLIMIT_SIGPENDING).
+const QUEUED_MAX: usize = 1024;
 
-impl Default for Signals {
-    fn default() -> Self {
-        Self {
-            actions: [Action::default(); 64],
-            mask: 0,
-            pending: 0,
-            causes: [Cause::Sender { code: SI_USER, pid: 0 }; 64],
-            alt_stack: AltStack::default(),
-            suspended_mask: None,
+/// The first real-time signal; those are queued, others are pending once.
+const SIGRTMIN: u8 = 32;
+
+/// Signals on their way.
+#[derive(Clone, Debug, Default)]
+pub struct Pending(VecDeque<SignalInfo>);
+
+impl Pending {
+    /// The signals that wait here.
+    pub fn set(&self) -> u64 {
+        self.0.iter().fold(0, |set, info| set | info.signal.bit())
+    }
+
+    /// Adds a signal. Of several alike that are not real-time signals the first is kept.
+    ///
+    /// # Errors
+    /// EAGAIN if too many are queued.
+    pub fn add(&mut self, info: SignalInfo) -> Result<(), Errno> {
+        if info.signal.0 < SIGRTMIN && self.set() & info.signal.bit() != 0 {
+            return Ok(());
         }
+        if self.0.len() >= QUEUED_MAX && info.signal.0 >= SIGRTMIN {
+            return Err(Errno::EAGAIN);
+        }
+        self.0.push_back(info);
+        Ok(())
+    }
+
+    /// Forgets the signals of a set.
+    pub fn remove(&mut self, set: u64) {
+        self.0.retain(|info| info.signal.bit() & set == 0);
+    }
+
+    /// Takes the first of the lowest-numbered signals of a set.
+    pub fn take(&mut self, set: u64) -> Option<SignalInfo> {
+        let wanted = self.0.iter().filter(|info| info.signal.bit() & set != 0);
+        let lowest = wanted.map(|info| info.signal).min()?;
+        let place = self.0.iter().position(|info| info.signal == lowest)?;
+        self.0.remove(place)
     }
 }
 
-impl Signals {
+/// What the threads of a process share: its actions, and signals for any of them.
+#[derive(Clone, Debug)]
+pub struct GroupSignals {
+    actions: [Action; 64],
+    /// Signals that any thread may take.
+    pub pending: Pending,
+}
+
+impl Default for GroupSignals {
+    fn default() -> Self {
+        Self { actions: [Action::default(); 64], pending: Pending::default() }
+    }
+}
+
+impl GroupSignals {
     /// The action for a signal.
     pub const fn action(&self, signal: Signal) -> Action {
         self.actions[signal.0 as usize - 1]
     }
 
-    /// Sets the action for a signal. An ignored signal that is pending is forgotten.
+    /// Sets the action for a signal. The caller forgets what is pending if it is ignored now.
     pub fn set_action(&mut self, signal: Signal, action: Action) {
         let action = Action { mask: action.mask & !UNBLOCKABLE, ..action };
         self.actions[usize::from(signal.0) - 1] = action;
         if self.is_ignored(signal) {
-            self.pending &= !signal.bit();
+            self.pending.remove(signal.bit());
         }
     }
 
-    /// The blocked signals.
-    pub const fn mask(&self) -> u64 {
-        self.mask
-    }
-
-    /// Sets the blocked signals.
-    pub const fn set_mask(&mut self, mask: u64) {
-        self.mask = mask & !UNBLOCKABLE;
-    }
-
-    /// The pending signals.
-    pub const fn pending(&self) -> u64 {
-        self.pending
+    /// Handlers are gone after exec; what is ignored stays ignored.
+    pub fn reset_handlers(&mut self) {
+        for action in &mut self.actions {
+            let handler = if action.handler == SIG_IGN { SIG_IGN } else { SIG_DFL };
+            *action = Action { handler, ..Action::default() };
+        }
     }
 
     /// Whether delivering the signal would do nothing.
@@ -263,42 +326,64 @@ impl Signals {
         }
     }
 
+    /// A copy for a new process: the actions, nothing pending.
+    pub fn inherit(&self) -> Self {
+        Self { actions: self.actions, pending: Pending::default() }
+    }
+}
+
+/// A thread's own signals.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadSignals {
+    mask: u64,
+    /// Signals for this thread alone.
+    pub pending: Pending,
+    /// The alternate stack.
+    pub alt_stack: AltStack,
+    /// The mask to return to after a handler that rt_sigsuspend, ppoll or another let in.
+    pub suspended_mask: Option<u64>,
+}
+
+impl ThreadSignals {
+    /// The blocked signals.
+    pub const fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    /// Sets the blocked signals.
+    pub const fn set_mask(&mut self, mask: u64) {
+        self.mask = mask & !UNBLOCKABLE;
+    }
+
     /// Whether the signal is blocked.
     pub const fn is_blocked(&self, signal: Signal) -> bool {
         self.mask & signal.bit() != 0
     }
 
-    /// Makes a signal pending, unless it is ignored. Of several alike the first is kept.
-    pub fn raise(&mut self, info: SignalInfo) {
-        let bit = info.signal.bit();
-        if self.pending & bit != 0 || (self.is_ignored(info.signal) && self.mask & bit == 0) {
-            return;
-        }
-        self.pending |= bit;
-        self.causes[usize::from(info.signal.0) - 1] = info.cause;
+    /// Signals that could be delivered now, of the thread's or its process's.
+    pub fn deliverable(&self, group: &GroupSignals) -> u64 {
+        (self.pending.set() | group.pending.set()) & !self.mask
     }
 
     /// Makes a signal pending that cannot wait: if it is blocked or ignored, its action becomes the
     /// default and it is unblocked, as Linux' force_sig does.
-    pub fn force_pending(&mut self, info: SignalInfo) {
-        if self.is_blocked(info.signal) || self.is_ignored(info.signal) {
-            self.set_action(info.signal, Action::default());
+    pub fn force(&mut self, group: &mut GroupSignals, info: SignalInfo) {
+        if self.is_blocked(info.signal) || group.is_ignored(info.signal) {
+            group.set_action(info.signal, Action::default());
             self.mask &= !info.signal.bit();
         }
-        self.pending &= !info.signal.bit();
-        self.raise(info);
+        self.pending.remove(info.signal.bit());
+        // There is room: one more of a kind that is pending once.
+        let _queued = self.pending.add(info);
     }
 
-    /// Takes the next signal to deliver.
-    pub fn take(&mut self) -> Option<SignalInfo> {
-        let ready = self.pending & !self.mask;
-        let first = if ready & SYNCHRONOUS != 0 { ready & SYNCHRONOUS } else { ready };
-        if first == 0 {
-            return None;
-        }
-        let signal = Signal(first.trailing_zeros() as u8 + 1);
-        self.pending &= !signal.bit();
-        Some(SignalInfo { signal, cause: self.causes[usize::from(signal.0) - 1] })
+    /// Takes the next signal to deliver: the thread's own first, synchronous ones before others.
+    pub fn take(&mut self, group: &mut GroupSignals) -> Option<SignalInfo> {
+        let open = !self.mask;
+        self.pending
+            .take(open & SYNCHRONOUS)
+            .or_else(|| self.pending.take(open))
+            .or_else(|| group.pending.take(open))
     }
 }
 
@@ -320,32 +405,50 @@ mod tests {
 
     #[test]
     fn kill_cannot_be_blocked() {
-        let mut signals = Signals::default();
-        signals.set_mask(u64::MAX);
-        signals.raise(sent(Signal::SIGTERM));
-        signals.raise(sent(Signal::SIGKILL));
-        assert_eq!(signals.take(), Some(sent(Signal::SIGKILL)));
-        assert_eq!(signals.take(), None);
-        assert_eq!(signals.pending(), Signal::SIGTERM.bit());
+        let (mut group, mut thread) = (GroupSignals::default(), ThreadSignals::default());
+        thread.set_mask(u64::MAX);
+        group.pending.add(sent(Signal::SIGTERM)).unwrap();
+        group.pending.add(sent(Signal::SIGKILL)).unwrap();
+        assert_eq!(thread.take(&mut group), Some(sent(Signal::SIGKILL)));
+        assert_eq!(thread.take(&mut group), None);
+        assert_eq!(group.pending.set(), Signal::SIGTERM.bit());
     }
 
     #[test]
     fn synchronous_signals_come_first() {
-        let mut signals = Signals::default();
-        signals.raise(sent(Signal::SIGHUP));
-        signals.raise(sent(Signal::SIGSEGV));
-        assert_eq!(signals.take(), Some(sent(Signal::SIGSEGV)));
-        assert_eq!(signals.take(), Some(sent(Signal::SIGHUP)));
+        let (mut group, mut thread) = (GroupSignals::default(), ThreadSignals::default());
+        thread.pending.add(sent(Signal::SIGHUP)).unwrap();
+        thread.pending.add(sent(Signal::SIGSEGV)).unwrap();
+        assert_eq!(thread.take(&mut group), Some(sent(Signal::SIGSEGV)));
+        assert_eq!(thread.take(&mut group), Some(sent(Signal::SIGHUP)));
     }
 
     #[test]
-    fn ignored_signals_do_not_wait() {
-        let mut signals = Signals::default();
-        signals.raise(sent(Signal::SIGCHLD));
-        assert_eq!(signals.pending(), 0);
-        signals.raise(sent(Signal::SIGUSR1));
-        signals.set_action(Signal::SIGUSR1, Action { handler: SIG_IGN, ..Action::default() });
-        assert_eq!(signals.pending(), 0);
+    fn real_time_signals_are_queued_and_others_are_not() {
+        let mut pending = Pending::default();
+        let real_time = sent(Signal::new(40).unwrap());
+        for info in [sent(Signal::SIGUSR1), sent(Signal::SIGUSR1), real_time, real_time] {
+            pending.add(info).unwrap();
+        }
+        let all = std::iter::from_fn(|| pending.take(u64::MAX)).collect::<Vec<_>>();
+        assert_eq!(all, [sent(Signal::SIGUSR1), real_time, real_time]);
+    }
+
+    #[test]
+    fn the_queue_is_bounded() {
+        let mut pending = Pending::default();
+        let real_time = sent(Signal::new(64).unwrap());
+        assert!((0..QUEUED_MAX).all(|_| pending.add(real_time).is_ok()));
+        assert_eq!(pending.add(real_time), Err(Errno::EAGAIN));
+        assert_eq!(pending.add(sent(Signal::SIGKILL)), Ok(()));
+    }
+
+    #[test]
+    fn ignoring_a_signal_forgets_it() {
+        let mut group = GroupSignals::default();
+        group.pending.add(sent(Signal::SIGUSR1)).unwrap();
+        group.set_action(Signal::SIGUSR1, Action { handler: SIG_IGN, ..Action::default() });
+        assert_eq!(group.pending.set(), 0);
     }
 
     #[test]

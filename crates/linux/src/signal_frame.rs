@@ -17,7 +17,7 @@
 //! rt_sigreturn, sp = the frame, 16-byte aligned.
 
 use crate::regs::Regs;
-use crate::signal::{AltStack, Cause, SignalInfo};
+use crate::signal::{AltStack, Cause, SI_TIMER, SignalInfo};
 
 /// The frame's length.
 pub const FRAME_BYTES: usize = 1088;
@@ -91,7 +91,8 @@ pub fn decode(frame: &[u8; FRAME_BYTES]) -> Option<Context> {
     Some(Context { regs, mask: get_u64(frame, UC_SIGMASK), alt_stack })
 }
 
-fn encode_siginfo(frame: &mut [u8], info: SignalInfo) {
+/// `siginfo_t`, 128 bytes of which are given.
+pub fn encode_siginfo(frame: &mut [u8], info: SignalInfo) {
     put_u32(frame, SI_SIGNO, info.signal.number().into());
     match info.cause {
         Cause::Fault { code, addr } => {
@@ -101,6 +102,23 @@ fn encode_siginfo(frame: &mut [u8], info: SignalInfo) {
         Cause::Sender { code, pid } => {
             put_u32(frame, SI_CODE, code as u32);
             put_u32(frame, SI_PID, pid);
+        }
+        Cause::Queued { code, pid, uid, value } => {
+            put_u32(frame, SI_CODE, code as u32);
+            put_u32(frame, SI_PID, pid);
+            put_u32(frame, SI_PID + 4, uid);
+            put_u64(frame, SI_PID + 8, value);
+        }
+        Cause::Child { code, pid, status } => {
+            put_u32(frame, SI_CODE, code as u32);
+            put_u32(frame, SI_PID, pid);
+            put_u32(frame, SI_PID + 8, status as u32);
+        }
+        Cause::Timer { id, overrun, value } => {
+            put_u32(frame, SI_CODE, SI_TIMER as u32);
+            put_u32(frame, SI_PID, id);
+            put_u32(frame, SI_PID + 4, overrun);
+            put_u64(frame, SI_PID + 8, value);
         }
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const SEEK_HOLE: i32 = 4;
     let [fd, offset, whence, ..] = args;
     let fd = descriptor(fd);
-    let description = call.process.fds.get(fd)?;
+    let description = call.file(fd)?;
     if description.flags & O_PATH != 0 {
         return Err(Errno::EBADF);
     }
@@ -39,7 +39,7 @@ pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     };
     let to = from.checked_add_signed(offset as i64).filter(|&to| to <= MAX_OFFSET);
     let to = to.ok_or(Errno::EINVAL)?;
-    let description = call.process.fds.get_mut(fd)?;
+    let description = call.file_mut(fd)?;
     description.offset = to;
     if let (Object::Directory(directory), 0) = (&mut description.object, to) {
         // Rewinding reads the directory anew.
@@ -50,7 +50,7 @@ pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 
 /// The regular file behind a descriptor that may be written.
 fn writable_file(call: &Call<'_>, fd: u64, otherwise: Errno) -> Result<FileId, Errno> {
-    let description = call.process.fds.get(fd)?;
+    let description = call.file(fd)?;
     match description.object {
         Object::File(id) if description.writable() => Ok(id),
         _ => Err(otherwise),
@@ -95,7 +95,7 @@ pub(crate) fn fallocate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 pub(crate) fn sync_file(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    match call.process.fds.get(descriptor(args[0]))?.object {
+    match call.file(descriptor(args[0]))?.object {
         Object::File(id) => {
             call.memory.before_file_read(id, 0, u64::MAX)?;
             // A handle for reading has nothing to make durable, whatever the host says to it.
@@ -119,7 +119,7 @@ pub(crate) fn sync(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
 
 /// Advice and locks: checked and without effect, for no one else is there.
 pub(crate) fn advise(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    call.process.fds.get(descriptor(args[0])).map(|_| 0)
+    call.file(descriptor(args[0])).map(|_| 0)
 }
 
 pub(crate) fn sendfile(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -146,8 +146,8 @@ fn copy_between(
     to_at: u64,
     count: u64,
 ) -> Result<u64, Errno> {
-    let source = call.process.fds.get(from)?;
-    let sink = call.process.fds.get(to)?;
+    let source = call.file(from)?;
+    let sink = call.file(to)?;
     if !source.readable() || !sink.writable() {
         return Err(Errno::EBADF);
     }
@@ -182,7 +182,7 @@ fn copy_between(
 
 fn start_offset(call: &mut Call<'_>, fd: u64, at: u64) -> Result<u64, Errno> {
     if at == 0 {
-        let description = call.process.fds.get(fd)?;
+        let description = call.file(fd)?;
         return match description.object {
             Object::File(id) if description.flags & O_APPEND != 0 => Ok(call.host.files.len(id)?),
             _ => Ok(description.offset),
@@ -196,6 +196,6 @@ fn store_offset(call: &mut Call<'_>, fd: u64, at: u64, offset: u64) -> Result<()
     if at != 0 {
         return call.memory.write(at, &offset.to_le_bytes());
     }
-    call.process.fds.get_mut(fd)?.offset = offset;
+    call.file_mut(fd)?.offset = offset;
     Ok(())
 }

@@ -14,7 +14,8 @@ use crate::fd::{O_APPEND, O_NONBLOCK, Object};
 use crate::files::FileId;
 use crate::memory::CHUNK_BYTES;
 use crate::pipe::{PipeEnd, PipeResult};
-use crate::signal::{Cause, SI_USER, Signal, SignalInfo};
+use crate::call::Then;
+use crate::signal::Signal;
 
 /// Where a transfer takes place in the file.
 #[derive(Clone, Copy)]
@@ -30,7 +31,7 @@ impl Position {
         if offset > MAX_OFFSET {
             return Err(Errno::EINVAL);
         }
-        match call.process.fds.get(fd)?.object {
+        match call.file(fd)?.object {
             Object::Pipe(..) | Object::Stdin | Object::Stdout | Object::Stderr => {
                 Err(Errno::ESPIPE)
             }
@@ -55,7 +56,7 @@ fn read_buffers(
     buffers: &Buffers,
     position: Position,
 ) -> Result<u64, Errno> {
-    let description = call.process.fds.get(fd)?;
+    let description = call.file(fd)?;
     if !description.readable() {
         return Err(Errno::EBADF);
     }
@@ -104,7 +105,7 @@ fn finish(
     result: Result<u64, Errno>,
 ) -> Result<u64, Errno> {
     if matches!(position, Position::Current) {
-        let description = call.process.fds.get_mut(fd)?;
+        let description = call.file_mut(fd)?;
         description.offset = description.offset.saturating_add(done).min(MAX_OFFSET);
     }
     result
@@ -132,10 +133,17 @@ pub(crate) fn read_object(
             call.memory.before_file_read(*id, offset, bytes.len() as u64)?;
             Ok(call.host.files.read_at(*id, offset, bytes)?)
         }
-        Object::Pipe(id, PipeEnd::Read) => match call.process.pipes.read(*id, bytes) {
-            PipeResult::Moved(n) => Ok(n),
+        Object::Pipe(id, PipeEnd::Read) => match call.system.pipes.read(*id, bytes) {
+            PipeResult::Moved(n) => {
+                call.system.wake(id.channel());
+                Ok(n)
+            }
             PipeResult::WouldBlock if nonblocking => Err(Errno::EAGAIN),
-            _ => Err(call.deadlock("read from an empty pipe")),
+            PipeResult::WouldBlock => {
+                let channels = vec![id.channel()];
+                Err(call.wait("read from a pipe", channels, None, Errno::ERESTARTSYS))
+            }
+            PipeResult::Broken => Ok(0),
         },
         Object::Directory(_) => Err(Errno::EISDIR),
         Object::Stdout | Object::Stderr | Object::Pipe(..) => Err(Errno::EBADF),
@@ -148,7 +156,7 @@ fn write_buffers(
     buffers: &Buffers,
     position: Position,
 ) -> Result<u64, Errno> {
-    let description = call.process.fds.get(fd)?;
+    let description = call.file(fd)?;
     if !description.writable() {
         return Err(Errno::EBADF);
     }
@@ -163,23 +171,33 @@ fn write_buffers(
     if let (Object::File(id), true) = (&object, append) {
         start = call.host.files.len(*id)?;
         if matches!(position, Position::Current) {
-            call.process.fds.get_mut(fd)?.offset = start;
+            call.file_mut(fd)?.offset = start;
         }
     }
     let mut bytes = vec![0; buffers.total().min(CHUNK_BYTES as u64) as usize];
-    let mut done: u64 = 0;
-    for piece in buffers.pieces() {
+    // What was moved before the call had to wait.
+    let mut done: u64 = call.thread.progress.moved;
+    for piece in buffers.pieces_from(done) {
         let result = piece.and_then(|(at, len)| {
             call.memory.read(at, &mut bytes[..len])?;
             let offset = start.checked_add(done).ok_or(Errno::EFBIG)?;
             Ok((write_object(call, &object, offset, &bytes[..len], nonblocking)?, len))
         });
         match result {
+            Err(e) if matches!(call.then, Then::Wait(_)) => {
+                call.thread.progress.moved = done;
+                return Err(e);
+            }
             Err(e) => return finish(call, fd, position, done, partial(done, e)),
             Ok((n, len)) => {
                 done += n as u64;
-                if n < len {
+                // A pipe takes what it has room for; its writer waits with the rest.
+                if n < len && (nonblocking || !matches!(object, Object::Pipe(..))) {
                     break;
+                }
+                if n < len {
+                    call.thread.progress.moved = done;
+                    return write_buffers(call, fd, buffers, position);
                 }
             }
         }
@@ -200,17 +218,22 @@ pub(crate) fn write_object(
         Object::Stdout => call.host.write_stdout(bytes),
         Object::Stderr => call.host.write_stderr(bytes),
         Object::File(id) => write_file(call, *id, offset, bytes),
-        Object::Pipe(id, PipeEnd::Write) => match call.process.pipes.write(*id, bytes) {
-            PipeResult::Moved(n) => Ok(n),
+        Object::Pipe(id, PipeEnd::Write) => match call.system.pipes.write(*id, bytes) {
+            PipeResult::Moved(n) => {
+                call.system.wake(id.channel());
+                Ok(n)
+            }
             PipeResult::Broken => Err(Errno::EPIPE),
             PipeResult::WouldBlock if nonblocking => Err(Errno::EAGAIN),
-            PipeResult::WouldBlock => Err(call.deadlock("write to a full pipe")),
+            PipeResult::WouldBlock => {
+                let channels = vec![id.channel()];
+                Err(call.wait("write to a pipe", channels, None, Errno::ERESTARTSYS))
+            }
         },
         Object::Stdin | Object::Pipe(..) | Object::Directory(_) => Err(Errno::EBADF),
     };
     if result == Err(Errno::EPIPE) {
-        let cause = Cause::Sender { code: SI_USER, pid: crate::process::PID };
-        call.process.signals.raise(SignalInfo { signal: Signal::SIGPIPE, cause });
+        call.signal_self(Signal::SIGPIPE);
     }
     result
 }

@@ -96,7 +96,7 @@ fn file_mapping(
     fd: u64,
     offset: u64,
 ) -> Result<MapRequest, Errno> {
-    let description = call.process.fds.get(fd)?;
+    let description = call.file(fd)?;
     if description.flags & O_PATH != 0 {
         return Err(Errno::EBADF);
     }

@@ -23,7 +23,7 @@ pub(crate) fn base(call: &Call<'_>, dirfd: u64, path: &[u8]) -> Result<Location,
     if path.starts_with(b"/") || int(dirfd) == AT_FDCWD {
         return Ok(call.process.cwd.clone());
     }
-    match &call.process.fds.get(descriptor(dirfd))?.object {
+    match &call.file(descriptor(dirfd))?.object {
         Object::Directory(directory) => Ok(directory.location.clone()),
         _ => Err(Errno::ENOTDIR),
     }
@@ -56,7 +56,7 @@ pub(crate) fn openat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         None => open_below_root(call, dirfd, &path, flags, mode as u32)?,
     };
     let close_on_exec = flags & O_CLOEXEC != 0;
-    call.process.fds.open(description, close_on_exec, 0)
+    call.open(description, close_on_exec)
 }
 
 fn open_built_in(
@@ -75,7 +75,7 @@ fn open_built_in(
         BuiltIn::Device(device) => Ok(Description::new(device.object(), flags & !O_CLOEXEC, path)),
         BuiltIn::Terminal => Err(Errno::ENXIO),
         BuiltIn::Descriptor(fd) => {
-            let original = call.process.fds.get(fd).map_err(|_| Errno::ENOENT)?.clone();
+            let original = call.file(fd).map_err(|_| Errno::ENOENT)?.clone();
             let wants = Description::new(original.object.clone(), flags & !O_CLOEXEC, path);
             // A pipe's ends are counted by description, and its other end cannot be had this way.
             let refused = matches!(original.object, Object::Pipe(..))
@@ -175,7 +175,7 @@ fn sweep_idle_files(call: &mut Call<'_>) {
         return;
     }
     for id in call.host.files.ids() {
-        let idle = id != call.process.executable && !call.process.fds.names_file(id);
+        let idle = id != call.process.executable && !call.system.names_file(id);
         if idle && call.memory.forget_file(id) {
             call.host.files.close(id);
         }
@@ -183,11 +183,7 @@ fn sweep_idle_files(call: &mut Call<'_>) {
 }
 
 pub(crate) fn close(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let gone = call.process.fds.close(descriptor(args[0]))?;
-    if let Some(Object::Pipe(id, end)) = gone {
-        call.process.pipes.close(id, end);
-    }
-    Ok(0)
+    call.close(descriptor(args[0])).map(|()| 0)
 }
 
 pub(crate) fn close_range(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -209,7 +205,20 @@ pub(crate) fn close_range(call: &mut Call<'_>, args: Args) -> Result<u64, Errno>
 }
 
 pub(crate) fn dup(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    call.process.fds.duplicate(descriptor(args[0]), 0, false)
+    duplicate(call, descriptor(args[0]), 0, false)
+}
+
+/// A second descriptor for the same description, at least `lowest`.
+fn duplicate(
+    call: &mut Call<'_>,
+    fd: u64,
+    lowest: u64,
+    close_on_exec: bool,
+) -> Result<u64, Errno> {
+    let id = call.process.fds.description(fd)?;
+    let new = call.process.fds.open(id, close_on_exec, lowest)?;
+    call.system.descriptions.share(id);
+    Ok(new)
 }
 
 pub(crate) fn dup3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -218,11 +227,13 @@ pub(crate) fn dup3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if old == new || flags as u32 & !O_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    call.process.fds.get(old)?;
-    if call.process.fds.get(new).is_ok() {
-        close(call, [new, 0, 0, 0, 0, 0])?;
+    let id = call.process.fds.description(old)?;
+    if call.file(new).is_ok() {
+        call.close(new)?;
     }
-    call.process.fds.duplicate_to(old, new, flags as u32 & O_CLOEXEC != 0)
+    call.process.fds.open_at(id, new, flags as u32 & O_CLOEXEC != 0)?;
+    call.system.descriptions.share(id);
+    Ok(new)
 }
 
 pub(crate) fn fcntl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -238,28 +249,27 @@ pub(crate) fn fcntl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const F_GETPIPE_SZ: i32 = 1032;
     const F_UNLCK: u16 = 2;
     let fd = descriptor(args[0]);
-    let fds = &mut call.process.fds;
     match int(args[1]) {
-        F_DUPFD => fds.duplicate(fd, args[2], false),
-        F_DUPFD_CLOEXEC => fds.duplicate(fd, args[2], true),
-        F_GETFD => fds.close_on_exec(fd).map(u64::from),
-        F_SETFD => fds.set_close_on_exec(fd, args[2] & 1 != 0).map(|()| 0),
-        F_GETFL => Ok(fds.get(fd)?.flags.into()),
+        F_DUPFD => duplicate(call, fd, args[2], false),
+        F_DUPFD_CLOEXEC => duplicate(call, fd, args[2], true),
+        F_GETFD => call.process.fds.close_on_exec(fd).map(u64::from),
+        F_SETFD => call.process.fds.set_close_on_exec(fd, args[2] & 1 != 0).map(|()| 0),
+        F_GETFL => Ok(call.file(fd)?.flags.into()),
         F_SETFL => {
-            fds.get_mut(fd)?.set_status(args[2] as u32);
+            call.file_mut(fd)?.set_status(args[2] as u32);
             Ok(0)
         }
         // No one else is there to hold a lock, or to be kept out by one.
         F_GETLK => {
-            fds.get(fd)?;
+            call.file(fd)?;
             call.memory.write(args[2], &F_UNLCK.to_le_bytes()).map(|()| 0)
         }
-        F_SETLK | F_SETLKW => fds.get(fd).map(|_| 0),
-        F_GETPIPE_SZ => match fds.get(fd)?.object {
+        F_SETLK | F_SETLKW => call.file(fd).map(|_| 0),
+        F_GETPIPE_SZ => match call.file(fd)?.object {
             Object::Pipe(..) => Ok(PIPE_BYTES as u64),
             _ => Err(Errno::EBADF),
         },
-        _ => fds.get(fd).and(Err(Errno::EINVAL)),
+        _ => call.file(fd).and(Err(Errno::EINVAL)),
     }
 }
 
@@ -268,27 +278,22 @@ pub(crate) fn pipe2(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
-    let process = &mut *call.process;
-    let id = process.pipes.create();
+    let id = call.system.pipes.create();
     let cloexec = flags & O_CLOEXEC != 0;
     let status = flags & O_NONBLOCK;
     let end = |end, mode| Description::new(Object::Pipe(id, end), mode | status, b"pipe:");
-    let opened = process.fds.open(end(PipeEnd::Read, O_RDONLY), cloexec, 0);
-    let pair = opened.and_then(|read| {
-        let write = process.fds.open(end(PipeEnd::Write, O_WRONLY), cloexec, 0);
-        write.map(|write| (read, write)).inspect_err(|_| {
-            let _ = process.fds.close(read);
-        })
-    });
-    let result = pair.and_then(|(read, write)| {
+    let read = call.open(end(PipeEnd::Read, O_RDONLY), cloexec).inspect_err(|_| {
+        call.system.pipes.close(id, PipeEnd::Write);
+    })?;
+    let write = call.open(end(PipeEnd::Write, O_WRONLY), cloexec);
+    let result = write.and_then(|write| {
         let bytes = (read | write << 32).to_le_bytes();
         call.memory.write(args[0], &bytes).inspect_err(|_| {
-            let _ = (process.fds.close(read), process.fds.close(write));
+            let _closed = call.close(write);
         })
     });
     if result.is_err() {
-        process.pipes.close(id, PipeEnd::Read);
-        process.pipes.close(id, PipeEnd::Write);
+        call.close(read)?;
     }
     result.map(|()| 0)
 }
@@ -298,7 +303,7 @@ pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const TIOCGWINSZ: u64 = 0x5413;
     const FIONREAD: u64 = 0x541b;
     let [fd, request, to, ..] = args;
-    let description = call.process.fds.get(descriptor(fd))?;
+    let description = call.file(descriptor(fd))?;
     let terminal = match description.object {
         Object::Stdin => call.host.terminals[0],
         Object::Stdout => call.host.terminals[1],
@@ -311,7 +316,7 @@ pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         TIOCGWINSZ if terminal => call.memory.write(to, &[24, 0, 80, 0, 0, 0, 0, 0]).map(|()| 0),
         FIONREAD => match description.object {
             Object::Pipe(id, PipeEnd::Read) => {
-                let waiting = call.process.pipes.waiting(id) as u32;
+                let waiting = call.system.pipes.waiting(id) as u32;
                 call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)
             }
             _ => Err(Errno::ENOTTY),

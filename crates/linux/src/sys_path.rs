@@ -40,7 +40,7 @@ fn target(call: &mut Call<'_>, dirfd: u64, path_at: u64, flags: u64) -> Result<T
     }
     match built_in(&path) {
         Some(BuiltIn::Descriptor(fd)) if flags & AT_SYMLINK_NOFOLLOW == 0 => {
-            call.process.fds.get(fd).map_err(|_| Errno::ENOENT)?;
+            call.file(fd).map_err(|_| Errno::ENOENT)?;
             return Ok(Target::Descriptor(fd));
         }
         Some(special) => return Ok(Target::BuiltIn(special)),
@@ -76,7 +76,7 @@ fn stat_descriptor(call: &mut Call<'_>, fd: u64) -> Result<Stat, Errno> {
         false => Stat::special(S_IFIFO | 0o600, 0, 11 + fd),
     };
     let terminals = call.host.terminals;
-    match &call.process.fds.get(fd)?.object {
+    match &call.file(fd)?.object {
         Object::Null => Ok(crate::devices::Device::Null.stat()),
         Object::Zero => Ok(crate::devices::Device::Zero.stat()),
         Object::Full => Ok(crate::devices::Device::Full.stat()),
@@ -143,7 +143,7 @@ pub(crate) fn readlinkat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> 
     let link = match target(call, dirfd, path, AT_SYMLINK_NOFOLLOW)? {
         Target::BuiltIn(BuiltIn::Executable) => call.process.executable_path.clone(),
         Target::BuiltIn(BuiltIn::Descriptor(fd)) => {
-            call.process.fds.get(fd).map_err(|_| Errno::ENOENT)?.path.to_vec()
+            call.file(fd).map_err(|_| Errno::ENOENT)?.path.to_vec()
         }
         Target::BuiltIn(_) | Target::Descriptor(_) => return Err(Errno::EINVAL),
         Target::Place(at) => {
@@ -163,7 +163,7 @@ pub(crate) fn getdents64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> 
     let fd = descriptor(fd);
     let room = (len as u32 as usize).min(CHUNK_BYTES);
     let entries = directory_entries(call, fd)?;
-    let start = call.process.fds.get(fd)?.offset;
+    let start = call.file(fd)?.offset;
     let mut position = start;
     let mut out = Vec::new();
     while let Some(entry) = usize::try_from(position).ok().and_then(|i| entries.get(i)) {
@@ -178,12 +178,12 @@ pub(crate) fn getdents64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> 
         return Err(Errno::EINVAL);
     }
     call.memory.write(to, &out)?;
-    call.process.fds.get_mut(fd)?.offset = position;
+    call.file_mut(fd)?.offset = position;
     Ok(out.len() as u64)
 }
 
 fn directory_entries(call: &mut Call<'_>, fd: u64) -> Result<Arc<Vec<DirectoryEntry>>, Errno> {
-    let Object::Directory(directory) = &call.process.fds.get(fd)?.object else {
+    let Object::Directory(directory) = &call.file(fd)?.object else {
         return Err(Errno::ENOTDIR);
     };
     if let Some(entries) = &directory.entries {
@@ -192,7 +192,7 @@ fn directory_entries(call: &mut Call<'_>, fd: u64) -> Result<Arc<Vec<DirectoryEn
     let location = directory.location.clone();
     let read = Arc::new(read_directory(call, &location)?);
     if let Description { object: Object::Directory(directory), .. } =
-        call.process.fds.get_mut(fd)?
+        call.file_mut(fd)?
     {
         directory.entries = Some(Arc::clone(&read));
     }
@@ -249,7 +249,7 @@ pub(crate) fn chdir(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 pub(crate) fn fchdir(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    match &call.process.fds.get(descriptor(args[0]))?.object {
+    match &call.file(descriptor(args[0]))?.object {
         Object::Directory(directory) => {
             let at = directory.location.clone();
             enter(call, at)

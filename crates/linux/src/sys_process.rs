@@ -1,13 +1,14 @@
-//! The process itself: identity, limits, usage, the end. There is one process with one thread,
-//! root of its own little system.
+//! The process itself: identity, groups, limits, usage, the end. Everybody is root of the machine's
+//! own little system.
 
-use crate::call::{Args, Call, int};
+use crate::call::{Args, Call, Then, int};
 use crate::clock::NS_PER_S;
 use crate::errno::Errno;
 use crate::fd::MAX_DESCRIPTORS;
-use crate::memory::{CHUNK_BYTES, read_array, read_u32, read_u64};
-use crate::process::{Outcome, PID};
+use crate::memory::{CHUNK_BYTES, read_array, read_u64};
+use crate::process::Process;
 use crate::stat::Layout;
+use crate::system::Outcome;
 
 /// RLIM_INFINITY.
 const INFINITY: u64 = u64::MAX;
@@ -39,39 +40,102 @@ pub(crate) fn zero(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// Waiting for a child: there is none.
-pub(crate) fn no_child(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    Err(Errno::ECHILD)
+pub(crate) fn getpid(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    Ok(call.process.pid.into())
 }
 
-pub(crate) fn getpid(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    Ok(PID.into())
+pub(crate) fn gettid(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    Ok(call.thread.tid.into())
 }
 
-pub(crate) fn getppid(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    Ok(0)
+pub(crate) fn getppid(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    Ok(call.process.parent.into())
 }
 
-pub(crate) fn getpgid(_: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    match int(args[0]) {
-        0 => Ok(PID.into()),
-        pid if pid as u32 == PID => Ok(PID.into()),
-        _ => Err(Errno::ESRCH),
+/// Shows the process of that number, 0 being the caller's.
+fn with_process<T>(
+    call: &Call<'_>,
+    pid: u64,
+    show: impl FnOnce(&Process) -> T,
+) -> Result<T, Errno> {
+    match int(pid) {
+        0 => Ok(show(call.process)),
+        pid if pid as u32 == call.process.pid => Ok(show(call.process)),
+        pid => call.system.process(pid as u32).map(show).ok_or(Errno::ESRCH),
     }
 }
 
-/// The address would be cleared and woken for other threads when this one ends; there are none.
-pub(crate) fn set_tid_address(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    Ok(PID.into())
+pub(crate) fn getpgid(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    with_process(call, args[0], |process| process.group.into())
+}
+
+pub(crate) fn getsid(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    with_process(call, args[0], |process| process.session.into())
+}
+
+/// Joins or makes a process group within the session.
+pub(crate) fn setpgid(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let me = call.process.pid;
+    let pid = if int(args[0]) == 0 { me } else { int(args[0]) as u32 };
+    let group = if int(args[1]) == 0 { pid } else { int(args[1]) as u32 };
+    if int(args[1]) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let session = call.process.session;
+    let exists = group == pid
+        || call.process.group == group
+        || call.system.processes().any(|p| p.group == group && p.session == session);
+    if pid == me {
+        return match (session == me, exists) {
+            (true, _) | (_, false) => Err(Errno::EPERM),
+            _ => {
+                call.process.group = group;
+                Ok(0)
+            }
+        };
+    }
+    let child = call.system.processes.get_mut(&pid).filter(|p| p.parent == me);
+    let child = child.ok_or(Errno::ESRCH)?;
+    if child.has_execed {
+        return Err(Errno::EACCES);
+    }
+    if child.session != session || child.session == pid || !exists {
+        return Err(Errno::EPERM);
+    }
+    child.group = group;
+    Ok(0)
+}
+
+pub(crate) fn setsid(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    let pid = call.process.pid;
+    let leads = call.process.group == pid || call.system.processes().any(|p| p.group == pid);
+    if leads {
+        return Err(Errno::EPERM);
+    }
+    (call.process.group, call.process.session) = (pid, pid);
+    Ok(pid.into())
+}
+
+/// The address that is cleared and woken when the thread ends.
+pub(crate) fn set_tid_address(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    call.thread.clear_child_tid = args[0];
+    Ok(call.thread.tid.into())
 }
 
 pub(crate) fn exit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    call.end = Some(Outcome::Exit(int(args[0]) & 0xff));
+    call.then = Then::ExitThread(int(args[0]) & 0xff);
     Ok(0)
 }
 
 pub(crate) fn exit_group(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    exit(call, args)
+    call.then = Then::ExitProcess(Outcome::Exit(int(args[0]) & 0xff));
+    Ok(0)
+}
+
+/// Lets the other threads that can run go first.
+pub(crate) fn sched_yield(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
+    call.then = Then::Yield;
+    Ok(0)
 }
 
 pub(crate) fn getrandom(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -117,7 +181,8 @@ pub(crate) fn sysinfo(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     for (at, pages) in amounts {
         out.u64(at, pages.saturating_mul(page));
     }
-    out.u32(80, 1); // procs, 16 bits wide and followed by padding
+    // procs, 16 bits wide and followed by padding
+    out.u32(80, call.system.threads.len() as u32 + 1);
     out.u32(104, 1); // mem_unit
     call.memory.write(args[0], &out.0)?;
     Ok(0)
@@ -149,7 +214,7 @@ fn limit_index(resource: u64) -> Result<usize, Errno> {
     usize::try_from(resource).ok().filter(|&i| i < LIMIT_COUNT).ok_or(Errno::EINVAL)
 }
 
-fn set_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<(), Errno> {
+fn read_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<[u64; 2], Errno> {
     let soft = read_u64(call.memory, from)?;
     let hard = read_u64(call.memory, from.checked_add(8).ok_or(Errno::EFAULT)?)?;
     if soft > hard {
@@ -158,8 +223,7 @@ fn set_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<(), Errno> 
     if index == RLIMIT_NOFILE && hard > MAX_DESCRIPTORS as u64 {
         return Err(Errno::EPERM);
     }
-    call.process.limits.0[index] = [soft, hard];
-    Ok(())
+    Ok([soft, hard])
 }
 
 pub(crate) fn getrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -169,19 +233,24 @@ pub(crate) fn getrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 pub(crate) fn setrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    set_limit(call, limit_index(args[0])?, args[1])?;
+    let index = limit_index(args[0])?;
+    call.process.limits.0[index] = read_limit(call, index, args[1])?;
     Ok(0)
 }
 
 pub(crate) fn prlimit64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [pid, resource, new, old, ..] = args;
-    if int(pid) != 0 && int(pid) as u32 != PID {
-        return Err(Errno::ESRCH);
-    }
     let index = limit_index(resource)?;
-    let before = call.process.limits.0[index];
+    let before = with_process(call, pid, |process| process.limits.0[index])?;
     if new != 0 {
-        set_limit(call, index, new)?;
+        let pair = read_limit(call, index, new)?;
+        match int(pid) as u32 {
+            pid if pid == 0 || pid == call.process.pid => call.process.limits.0[index] = pair,
+            pid => {
+                let other = call.system.processes.get_mut(&pid).ok_or(Errno::ESRCH)?;
+                other.limits.0[index] = pair;
+            }
+        }
     }
     if old != 0 {
         call.write_pair(old, before)?;
@@ -206,46 +275,6 @@ pub(crate) fn getcpu(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     Ok(0)
 }
 
-/// With one thread no one waits, so waking finds no one and waiting has no one to wake it.
-pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const COMMAND: u64 = 0x7f;
-    const WAIT: u64 = 0;
-    const WAKE: u64 = 1;
-    const WAIT_BITSET: u64 = 9;
-    const WAKE_BITSET: u64 = 10;
-    let [at, operation, value, timeout, ..] = args;
-    if !at.is_multiple_of(4) {
-        return Err(Errno::EINVAL);
-    }
-    match operation & COMMAND {
-        WAKE | WAKE_BITSET => Ok(0),
-        command @ (WAIT | WAIT_BITSET) => {
-            let timeout_ns = call.read_timespec(timeout)?;
-            if read_u32(call.memory, at)? != value as u32 {
-                return Err(Errno::EAGAIN);
-            }
-            let Some(ns) = timeout_ns else {
-                return Err(call.deadlock("futex"));
-            };
-            let absolute = command == WAIT_BITSET;
-            let now = if absolute { futex_now(call, operation) } else { 0 };
-            call.clock.sleep(ns.saturating_sub(now));
-            Err(Errno::ETIMEDOUT)
-        }
-        _ => Err(Errno::ENOSYS),
-    }
-}
-
-/// The clock that an absolute futex timeout is on.
-fn futex_now(call: &Call<'_>, operation: u64) -> u64 {
-    const CLOCK_REALTIME: u64 = 256;
-    let now = call.clock.now_ns();
-    if operation & CLOCK_REALTIME == 0 {
-        return now;
-    }
-    now.saturating_add(crate::clock::BOOT_UNIX_S * NS_PER_S)
-}
-
 pub(crate) fn membarrier(_: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     /// MEMBARRIER_CMD_GLOBAL and the private expedited pair.
     const SUPPORTED: u64 = 1 | 8 | 16;
@@ -264,10 +293,10 @@ pub(crate) fn prctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         SET_NAME => {
             let mut name: [u8; 16] = read_array(call.memory, args[1])?;
             name[15] = 0;
-            call.process.name = name;
+            call.thread.name = name;
             Ok(0)
         }
-        GET_NAME => call.memory.write(args[1], &call.process.name.clone()).map(|()| 0),
+        GET_NAME => call.memory.write(args[1], &call.thread.name.clone()).map(|()| 0),
         GET_DUMPABLE => Ok(1),
         _ => Err(Errno::EINVAL),
     }

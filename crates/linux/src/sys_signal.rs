@@ -1,14 +1,15 @@
-//! Signals: actions, masks, the alternate stack, and sending to oneself.
+//! Signals: actions, masks, the alternate stack, and sending.
 
-use crate::call::{Args, Call, int};
+use crate::call::{Args, Call, Then, int};
 use crate::deliver;
 use crate::errno::Errno;
 use crate::memory::{read_array, read_u64};
-use crate::process::PID;
-use crate::regs::{A0, SP};
+use crate::process::Process;
+use crate::regs::SP;
 use crate::signal::{
     Action, AltStack, Cause, SI_KERNEL, SI_TKILL, SI_USER, Signal, SignalInfo, UNBLOCKABLE,
 };
+use crate::wait::Pid;
 
 const SIGSET_BYTES: u64 = 8;
 const SIG_BLOCK: i32 = 0;
@@ -30,6 +31,9 @@ pub(crate) fn rt_sigaction(call: &mut Call<'_>, args: Args) -> Result<u64, Errno
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| bytes[8 * i + j]));
         let action = Action { handler: word(0), flags: word(1), mask: word(2) };
         call.process.signals.set_action(signal, action);
+        if call.process.signals.is_ignored(signal) {
+            call.forget_pending(signal);
+        }
     }
     if old != 0 {
         call.write_pair(old, [before.handler, before.flags])?;
@@ -44,7 +48,7 @@ pub(crate) fn rt_sigprocmask(call: &mut Call<'_>, args: Args) -> Result<u64, Err
     if set_bytes != SIGSET_BYTES {
         return Err(Errno::EINVAL);
     }
-    let before = call.process.signals.mask();
+    let before = call.thread.signals.mask();
     if new != 0 {
         let set = read_u64(call.memory, new)?;
         let mask = match int(how) {
@@ -53,7 +57,7 @@ pub(crate) fn rt_sigprocmask(call: &mut Call<'_>, args: Args) -> Result<u64, Err
             SIG_SETMASK => set,
             _ => return Err(Errno::EINVAL),
         };
-        call.process.signals.set_mask(mask);
+        call.thread.signals.set_mask(mask);
     }
     if old != 0 {
         call.memory.write(old, &before.to_le_bytes())?;
@@ -65,36 +69,31 @@ pub(crate) fn rt_sigpending(call: &mut Call<'_>, args: Args) -> Result<u64, Errn
     if args[1] > SIGSET_BYTES {
         return Err(Errno::EINVAL);
     }
-    let signals = &call.process.signals;
-    let pending = (signals.pending() & signals.mask()).to_le_bytes();
+    let set = call.thread.signals.pending.set() | call.process.signals.pending.set();
+    let pending = (set & call.thread.signals.mask()).to_le_bytes();
     call.memory.write(args[0], &pending[..args[1] as usize])?;
     Ok(0)
 }
 
-/// Waits with another mask for a signal: one that is pending, for no other can come.
+/// Waits with another mask for a signal.
 pub(crate) fn rt_sigsuspend(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if args[1] != SIGSET_BYTES {
         return Err(Errno::EINVAL);
     }
     let mask = read_u64(call.memory, args[0])?;
-    let signals = &mut call.process.signals;
-    if signals.pending() & !(mask & !UNBLOCKABLE) == 0 {
-        return Err(call.deadlock("rt_sigsuspend"));
-    }
-    signals.suspended_mask = Some(signals.mask());
-    signals.set_mask(mask);
-    Err(Errno::EINTR)
+    call.mask_for_call(mask);
+    Err(call.wait("rt_sigsuspend", Vec::new(), None, Errno::ERESTARTNOHAND))
 }
 
 pub(crate) fn sigaltstack(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [new, old, ..] = args;
-    let sp = call.regs.x[SP];
-    let before = call.process.signals.alt_stack;
+    let sp = call.thread.regs.x[SP];
+    let before = call.thread.signals.alt_stack;
     if new != 0 {
         let bytes: [u8; 24] = read_array(call.memory, new)?;
         let word = |i: usize| u64::from_le_bytes(std::array::from_fn(|j| bytes[8 * i + j]));
         let stack = AltStack { base: word(0), flags: word(1) as u32, bytes: word(2) };
-        deliver::set_alt_stack(call.process, stack, sp)?;
+        deliver::set_alt_stack(call.thread, stack, sp)?;
     }
     if old != 0 {
         call.write_pair(old, [before.base, before.status(sp).into()])?;
@@ -104,54 +103,102 @@ pub(crate) fn sigaltstack(call: &mut Call<'_>, args: Args) -> Result<u64, Errno>
     Ok(0)
 }
 
-/// Returns what a0 was, so that writing the result to a0 changes nothing.
 pub(crate) fn rt_sigreturn(call: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    if deliver::sigreturn(call.process, call.memory, call.regs).is_err() {
+    if deliver::sigreturn(call.thread, call.memory).is_err() {
         let cause = Cause::Fault { code: SI_KERNEL, addr: 0 };
         let info = SignalInfo { signal: Signal::SIGSEGV, cause };
-        // The result goes to a0 of the interrupted program before its handler's frame is made.
-        call.process.signals.force_pending(info);
+        call.thread.signals.force(&mut call.process.signals, info);
     }
-    Ok(call.regs.x[A0])
+    call.then = Then::Resume;
+    Ok(0)
 }
 
 pub(crate) fn kill(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    // 0: the process group; -1: everyone but init. Both are this process, or no one.
-    match int(args[0]) {
-        0 => send(call, args[1], SI_USER),
-        pid if pid.unsigned_abs() == PID && pid != -1 => send(call, args[1], SI_USER),
-        _ => Err(Errno::ESRCH),
+    let (pid, signal) = (int(args[0]), optional_signal(args[1])?);
+    let me = call.process.pid;
+    let wanted = |process: &Process| match pid {
+        0 => process.group == call.process.group,
+        // Everyone but the caller and init.
+        -1 => process.pid != me,
+        ..-1 => process.group == pid.unsigned_abs(),
+        _ => process.pid == pid as u32,
+    };
+    let others = call.system.processes.values().filter(|process| wanted(process));
+    let mut targets: Vec<Pid> = others.map(|process| process.pid).collect();
+    if wanted(call.process) {
+        targets.push(me);
     }
+    if targets.is_empty() {
+        return Err(Errno::ESRCH);
+    }
+    if let Some(signal) = signal {
+        let cause = Cause::Sender { code: SI_USER, pid: me };
+        for target in targets {
+            call.signal_process(target, SignalInfo { signal, cause });
+        }
+    }
+    Ok(0)
 }
 
 pub(crate) fn tkill(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    send_thread(call, args[0], args[1])
+    send_thread(call, None, args[0], args[1])
 }
 
 pub(crate) fn tgkill(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if int(args[0]) <= 0 {
         return Err(Errno::EINVAL);
     }
-    if int(args[0]) as u32 != PID {
+    send_thread(call, Some(int(args[0]) as u32), args[1], args[2])
+}
+
+fn send_thread(
+    call: &mut Call<'_>,
+    group: Option<Pid>,
+    thread: u64,
+    number: u64,
+) -> Result<u64, Errno> {
+    let tid = int(thread) as u32;
+    if int(thread) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let signal = optional_signal(number)?;
+    let pid = match tid == call.thread.tid {
+        true => call.process.pid,
+        false => call.system.thread(tid).ok_or(Errno::ESRCH)?.pid,
+    };
+    if group.is_some_and(|group| group != pid) {
         return Err(Errno::ESRCH);
     }
-    send_thread(call, args[1], args[2])
-}
-
-fn send_thread(call: &mut Call<'_>, thread: u64, number: u64) -> Result<u64, Errno> {
-    match int(thread) {
-        ..=0 => Err(Errno::EINVAL),
-        id if id as u32 == PID => send(call, number, SI_TKILL),
-        _ => Err(Errno::ESRCH),
+    if let Some(signal) = signal {
+        let cause = Cause::Sender { code: SI_TKILL, pid: call.process.pid };
+        call.signal_thread(tid, SignalInfo { signal, cause })?;
     }
-}
-
-fn send(call: &mut Call<'_>, number: u64, code: i32) -> Result<u64, Errno> {
-    // Signal 0 only asks whether one might.
-    if int(number) == 0 {
-        return Ok(0);
-    }
-    let signal = Signal::new(u64::from(int(number) as u32))?;
-    call.process.signals.raise(SignalInfo { signal, cause: Cause::Sender { code, pid: PID } });
     Ok(0)
+}
+
+/// A signal's number; 0 only asks whether one might send.
+fn optional_signal(number: u64) -> Result<Option<Signal>, Errno> {
+    match int(number) {
+        0 => Ok(None),
+        number => Signal::new(u64::from(number as u32)).map(Some),
+    }
+}
+
+impl Call<'_> {
+    /// Blocks other signals for the time of the call.
+    pub(crate) fn mask_for_call(&mut self, mask: u64) {
+        let signals = &mut self.thread.signals;
+        if signals.suspended_mask.is_none() {
+            signals.suspended_mask = Some(signals.mask());
+        }
+        signals.set_mask(mask);
+    }
+
+    /// A signal is ignored from now on: no thread of the process will hear of it.
+    fn forget_pending(&mut self, signal: Signal) {
+        self.thread.signals.pending.remove(signal.bit());
+        let pid = self.process.pid;
+        let others = self.system.threads.values_mut().filter(|thread| thread.pid == pid);
+        others.for_each(|thread| thread.signals.pending.remove(signal.bit()));
+    }
 }

@@ -52,17 +52,30 @@ pub(crate) fn gettimeofday(call: &mut Call<'_>, args: Args) -> Result<u64, Errno
 
 pub(crate) fn nanosleep(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let ns = call.read_timespec(args[0])?.ok_or(Errno::EFAULT)?;
-    call.clock.sleep(ns);
-    Ok(0)
+    sleep(call, Some(ns), args[1])
 }
 
 pub(crate) fn clock_nanosleep(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let [clock, flags, request, ..] = args;
+    let [clock, flags, request, remaining, ..] = args;
     let now = clock_ns(call, clock)?;
     let ns = call.read_timespec(request)?.ok_or(Errno::EFAULT)?;
-    let wait = if flags & TIMER_ABSTIME != 0 { ns.saturating_sub(now) } else { ns };
-    call.clock.sleep(wait);
-    Ok(0)
+    if flags & TIMER_ABSTIME != 0 {
+        return sleep(call, Some(ns.saturating_sub(now)), 0);
+    }
+    sleep(call, Some(ns), remaining)
+}
+
+/// Sleeps; a handler that runs ends it, and what is left is told.
+fn sleep(call: &mut Call<'_>, ns: Option<u64>, remaining: u64) -> Result<u64, Errno> {
+    let deadline = call.deadline(ns);
+    if call.is_over(deadline) {
+        return Ok(0);
+    }
+    if call.is_interrupted() && remaining != 0 {
+        let left = deadline.map_or(0, |at| at.saturating_sub(call.clock.now_ns()));
+        call.write_pair(remaining, [left / NS_PER_S, left % NS_PER_S])?;
+    }
+    Err(call.wait("nanosleep", Vec::new(), deadline, Errno::ERESTARTNOHAND))
 }
 
 pub(crate) fn times(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {

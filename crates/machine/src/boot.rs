@@ -8,7 +8,7 @@ use pagewalk_kernel::{
     Config as KernelConfig, ConfigError, Geometry, KernelError, KernelMapping, Layout,
     SegmentKernel, SpaceId,
 };
-use pagewalk_linux::{Host, Process, Program as LinuxProgram, Root};
+use pagewalk_linux::{Host, Program as LinuxProgram, Root, System};
 use pagewalk_mmu::cache::Caches;
 use pagewalk_mmu::radix::{Format, Ia32};
 use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
@@ -35,7 +35,7 @@ pub(crate) struct Parts {
     pub memory: Memory,
     pub os: Os,
     pub space: SpaceId,
-    pub process: Process,
+    pub system: System,
     pub host: Host,
     pub swap: SwapFile,
     pub listener: Listener,
@@ -72,19 +72,19 @@ pub(crate) fn boot(
         listener: &mut listener,
     };
     let (mut os, space) = operating_system(&config, &mut platform)?;
-    let mut clock = GuestClock { cycles: 0, slept: 0, cost: &config.cost, random: &mut random };
+    let mut clock = GuestClock { cycles: 0, cost: &config.cost, random: &mut random };
     let linux_program = LinuxProgram {
         file,
         name: program.path.display().to_string(),
         argv: program.args.iter().map(|arg| arg.clone().into_bytes()).collect(),
         envp: program.env.iter().map(|variable| variable.clone().into_bytes()).collect(),
     };
-    let (process, regs) = os.with_memory(&mut platform, space, |user| {
-        Process::load(user, &mut host, &mut clock, linux_program)
+    let system = os.with_memory(&mut platform, space, |user| {
+        System::boot(user, &mut host, &mut clock, linux_program)
     })?;
     os.after_stop(&mut platform, space);
-    let parts = Parts { memory, os, space, process, host, swap, listener, random };
-    Ok(Machine::assemble(config, program.args, parts, &regs))
+    let parts = Parts { memory, os, space, system, host, swap, listener, random };
+    Ok(Machine::assemble(config, program.args, parts))
 }
 
 /// RAM, and what is in front of it.

@@ -28,7 +28,7 @@ impl Machine {
             command: self.command.clone(),
             machine: self.machine_report(),
             exit: self.exit_report(),
-            instructions: self.hart.retired,
+            instructions: self.instructions(),
             cycles,
             time_ns: self.config.cost.nanoseconds(cycles),
             cycle_parts,
@@ -87,7 +87,7 @@ impl Machine {
             Some(End::Budget) => ExitReport {
                 code: 0,
                 signal: None,
-                reason: Some(format!("stopped after {} instructions, as asked", self.hart.retired)),
+                reason: Some(format!("stopped after {} instructions, as asked", self.instructions())),
             },
             Some(End::Interrupted) => ExitReport {
                 code: SIGNALLED + i32::from(Signal::SIGINT.number()),
@@ -290,7 +290,7 @@ impl Machine {
         };
         counters.extend(
             [
-                ("instructions", self.hart.retired),
+                ("instructions", self.instructions()),
                 ("iTLB-loads", looked_up.fetches),
                 ("iTLB-load-misses", walks.fetches),
                 ("dTLB-loads", looked_up.loads),

@@ -30,8 +30,6 @@ impl SplitMix64 {
 pub struct GuestClock<'a> {
     /// Cycles passed when the call began.
     pub cycles: u64,
-    /// Cycles slept during the call.
-    pub slept: u64,
     /// What a cycle is in nanoseconds.
     pub cost: &'a CostModel,
     /// The machine's generator.
@@ -40,11 +38,7 @@ pub struct GuestClock<'a> {
 
 impl Clock for GuestClock<'_> {
     fn now_ns(&self) -> u64 {
-        self.cost.nanoseconds(self.cycles.saturating_add(self.slept))
-    }
-
-    fn sleep(&mut self, ns: u64) {
-        self.slept = self.slept.saturating_add(self.cost.cycles(ns));
+        self.cost.nanoseconds(self.cycles)
     }
 
     fn random(&mut self, buf: &mut [u8]) {

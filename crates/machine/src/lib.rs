@@ -31,6 +31,7 @@ mod os;
 mod platform;
 mod ram;
 pub mod report;
+mod schedule;
 mod segment_report;
 mod segmentation;
 mod shootdown;

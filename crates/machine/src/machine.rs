@@ -1,9 +1,12 @@
 //! The machine: everything put together, and the loop that runs it.
 //!
 //! ```text
+//!   schedule (schedule.rs): a hart and a thread for it
+//!        │
+//!        ▼
 //!   run the hart ──► Stop::Fault ──► Os::fault ──► resolved ──► run again
 //!        ▲                                └─► refused ─► signal ──┐
-//!        │      ──► Stop::Ecall ──► Process::syscall ─────────────┤
+//!        │      ──► Stop::Ecall ──► System::serve ────────────────┤
 //!        │      ──► Illegal, Ebreak, Misaligned ─► signal ────────┤
 //!        └──── page daemon, virtual time ◄────────────────────────┘
 //! ```
@@ -16,7 +19,7 @@ use std::ops::ControlFlow;
 
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
 use pagewalk_kernel::{FaultResult, Shortage, Signal as Refusal, SpaceId};
-use pagewalk_linux::{Host, Outcome, Process, Regs, Signal, SyncSignal};
+use pagewalk_linux::{Clock, Host, Outcome, Pid, Regs, Signal, SyncSignal, System, UserMemory};
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
 use crate::config::{Config, Program};
@@ -29,6 +32,7 @@ use crate::os::Os;
 use crate::platform::MachinePlatform;
 use crate::ram::Ram;
 use crate::report::CycleParts;
+use crate::schedule::{Dispatched, Schedule};
 use crate::stdio::Stdio;
 use crate::swap_file::SwapFile;
 use crate::time::outside;
@@ -46,13 +50,17 @@ const PROGRESS_STOPS: u64 = 4096;
 pub struct Machine {
     pub(crate) config: Config,
     pub(crate) command: Vec<String>,
+    /// The hart that runs or ran last.
     pub(crate) hart: Hart,
+    /// The harts and who runs on them; `hart` stands for the current one's registers.
+    pub(crate) schedule: Schedule,
     blocks: Blocks,
     pub(crate) memory: Memory,
     pub(crate) os: Os,
+    /// The first process's address space.
     pub(crate) space: SpaceId,
-    process: Process,
-    host: Host,
+    pub(crate) system: System,
+    pub(crate) host: Host,
     pub(crate) swap: SwapFile,
     pub(crate) listener: Listener,
     random: SplitMix64,
@@ -122,7 +130,6 @@ impl Machine {
         config: Config,
         command: Vec<String>,
         parts: crate::boot::Parts,
-        regs: &Regs,
     ) -> Self {
         let random = parts.random;
         let mut machine = Self {
@@ -132,7 +139,8 @@ impl Machine {
             memory: parts.memory,
             os: parts.os,
             space: parts.space,
-            process: parts.process,
+            schedule: Schedule::new(1, parts.space),
+            system: parts.system,
             host: parts.host,
             swap: parts.swap,
             listener: parts.listener,
@@ -142,7 +150,6 @@ impl Machine {
             watcher: Watcher::default(),
             config,
         };
-        machine.set_regs(regs);
         machine.settle();
         machine
     }
@@ -183,12 +190,12 @@ impl Machine {
             if let Some(end) = &self.end {
                 return end.clone();
             }
-            let limit = self.hart.retired.saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
+            let limit = self.instructions().saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
             self.run_slice(limit, PROGRESS_STOPS);
             if self.end.is_some() {
                 continue;
             }
-            if self.hart.retired >= budget {
+            if self.instructions() >= budget {
                 self.end = Some(End::Budget);
             } else if progress(self.progress()).is_break() {
                 self.end = Some(End::Interrupted);
@@ -198,26 +205,53 @@ impl Machine {
 
     /// Runs until `limit` instructions have been retired in all, or the program ends.
     pub fn run_until(&mut self, limit: u64) {
-        while self.end.is_none() && self.hart.retired < limit {
+        while self.end.is_none() && self.instructions() < limit {
             self.run_slice(limit, u64::MAX);
         }
     }
 
-    /// Runs until `limit` instructions have been retired in all, the program ends, or the hart has
-    /// stopped `stops` times.
+    /// Runs until `limit` instructions have been retired in all, the first process ends, or harts
+    /// have stopped `stops` times.
     fn run_slice(&mut self, limit: u64, stops: u64) {
         let mut left = stops;
-        while self.end.is_none() && self.hart.retired < limit && left > 0 {
-            let stop = if self.config.slow || self.memory.is_plain() {
-                run_plain(&mut self.hart, &mut self.memory, limit)
-            } else {
-                run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
-            };
-            if stop != Stop::Budget {
-                left -= 1;
-                self.serve(stop);
+        while self.end.is_none() && left > 0 {
+            let retired = self.instructions();
+            if retired >= limit {
+                return;
+            }
+            match self.dispatch() {
+                Dispatched::Run { instructions } => {
+                    let slice = instructions.min(limit - retired);
+                    left -= u64::from(self.run_hart(slice));
+                }
+                Dispatched::Call(tid) => {
+                    left -= 1;
+                    self.in_kernel(|machine| machine.serve_call(tid));
+                }
+                Dispatched::Idle => left -= 1,
+                Dispatched::Deadlock => {
+                    let reason = self.system.deadlock();
+                    self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
+                }
             }
         }
+    }
+
+    /// Runs the current hart for so many instructions; says whether it stopped for the kernel.
+    fn run_hart(&mut self, instructions: u64) -> bool {
+        let before = self.hart.retired;
+        let limit = before.saturating_add(instructions);
+        let stop = if self.config.slow || self.memory.is_plain() {
+            run_plain(&mut self.hart, &mut self.memory, limit)
+        } else {
+            run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
+        };
+        self.schedule.retired(self.hart.retired - before);
+        if stop == Stop::Budget {
+            return false;
+        }
+        self.in_kernel(|machine| machine.serve(stop));
+        true
     }
 
     /// The end, once there is one.
@@ -225,9 +259,9 @@ impl Machine {
         self.end.as_ref()
     }
 
-    /// Instructions retired so far.
-    pub const fn instructions(&self) -> u64 {
-        self.hart.retired
+    /// Instructions retired so far, by all harts.
+    pub fn instructions(&self) -> u64 {
+        self.schedule.instructions()
     }
 
     /// Checks the whole system: frames, mappings, slots, queues, and that no TLB holds a stale
@@ -258,7 +292,8 @@ impl Machine {
             memory: self.memory.clone(),
             os: self.os.clone(),
             space: self.space,
-            process: self.process.clone(),
+            schedule: self.schedule.clone(),
+            system: self.system.clone(),
             host: self.host.snapshot(),
             swap: self.swap.snapshot()?,
             listener: self.listener.snapshot(),
@@ -293,30 +328,24 @@ impl Machine {
     fn progress(&self) -> Progress {
         let counters = self.os.counters();
         Progress {
-            instructions: self.hart.retired,
+            instructions: self.instructions(),
             faults: counters.pgfault,
             major_faults: counters.pgmajfault,
         }
     }
 
-    /// Does what the hart stopped for.
-    fn serve(&mut self, stop: Stop) {
-        self.listener.set_now(self.hart.retired, self.cycle_parts().total());
+    /// Enters the kernel on the current hart, and leaves it again.
+    pub(crate) fn in_kernel(&mut self, work: impl FnOnce(&mut Self)) {
+        self.listener.set_now(self.instructions(), self.cycle_parts().total());
         self.memory.enter_kernel(self.hart.retired);
-        let outcome = match stop {
-            Stop::Budget => Outcome::Continue,
-            Stop::Ecall => self.syscall(),
-            Stop::Fault(fault) => self.fault(fault),
-            Stop::Ebreak => self.signal(Signal::SIGTRAP, TRAP_BRKPT, self.hart.pc),
-            Stop::Illegal => self.signal(Signal::SIGILL, ILL_ILLOPC, self.hart.pc),
-            Stop::Misaligned(fault) => self.signal(Signal::SIGBUS, BUS_ADRALN, fault.va),
-        };
-        self.end = match outcome {
-            Outcome::Continue => None,
-            Outcome::Exit(status) => Some(End::Exited(status)),
-            Outcome::Killed { signal, reason } => Some(End::Killed { signal, reason }),
-        };
-        let space = self.space;
+        work(self);
+        if let Some(outcome) = self.system.end() {
+            self.end = Some(match outcome.clone() {
+                Outcome::Exit(status) => End::Exited(status),
+                Outcome::Killed { signal, reason } => End::Killed { signal, reason },
+            });
+        }
+        let space = self.current_space();
         let has_ended = self.end.is_some();
         self.lend(|os, platform| {
             os.after_stop(platform, space);
@@ -328,28 +357,55 @@ impl Machine {
         self.settle();
     }
 
-    fn fault(&mut self, fault: MemFault) -> Outcome {
+    /// The space of the thread that the current hart runs, or ran last.
+    pub(crate) fn current_space(&self) -> SpaceId {
+        let running = self.schedule.current().thread;
+        running.and_then(|tid| self.system.space_of(tid)).unwrap_or(self.space)
+    }
+
+    /// Does what the hart stopped for.
+    fn serve(&mut self, stop: Stop) {
+        let Some(tid) = self.schedule.current().thread else { return };
+        match stop {
+            Stop::Budget => {}
+            Stop::Ecall => {
+                self.save_registers(tid, ECALL_BYTES);
+                self.serve_call(tid);
+            }
+            Stop::Fault(fault) => self.fault(tid, fault),
+            Stop::Ebreak => self.signal(tid, Signal::SIGTRAP, TRAP_BRKPT, self.hart.pc),
+            Stop::Illegal => self.signal(tid, Signal::SIGILL, ILL_ILLOPC, self.hart.pc),
+            Stop::Misaligned(fault) => self.signal(tid, Signal::SIGBUS, BUS_ADRALN, fault.va),
+        }
+    }
+
+    fn fault(&mut self, tid: Pid, fault: MemFault) {
         self.tally.traps += 1;
         let kind = match fault.kind {
             AccessKind::Fetch => pagewalk_mmu::AccessKind::Execute,
             AccessKind::Load => pagewalk_mmu::AccessKind::Read,
             AccessKind::Store => pagewalk_mmu::AccessKind::Write,
         };
-        let space = self.space;
+        let space = self.current_space();
         let va = VirtAddr(fault.va);
         self.watch(va, kind, |watcher, view| watcher.before(view));
         let result = self.lend(|os, platform| os.fault(platform, space, va, kind));
         self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
         match result {
-            FaultResult::Resolved { .. } => Outcome::Continue,
+            FaultResult::Resolved { .. } => {}
             FaultResult::Signal { signal: refusal, addr } => {
                 let signal = match refusal {
                     Refusal::Segv(_) => Signal::SIGSEGV,
                     Refusal::Bus => Signal::SIGBUS,
                 };
-                self.deliver(SyncSignal { signal, code: refusal.si_code(), addr: addr.0 })
+                self.deliver(tid, SyncSignal { signal, code: refusal.si_code(), addr: addr.0 });
             }
-            FaultResult::OutOfMemory(shortage) => self.out_of_memory(shortage),
+            FaultResult::OutOfMemory(shortage) => {
+                let reason = self.out_of_memory(shortage);
+                self.save_registers(tid, 0);
+                self.with_system(|system, memory, _, _| system.out_of_memory(tid, memory, reason));
+                self.follow(tid);
+            }
         }
     }
 
@@ -374,72 +430,65 @@ impl Machine {
         }
     }
 
-    fn out_of_memory(&self, shortage: Shortage) -> Outcome {
+    fn out_of_memory(&self, shortage: Shortage) -> String {
         let frames = self.os.frames();
-        let reason = format!(
+        format!(
             "out of memory: {shortage} ({} of {} frames and {} of {} swap slots in use)",
             frames.total - frames.free,
             frames.total,
             self.os.swap_used(),
             self.os.swap_total(),
-        );
-        Outcome::Killed { signal: Signal::SIGKILL, reason }
+        )
     }
 
-    fn signal(&mut self, signal: Signal, code: i32, addr: u64) -> Outcome {
+    fn signal(&mut self, tid: Pid, signal: Signal, code: i32, addr: u64) {
         self.tally.traps += 1;
-        self.deliver(SyncSignal { signal, code, addr })
+        self.deliver(tid, SyncSignal { signal, code, addr });
     }
 
-    fn deliver(&mut self, signal: SyncSignal) -> Outcome {
-        let mut regs = self.regs();
-        let mut platform = MachinePlatform {
-            memory: &mut self.memory,
-            swap: &mut self.swap,
-            files: &self.host.files,
-            listener: &mut self.listener,
-        };
-        let process = &mut self.process;
-        let outcome = self.os.with_memory(&mut platform, self.space, |memory| {
-            process.deliver_fault_signal(memory, &mut regs, signal)
-        });
-        self.set_regs(&regs);
-        outcome
+    fn deliver(&mut self, tid: Pid, signal: SyncSignal) {
+        self.save_registers(tid, 0);
+        self.with_system(|system, memory, _, _| system.fault(tid, memory, signal));
+        self.follow(tid);
     }
 
-    fn syscall(&mut self) -> Outcome {
-        let mut regs = self.regs();
-        // The hart is behind the `ecall`, the ABI begins at it.
-        regs.pc = regs.pc.wrapping_sub(ECALL_BYTES);
-        let number = regs.x[A7];
-        *self.tally.syscalls.entry(number).or_default() += 1;
-        self.tally.syscalls_total += 1;
-        self.listener.syscall(number, &regs);
+    /// Serves the system call that a thread is in.
+    fn serve_call(&mut self, tid: Pid) {
+        let Some(thread) = self.system.thread(tid) else { return };
+        if !thread.in_call {
+            let number = thread.regs.x[A7];
+            *self.tally.syscalls.entry(number).or_default() += 1;
+            self.tally.syscalls_total += 1;
+            self.listener.syscall(number, &thread.regs);
+        }
+        self.with_system(|system, memory, host, clock| system.serve(tid, memory, host, clock));
+        self.follow(tid);
+    }
+
+    /// Lends the system the memory of the current thread, the host and the clock.
+    pub(crate) fn with_system(
+        &mut self,
+        call: impl FnOnce(&mut System, &mut dyn UserMemory, &mut Host, &mut dyn Clock),
+    ) {
         let cost: CostModel = self.memory.time.cost;
-        let mut clock = GuestClock {
-            cycles: self.cycle_parts().total(),
-            slept: 0,
-            cost: &cost,
-            random: &mut self.random,
-        };
+        let now = self.cycle_parts().total();
+        let mut clock = GuestClock { cycles: now, cost: &cost, random: &mut self.random };
         let files = self.host.files.clone();
+        let space = self.current_space();
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
             files: &files,
             listener: &mut self.listener,
         };
-        let (process, host) = (&mut self.process, &mut self.host);
-        let outcome = self.os.with_memory(&mut platform, self.space, |memory| {
-            process.syscall(memory, host, &mut clock, &mut regs)
+        let (system, host) = (&mut self.system, &mut self.host);
+        self.os.with_memory(&mut platform, space, |memory| {
+            call(system, memory, host, &mut clock);
         });
-        self.tally.slept = self.tally.slept.saturating_add(clock.slept);
-        self.set_regs(&regs);
-        outcome
     }
 
     /// Lends the operating system what is below it.
-    fn lend<R>(&mut self, call: impl FnOnce(&mut Os, &mut MachinePlatform<'_>) -> R) -> R {
+    pub(crate) fn lend<R>(&mut self, call: impl FnOnce(&mut Os, &mut MachinePlatform<'_>) -> R) -> R {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
@@ -450,7 +499,7 @@ impl Machine {
     }
 
     /// Brings virtual time up to what the kernel has counted.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let tables = self.os.frames().page_table;
         self.tally.peak_page_tables = self.tally.peak_page_tables.max(tables);
         let anon_huge = self.os.residency(self.space).anon_huge;
@@ -465,16 +514,22 @@ impl Machine {
         );
     }
 
-    fn regs(&self) -> Regs {
-        Regs {
-            x: std::array::from_fn(|n| self.hart.x(n)),
-            f: std::array::from_fn(|n| self.hart.f(n)),
-            fcsr: self.hart.fcsr(),
-            pc: self.hart.pc,
-        }
+    /// The thread has its registers back; its `pc` is so many bytes before the hart's.
+    pub(crate) fn save_registers(&mut self, tid: Pid, behind: u64) {
+        let hart = &self.hart;
+        let Some(thread) = self.system.thread_mut(tid) else { return };
+        thread.regs = Regs {
+            x: std::array::from_fn(|n| hart.x(n)),
+            f: std::array::from_fn(|n| hart.f(n)),
+            fcsr: hart.fcsr(),
+            pc: hart.pc.wrapping_sub(behind),
+        };
     }
 
-    fn set_regs(&mut self, regs: &Regs) {
+    /// The hart has the thread's registers.
+    pub(crate) fn load_registers(&mut self, tid: Pid) {
+        let Some(thread) = self.system.thread(tid) else { return };
+        let regs = &thread.regs;
         for n in 0..32 {
             self.hart.set_x(n, regs.x[n]);
             self.hart.set_f(n, regs.f[n]);

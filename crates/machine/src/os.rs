@@ -37,6 +37,14 @@ impl Os {
         }
     }
 
+    /// Lets the current hart run in a space.
+    pub fn activate(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        match self {
+            Self::Paged(kernel) => kernel.activate(platform, space),
+            Self::Segments(kernel) => kernel.activate(platform, space),
+        }
+    }
+
     /// Does what is to be done after each stop of the hart: page-out, and the limit of the code
     /// segment where there is one.
     pub fn after_stop(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {

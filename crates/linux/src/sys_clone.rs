@@ -1,0 +1,218 @@
+//! New processes and threads: clone, clone3 (fork and vfork are uses of them).
+//!
+//! ```text
+//!   CLONE_THREAD            a thread of the same process          (with CLONE_VM and CLONE_SIGHAND)
+//!   CLONE_VM | CLONE_VFORK  a process in the parent's memory; the parent waits until it lets go
+//!   otherwise               a process with a copy of the memory, shared until somebody stores
+//! ```
+//!
+//! Source: clone(2).
+
+use crate::call::{Args, Call};
+use crate::errno::Errno;
+use crate::memory::read_u64;
+use crate::regs::{A0, SP, TP};
+use crate::signal::Signal;
+use crate::system::THREADS_MAX;
+use crate::thread::Thread;
+use crate::wait::{Channel, Pid};
+use pagewalk_kernel::SpaceId;
+
+const CSIGNAL: u64 = 0xff;
+const CLONE_VM: u64 = 0x100;
+const CLONE_FS: u64 = 0x200;
+const CLONE_FILES: u64 = 0x400;
+const CLONE_SIGHAND: u64 = 0x800;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_VFORK: u64 = 0x4000;
+const CLONE_PARENT: u64 = 0x8000;
+const CLONE_THREAD: u64 = 0x1_0000;
+const CLONE_SYSVSEM: u64 = 0x4_0000;
+const CLONE_SETTLS: u64 = 0x8_0000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u64 = 0x20_0000;
+const CLONE_DETACHED: u64 = 0x40_0000;
+const CLONE_CHILD_SETTID: u64 = 0x100_0000;
+const CLONE_IO: u64 = 0x8000_0000;
+const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+
+const KNOWN: u64 = CSIGNAL
+    | CLONE_VM
+    | CLONE_FS
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_VFORK
+    | CLONE_PARENT
+    | CLONE_THREAD
+    | CLONE_SYSVSEM
+    | CLONE_SETTLS
+    | CLONE_PARENT_SETTID
+    | CLONE_CHILD_CLEARTID
+    | CLONE_DETACHED
+    | CLONE_CHILD_SETTID
+    | CLONE_IO
+    | CLONE_CLEAR_SIGHAND;
+
+/// What is wanted, whichever call says it.
+struct Request {
+    flags: u64,
+    exit_signal: u64,
+    stack: u64,
+    parent_tid: u64,
+    child_tid: u64,
+    tls: u64,
+}
+
+pub(crate) fn clone(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    // RISC-V's order (CONFIG_CLONE_BACKWARDS): flags, stack, parent_tid, tls, child_tid.
+    let [flags, stack, parent_tid, tls, child_tid, _] = args;
+    let (flags, exit_signal) = (flags & 0xffff_ffff & !CSIGNAL, flags & CSIGNAL);
+    start(call, &Request { flags, exit_signal, stack, parent_tid, child_tid, tls })
+}
+
+pub(crate) fn clone3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    const BYTES_MIN: u64 = 64;
+    const PAGE: u64 = 4096;
+    let [at, bytes, ..] = args;
+    if bytes > PAGE {
+        return Err(Errno::E2BIG);
+    }
+    if bytes < BYTES_MIN {
+        return Err(Errno::EINVAL);
+    }
+    let mut word = |n: u64| read_u64(call.memory, at.checked_add(8 * n).ok_or(Errno::EFAULT)?);
+    let [flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] =
+        [word(0)?, word(1)?, word(2)?, word(3)?, word(4)?, word(5)?, word(6)?, word(7)?];
+    for n in BYTES_MIN / 8..bytes / 8 {
+        // set_tid and cgroup, which are not here, and what later kernels add.
+        if word(n)? != 0 {
+            return Err(if n < 11 { Errno::EINVAL } else { Errno::E2BIG });
+        }
+    }
+    let bad_stack = (stack == 0) != (stack_bytes == 0);
+    if flags & (CSIGNAL | CLONE_DETACHED) != 0 || exit_signal & !CSIGNAL != 0 || bad_stack {
+        return Err(Errno::EINVAL);
+    }
+    let stack = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
+    start(call, &Request { flags, exit_signal, stack, parent_tid, child_tid, tls })
+}
+
+fn start(call: &mut Call<'_>, request: &Request) -> Result<u64, Errno> {
+    if let Some(child) = call.thread.progress.child {
+        return wait_for_vfork(call, child);
+    }
+    check(call, request)?;
+    if call.system.threads.len() >= THREADS_MAX {
+        return Err(Errno::EAGAIN);
+    }
+    let tid = call.system.new_id()?;
+    match request.flags & CLONE_THREAD != 0 {
+        true => start_thread(call, request, tid),
+        false => start_process(call, request, tid),
+    }
+}
+
+/// The combinations that Linux refuses, and what this system does not have.
+fn check(call: &mut Call<'_>, request: &Request) -> Result<(), Errno> {
+    let has = |flag| request.flags & flag != 0;
+    let unpaired = (has(CLONE_THREAD) && !has(CLONE_SIGHAND))
+        || (has(CLONE_SIGHAND) && !has(CLONE_VM))
+        || (has(CLONE_CLEAR_SIGHAND) && has(CLONE_SIGHAND))
+        || (has(CLONE_THREAD) && request.exit_signal != 0 && has(CLONE_PARENT));
+    if unpaired || (request.exit_signal != 0 && Signal::new(request.exit_signal).is_err()) {
+        return Err(Errno::EINVAL);
+    }
+    let unknown = request.flags & !KNOWN;
+    if unknown != 0 {
+        let what = if unknown & CLONE_PIDFD != 0 { "CLONE_PIDFD" } else { "a namespace flag" };
+        call.host.say_once(&format!("clone with {what} ({unknown:#x}) is not supported: EINVAL"));
+        return Err(Errno::EINVAL);
+    }
+    if has(CLONE_FILES) && !has(CLONE_THREAD) && !has(CLONE_VFORK) {
+        call.host.say_once("clone with CLONE_FILES: the new process gets copies of descriptors");
+    }
+    Ok(())
+}
+
+fn start_thread(call: &mut Call<'_>, request: &Request, tid: Pid) -> Result<u64, Errno> {
+    let thread = child_thread(call, request, tid, call.process.pid);
+    set_tids(call, request, tid, None);
+    call.system.add_thread(thread);
+    Ok(tid.into())
+}
+
+fn start_process(call: &mut Call<'_>, request: &Request, pid: Pid) -> Result<u64, Errno> {
+    let shares_memory = request.flags & CLONE_VM != 0;
+    let space = match shares_memory {
+        true => call.process.space,
+        false => call.memory.fork_space()?,
+    };
+    let mut process = call.process.forked(pid, space, &mut call.system.descriptions);
+    process.exit_signal = Signal::new(request.exit_signal).ok();
+    if request.flags & CLONE_PARENT != 0 {
+        process.parent = call.process.parent;
+    }
+    if request.flags & CLONE_CLEAR_SIGHAND != 0 {
+        process.signals.reset_handlers();
+    }
+    process.borrows_memory = request.flags & CLONE_VFORK != 0;
+    let mut thread = child_thread(call, request, pid, pid);
+    if !shares_memory {
+        thread.signals.alt_stack = call.thread.signals.alt_stack;
+    }
+    set_tids(call, request, pid, (!shares_memory).then_some(space));
+    call.system.processes.insert(pid, Box::new(process));
+    call.system.add_thread(thread);
+    if request.flags & CLONE_VFORK != 0 {
+        call.thread.progress.child = Some(pid);
+        return wait_for_vfork(call, pid);
+    }
+    Ok(pid.into())
+}
+
+/// The parent of vfork goes on when the child no longer uses its memory. No signal ends the wait
+/// but SIGKILL.
+fn wait_for_vfork(call: &mut Call<'_>, child: Pid) -> Result<u64, Errno> {
+    let borrows = call.system.process(child).is_some_and(|child| child.borrows_memory);
+    let killed = call.thread.signals.deliverable(&call.process.signals) & Signal::SIGKILL.bit();
+    if !borrows || killed != 0 {
+        return Ok(child.into());
+    }
+    call.then = crate::call::Then::Wait(crate::wait::Wait {
+        channels: vec![Channel::Vfork(child)],
+        deadline_ns: None,
+        what: "vfork",
+    });
+    Ok(0)
+}
+
+fn child_thread(call: &Call<'_>, request: &Request, tid: Pid, pid: Pid) -> Thread {
+    let mut regs = call.thread.regs.clone();
+    regs.x[A0] = 0;
+    if request.stack != 0 {
+        regs.x[SP] = request.stack;
+    }
+    if request.flags & CLONE_SETTLS != 0 {
+        regs.x[TP] = request.tls;
+    }
+    let mut thread = Thread::new(tid, pid, regs, call.thread.name);
+    thread.signals.set_mask(call.thread.signals.mask());
+    if request.flags & CLONE_CHILD_CLEARTID != 0 {
+        thread.clear_child_tid = request.child_tid;
+    }
+    thread
+}
+
+/// Writes the new number where it is wanted; Linux overlooks addresses that cannot be written.
+fn set_tids(call: &mut Call<'_>, request: &Request, tid: Pid, child_space: Option<SpaceId>) {
+    let bytes = tid.to_le_bytes();
+    if request.flags & CLONE_PARENT_SETTID != 0 {
+        let _unwritable = call.memory.write(request.parent_tid, &bytes);
+    }
+    if request.flags & CLONE_CHILD_SETTID != 0 {
+        let own = call.process.space;
+        call.memory.switch_space(child_space.unwrap_or(own));
+        let _unwritable = call.memory.write(request.child_tid, &bytes);
+        call.memory.switch_space(own);
+    }
+}

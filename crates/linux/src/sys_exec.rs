@@ -1,0 +1,193 @@
+//! execve: the process goes on as another program.
+//!
+//! ```text
+//!   read path, arguments, environment ── open ── #! ? its interpreter instead
+//!     │                                            │ any failure: the old program goes on
+//!     ▼                                            ▼
+//!   a new address space ── load ──► other threads end ─ old space freed ─ handlers reset ─ run
+//! ```
+//!
+//! Source: execve(2).
+
+use crate::call::{Args, Call, Then};
+use crate::errno::Errno;
+use crate::fd::Object;
+use crate::load::LoadError;
+use crate::memory::{read_path, read_u64};
+use crate::process::{Image, Program};
+use crate::root::LastLink;
+use crate::sys_open::{AT_FDCWD, locate};
+use crate::thread::Thread;
+use crate::wait::Channel;
+use std::fs::File;
+use std::io::Read;
+
+/// Bytes of one argument (MAX_ARG_STRLEN), and of all of them.
+const ARGUMENTS_BYTES_MAX: usize = 2 << 20;
+/// Interpreters of interpreters (Linux: BINPRM_MAX_RECURSION).
+const SCRIPTS_MAX: usize = 5;
+/// The first bytes of a file, which tell what it is (BINPRM_BUF_SIZE).
+const HEAD_BYTES: usize = 256;
+
+pub(crate) fn execve(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [path, argv, envp, ..] = args;
+    let path = read_path(call.memory, path)?;
+    let mut budget = ARGUMENTS_BYTES_MAX;
+    let argv = strings(call, argv, &mut budget)?;
+    let envp = strings(call, envp, &mut budget)?;
+    let (file, path, argv) = resolve(call, path, argv)?;
+    let name = String::from_utf8_lossy(&path).into_owned();
+    become_program(call, Program { file, name, argv, envp })
+}
+
+/// An array of strings that ends with a null pointer.
+fn strings(call: &mut Call<'_>, at: u64, budget: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut strings = Vec::new();
+    if at == 0 {
+        return Ok(strings);
+    }
+    for n in 0.. {
+        let place = at.checked_add(8 * n).ok_or(Errno::EFAULT)?;
+        let string = read_u64(call.memory, place)?;
+        if string == 0 {
+            break;
+        }
+        let string = read_string(call, string, budget)?;
+        strings.push(string);
+    }
+    Ok(strings)
+}
+
+fn read_string(call: &mut Call<'_>, at: u64, budget: &mut usize) -> Result<Vec<u8>, Errno> {
+    let mut string = Vec::new();
+    let mut piece = [0; 64];
+    loop {
+        let from = at.checked_add(string.len() as u64).ok_or(Errno::EFAULT)?;
+        // A piece never crosses a 64-byte line, so never into a page that is not the string's.
+        let len = piece.len() - (from % piece.len() as u64) as usize;
+        call.memory.read(from, &mut piece[..len])?;
+        let end = piece[..len].iter().position(|&byte| byte == 0);
+        string.extend_from_slice(&piece[..end.unwrap_or(len)]);
+        let cost = end.unwrap_or(len) + if end.is_some() { 9 } else { 0 };
+        *budget = budget.checked_sub(cost).ok_or(Errno::E2BIG)?;
+        if end.is_some() {
+            return Ok(string);
+        }
+    }
+}
+
+/// Opens the program that a path stands for: a script stands for its interpreter.
+fn resolve(
+    call: &mut Call<'_>,
+    path: Vec<u8>,
+    argv: Vec<Vec<u8>>,
+) -> Result<(File, Vec<u8>, Vec<Vec<u8>>), Errno> {
+    let (mut path, mut argv) = (path, argv);
+    for _ in 0..SCRIPTS_MAX {
+        let mut file = open_program(call, &path)?;
+        let mut head = [0; HEAD_BYTES];
+        let len = file.read(&mut head)?;
+        let Some(line) = head[..len].strip_prefix(b"#!") else {
+            return Ok((file, path, argv));
+        };
+        let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
+        let end = line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len());
+        let (interpreter, argument) = (line[..end].to_vec(), line[end..].trim_ascii().to_vec());
+        if interpreter.is_empty() {
+            return Err(Errno::ENOEXEC);
+        }
+        let rest = argv.into_iter().skip(1);
+        let argument = (!argument.is_empty()).then_some(argument);
+        argv = [interpreter.clone()].into_iter().chain(argument).chain([path]).chain(rest).collect();
+        path = interpreter;
+    }
+    Err(Errno::ELOOP)
+}
+
+fn open_program(call: &mut Call<'_>, path: &[u8]) -> Result<File, Errno> {
+    if let Some(file) = own_executable(call, path)? {
+        return Ok(file);
+    }
+    let at = locate(call, AT_FDCWD as u64, path, LastLink::Follow)?;
+    let metadata = call.host.root.metadata(&at)?;
+    if !metadata.is_file() || !call.host.root.is_executable(&metadata) {
+        return Err(Errno::EACCES);
+    }
+    call.host.root.open_file(&at)
+}
+
+/// /proc/self/exe, which programs use to start themselves.
+fn own_executable(call: &mut Call<'_>, path: &[u8]) -> Result<Option<File>, Errno> {
+    use crate::devices::{BuiltIn, built_in};
+    let id = match built_in(path) {
+        Some(BuiltIn::Executable) => call.process.executable,
+        Some(BuiltIn::Descriptor(fd)) => match call.object(fd)? {
+            Object::File(id) => id,
+            _ => return Err(Errno::EACCES),
+        },
+        Some(_) => return Err(Errno::EACCES),
+        None if path == call.process.executable_path && !call.host.root.is_given() => {
+            call.process.executable
+        }
+        None => return Ok(None),
+    };
+    Ok(Some(call.host.files.reopen(id)?))
+}
+
+fn become_program(call: &mut Call<'_>, program: Program) -> Result<u64, Errno> {
+    let old = call.memory.space();
+    let new = call.memory.create_space()?;
+    call.memory.switch_space(new);
+    let image = match Image::load(call.memory, call.host, call.clock, program) {
+        Ok(image) => image,
+        Err(error) => {
+            call.memory.switch_space(old);
+            call.memory.destroy_space(new);
+            return Err(errno_of(call, &error));
+        }
+    };
+    let cpu_ns = call.system.end_other_threads(call.process.pid);
+    call.process.cpu_ns_gone += cpu_ns;
+    if !call.system.is_shared(old, call.process.pid) {
+        call.memory.destroy_space(old);
+    }
+    call.process.space = new;
+    call.process.borrows_memory = false;
+    call.process.become_image(&image);
+    close_on_exec(call);
+    become_thread(call.thread, call.process.pid, image);
+    call.system.wake(Channel::Vfork(call.process.pid));
+    call.then = Then::Resume;
+    Ok(0)
+}
+
+/// The thread that called is the process's only one now, and its leader.
+fn become_thread(thread: &mut Thread, pid: u32, image: Image) {
+    let mut new = Thread::new(pid, pid, image.regs, image.name);
+    new.state = thread.state.clone();
+    new.signals.set_mask(thread.signals.mask());
+    new.signals.pending = std::mem::take(&mut thread.signals.pending);
+    new.cpu_ns = thread.cpu_ns;
+    *thread = new;
+}
+
+fn close_on_exec(call: &mut Call<'_>) {
+    let open: Vec<u64> = call.process.fds.open_descriptors().collect();
+    for fd in open {
+        if call.process.fds.close_on_exec(fd) == Ok(true) {
+            // It is open, so that closing it succeeds.
+            let _closed = call.close(fd);
+        }
+    }
+}
+
+/// What a program hears of an executable that cannot be loaded; the reason is told to the user.
+fn errno_of(call: &mut Call<'_>, error: &LoadError) -> Errno {
+    call.host.say_once(&format!("execve: {error}"));
+    match error {
+        LoadError::Elf { .. } => Errno::ENOEXEC,
+        LoadError::TooManyArguments { .. } => Errno::E2BIG,
+        LoadError::Open { .. } => Errno::EACCES,
+        LoadError::OutsideUserSpace { .. } | LoadError::Map { .. } => Errno::ENOMEM,
+    }
+}

@@ -1,0 +1,406 @@
+//! The system: all processes and threads of a machine, and what they share.
+//!
+//! ```text
+//!   boot ──► process 2, thread 2 ──► next_thread() ─► a hart runs it ─► serve() │ fault()
+//!                                        ▲                                │
+//!                                        └── preempt(), wake(), expire() ◄┘
+//! ```
+//!
+//! Init, number 1, is the machine itself: it adopts orphans and waits for them. The machine ends
+//! with its first process, number 2; what still runs then is stopped where it is.
+//!
+//! Invariants:
+//! 1. A thread is in the run queue if and only if it is `Runnable`; among the waiters if and only
+//!    if it is `Blocked`.
+//! 2. Threads run in the order in which they became runnable: nothing depends on the host.
+//! 3. A description, a pipe, an address space lives as long as a process holds it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pagewalk_kernel::{Shortage, SpaceId};
+
+use crate::call::{Call, Then};
+use crate::clock::Clock;
+use crate::deliver::{self, Delivered};
+use crate::errno::Errno;
+use crate::fd::{DescriptionId, Descriptions, Object};
+use crate::files::FileId;
+use crate::host::Host;
+use crate::load::LoadError;
+use crate::memory::UserMemory;
+use crate::pipe::Pipes;
+use crate::process::{Image, Process, Program};
+use crate::regs::{A0, A7, ECALL_BYTES};
+use crate::signal::{Cause, Signal, SignalInfo};
+use crate::table;
+use crate::thread::{State, Thread};
+use crate::wait::{Channel, Pid, Progress, Wait, Waiters};
+
+/// Who adopts orphans.
+pub const INIT: Pid = 1;
+/// The first program's process.
+pub const FIRST: Pid = 2;
+/// Processes and threads at once: each takes memory of the host.
+pub(crate) const THREADS_MAX: usize = 8192;
+/// Numbers go around here (Linux: PID_MAX_DEFAULT).
+const PID_MAX: Pid = 32768;
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// By itself.
+    Exit(i32),
+    /// A signal ended it.
+    Killed {
+        /// Which.
+        signal: Signal,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// A signal that an instruction caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncSignal {
+    /// SIGSEGV, SIGBUS, SIGILL, SIGTRAP or SIGFPE.
+    pub signal: Signal,
+    /// si_code.
+    pub code: i32,
+    /// si_addr.
+    pub addr: u64,
+}
+
+/// All processes and threads.
+#[derive(Clone, Debug)]
+pub struct System {
+    pub(crate) processes: BTreeMap<Pid, Box<Process>>,
+    pub(crate) threads: BTreeMap<Pid, Box<Thread>>,
+    pub(crate) descriptions: Descriptions,
+    pub(crate) pipes: Pipes,
+    pub(crate) waiters: Waiters,
+    run_queue: VecDeque<Pid>,
+    last_id: Pid,
+    end: Option<Outcome>,
+}
+
+impl System {
+    /// A system whose first process runs `program`, in the address space that `memory` shows.
+    ///
+    /// # Errors
+    /// If it is not an executable that this machine can hold.
+    pub fn boot(
+        memory: &mut dyn UserMemory,
+        host: &mut Host,
+        clock: &mut dyn Clock,
+        program: Program,
+    ) -> Result<Self, LoadError> {
+        let image = Image::load(memory, host, clock, program)?;
+        let mut descriptions = Descriptions::default();
+        let process = Process::first(FIRST, &image, memory, &mut descriptions);
+        let thread = Thread::new(FIRST, FIRST, image.regs, image.name);
+        Ok(Self {
+            processes: BTreeMap::from([(FIRST, Box::new(process))]),
+            threads: BTreeMap::from([(FIRST, Box::new(thread))]),
+            descriptions,
+            pipes: Pipes::default(),
+            waiters: Waiters::default(),
+            run_queue: VecDeque::from([FIRST]),
+            last_id: FIRST,
+            end: None,
+        })
+    }
+
+    /// How the first process ended, if it did.
+    pub const fn end(&self) -> Option<&Outcome> {
+        self.end.as_ref()
+    }
+
+    /// A thread that can run, which runs from now on.
+    pub fn next_thread(&mut self) -> Option<Pid> {
+        while let Some(tid) = self.run_queue.pop_front() {
+            let Some(thread) = self.threads.get_mut(&tid) else { continue };
+            let process = self.processes.get(&thread.pid);
+            if process.is_some_and(|process| process.is_stopped) {
+                thread.state = State::Stopped;
+                continue;
+            }
+            thread.state = State::Running;
+            return Some(tid);
+        }
+        None
+    }
+
+    /// Whether a thread waits for a hart.
+    pub fn has_runnable(&self) -> bool {
+        !self.run_queue.is_empty()
+    }
+
+    /// A running thread lets others run.
+    pub fn preempt(&mut self, tid: Pid) {
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.state = State::Runnable;
+            self.run_queue.push_back(tid);
+        }
+    }
+
+    /// A thread, if it is alive.
+    pub fn thread(&self, tid: Pid) -> Option<&Thread> {
+        self.threads.get(&tid).map(AsRef::as_ref)
+    }
+
+    /// A thread, to give it the registers that its hart left.
+    pub fn thread_mut(&mut self, tid: Pid) -> Option<&mut Thread> {
+        self.threads.get_mut(&tid).map(AsMut::as_mut)
+    }
+
+    /// A process, which may have ended.
+    pub fn process(&self, pid: Pid) -> Option<&Process> {
+        self.processes.get(&pid).map(AsRef::as_ref)
+    }
+
+    /// The processes that have not ended, by number.
+    pub fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values().map(AsRef::as_ref).filter(|process| process.ended.is_none())
+    }
+
+    /// The address space that a thread runs in.
+    pub fn space_of(&self, tid: Pid) -> Option<SpaceId> {
+        let thread = self.threads.get(&tid)?;
+        self.processes.get(&thread.pid).map(|process| process.space)
+    }
+
+    /// When the next thread stops waiting by itself, in virtual nanoseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.waiters.next_deadline()
+    }
+
+    /// Wakes the threads whose time has come.
+    pub fn expire(&mut self, now_ns: u64) {
+        while let Some(tid) = self.waiters.expired(now_ns) {
+            self.make_runnable(tid);
+        }
+    }
+
+    /// What everybody waits for, if nobody will ever run again.
+    pub fn deadlock(&self) -> String {
+        let mut waits: Vec<String> = Vec::new();
+        for thread in self.threads.values() {
+            let what = match &thread.state {
+                State::Blocked(wait) => wait.what,
+                State::Stopped => "being stopped",
+                State::Runnable | State::Running => continue,
+            };
+            waits.push(format!("thread {} in {what}", thread.tid));
+        }
+        format!("deadlock: every thread waits for ever: {}", waits.join(", "))
+    }
+
+    /// Serves the system call of a thread: number in a7, arguments in a0 to a5, `pc` at the `ecall`.
+    pub fn serve(
+        &mut self,
+        tid: Pid,
+        memory: &mut dyn UserMemory,
+        host: &mut Host,
+        clock: &mut dyn Clock,
+    ) {
+        let Some((mut process, mut thread)) = self.take(tid) else { return };
+        let (number, args) = (thread.regs.x[A7], thread.regs.arguments());
+        let call_pc = thread.regs.pc;
+        thread.regs.pc = call_pc.wrapping_add(ECALL_BYTES);
+        thread.in_call = false;
+        let mut call = Call {
+            system: self,
+            process: &mut process,
+            thread: &mut thread,
+            memory,
+            host,
+            clock,
+            then: Then::Return,
+        };
+        let result = match table::find(&mut call, number) {
+            Ok(handler) => handler(&mut call, args),
+            Err(errno) => Err(errno),
+        };
+        let mut then = std::mem::take(&mut call.then);
+        if let Some(shortage) = memory.shortage() {
+            then = Then::ExitProcess(out_of_memory(shortage));
+        }
+        if let Then::Wait(wait) = then {
+            thread.regs.pc = call_pc;
+            self.block(process, thread, wait);
+            return;
+        }
+        thread.progress = Progress::default();
+        match then {
+            Then::Return | Then::Yield => {
+                let restart = match result {
+                    Err(errno) if errno.restarts() => Some((errno, call_pc, args[0])),
+                    _ => None,
+                };
+                thread.regs.x[A0] = result.unwrap_or_else(Errno::to_register);
+                self.deliver(process, thread, memory, restart, then == Then::Yield);
+            }
+            Then::Resume => {
+                // execve makes the thread its process's leader, under another number.
+                let leader = (thread.tid != tid).then_some(thread.tid);
+                self.deliver(process, thread, memory, None, false);
+                leader.into_iter().for_each(|tid| self.preempt(tid));
+            }
+            Then::ExitThread(status) => self.exit_thread(process, &thread, status, memory),
+            Then::ExitProcess(outcome) => self.exit_process(process, &thread, outcome, memory),
+            Then::Wait(_) => unreachable!("handled above"),
+        }
+    }
+
+    /// Delivers a signal that the instruction at `pc` caused. If it is blocked or ignored the
+    /// process is killed: it could not go on.
+    pub fn fault(&mut self, tid: Pid, memory: &mut dyn UserMemory, fault: SyncSignal) {
+        let Some((mut process, mut thread)) = self.take(tid) else { return };
+        let cause = Cause::Fault { code: fault.code, addr: fault.addr };
+        let info = SignalInfo { signal: fault.signal, cause };
+        match deliver::force(&mut process, &mut thread, memory, info) {
+            Delivered::Ended(outcome) => self.exit_process(process, &thread, outcome, memory),
+            _ => self.put_back(process, thread),
+        }
+    }
+
+    /// A page of a thread could not be had: its process is killed.
+    pub fn out_of_memory(&mut self, tid: Pid, memory: &mut dyn UserMemory, reason: String) {
+        let Some((process, thread)) = self.take(tid) else { return };
+        let outcome = Outcome::Killed { signal: Signal::SIGKILL, reason };
+        self.exit_process(process, &thread, outcome, memory);
+    }
+
+    /// Delivers what signals wait for a thread that is about to run its program.
+    pub fn enter(&mut self, tid: Pid, memory: &mut dyn UserMemory) {
+        let Some(thread) = self.threads.get(&tid) else { return };
+        let Some(process) = self.processes.get(&thread.pid) else { return };
+        if thread.signals.deliverable(&process.signals) == 0 {
+            return;
+        }
+        if let Some((process, thread)) = self.take(tid) {
+            self.deliver(process, thread, memory, None, false);
+        }
+    }
+
+    /// Wakes all threads that wait for a channel.
+    pub(crate) fn wake(&mut self, channel: Channel) {
+        let woken: Vec<Pid> = self.waiters.at(channel).collect();
+        woken.into_iter().for_each(|tid| self.make_runnable(tid));
+    }
+
+    /// Makes a blocked or stopped thread runnable.
+    pub(crate) fn make_runnable(&mut self, tid: Pid) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        match std::mem::replace(&mut thread.state, State::Runnable) {
+            State::Blocked(wait) => self.waiters.remove(tid, &wait),
+            State::Stopped => {}
+            before => {
+                thread.state = before;
+                return;
+            }
+        }
+        self.run_queue.push_back(tid);
+    }
+
+    /// A number for a new process or thread.
+    pub(crate) fn new_id(&mut self) -> Result<Pid, Errno> {
+        if self.threads.len() + self.processes.len() >= 2 * THREADS_MAX {
+            return Err(Errno::EAGAIN);
+        }
+        let taken = |id: &Pid| self.processes.contains_key(id) || self.threads.contains_key(id);
+        let after = (self.last_id + 1..PID_MAX).chain(FIRST + 1..=self.last_id);
+        let id = after.into_iter().find(|id| !taken(id)).ok_or(Errno::EAGAIN)?;
+        self.last_id = id;
+        Ok(id)
+    }
+
+    /// Adds a thread, which can run.
+    pub(crate) fn add_thread(&mut self, thread: Thread) {
+        self.run_queue.push_back(thread.tid);
+        self.threads.insert(thread.tid, Box::new(thread));
+    }
+
+    /// One descriptor less names a description; the last lets go of what it holds.
+    pub(crate) fn release(&mut self, id: DescriptionId, memory: &mut dyn UserMemory) {
+        let _ = memory;
+        let Some(description) = self.descriptions.release(id) else { return };
+        if let Object::Pipe(pipe, end) = description.object {
+            self.pipes.close(pipe, end);
+            self.wake(pipe.channel());
+        }
+    }
+
+    /// Whether a process has the file open or runs it.
+    pub(crate) fn names_file(&self, file: FileId) -> bool {
+        self.descriptions.names_file(file)
+            || self.processes.values().any(|process| process.executable == file)
+    }
+
+    /// Whether a process other than `pid` is in an address space.
+    pub(crate) fn is_shared(&self, space: SpaceId, pid: Pid) -> bool {
+        let mut others = self.processes().filter(|process| process.pid != pid);
+        others.any(|process| process.space == space)
+    }
+
+    /// The first process has ended, and with it the machine.
+    pub(crate) fn finish(&mut self, outcome: Outcome) {
+        self.end = Some(outcome);
+    }
+
+    /// Takes a thread and its process out of the tables.
+    fn take(&mut self, tid: Pid) -> Option<(Box<Process>, Box<Thread>)> {
+        let thread = self.threads.remove(&tid)?;
+        match self.processes.remove(&thread.pid) {
+            Some(process) => Some((process, thread)),
+            None => unreachable!("thread {tid} without its process"),
+        }
+    }
+
+    pub(crate) fn put_back(&mut self, process: Box<Process>, thread: Box<Thread>) {
+        self.processes.insert(process.pid, process);
+        self.threads.insert(thread.tid, thread);
+    }
+
+    fn block(&mut self, process: Box<Process>, mut thread: Box<Thread>, wait: Wait) {
+        self.waiters.add(thread.tid, &wait);
+        thread.in_call = true;
+        thread.progress.again = true;
+        thread.state = State::Blocked(wait);
+        self.put_back(process, thread);
+    }
+
+    /// Delivers pending signals, and puts the thread back if it lives on. `restart` says that its
+    /// call was interrupted: with what error, where the call is, and what its first argument was.
+    fn deliver(
+        &mut self,
+        mut process: Box<Process>,
+        mut thread: Box<Thread>,
+        memory: &mut dyn UserMemory,
+        restart: Option<(Errno, u64, u64)>,
+        yields: bool,
+    ) {
+        let delivered = deliver::pending(&mut process, &mut thread, memory, restart);
+        match delivered {
+            Delivered::Ended(outcome) => self.exit_process(process, &thread, outcome, memory),
+            Delivered::Stopped(signal) => {
+                process.is_stopped = true;
+                self.note_stopped(&mut process, signal);
+                thread.state = State::Stopped;
+                self.put_back(process, thread);
+            }
+            Delivered::Nothing => {
+                let tid = thread.tid;
+                self.put_back(process, thread);
+                if yields {
+                    self.preempt(tid);
+                }
+            }
+        }
+    }
+}
+
+/// The verdict on a process that needed memory which no one could give.
+fn out_of_memory(shortage: Shortage) -> Outcome {
+    Outcome::Killed { signal: Signal::SIGKILL, reason: format!("out of memory: {shortage}") }
+}
