@@ -124,9 +124,10 @@ impl System {
     }
 
     fn tell_change(&mut self, pid: Pid, parent: Pid, code: i32, status: i32) {
-        let wants = self.processes.get(&parent).is_some_and(|parent| {
-            parent.signals.action(Signal::SIGCHLD).flags & SA_NOCLDSTOP == 0
-        });
+        let wants = self
+            .processes
+            .get(&parent)
+            .is_some_and(|parent| parent.signals.action(Signal::SIGCHLD).flags & SA_NOCLDSTOP == 0);
         if wants {
             let cause = Cause::Child { code, pid, status };
             self.signal_process(parent, SignalInfo { signal: Signal::SIGCHLD, cause });

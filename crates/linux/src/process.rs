@@ -183,12 +183,7 @@ impl Process {
     }
 
     /// The copy that fork makes, in an address space of its own or its parent's.
-    pub(crate) fn forked(
-        &self,
-        pid: Pid,
-        space: SpaceId,
-        descriptions: &mut Descriptions,
-    ) -> Self {
+    pub(crate) fn forked(&self, pid: Pid, space: SpaceId, descriptions: &mut Descriptions) -> Self {
         Self {
             pid,
             parent: self.pid,

@@ -18,10 +18,8 @@ use crate::thread::{State, Thread};
 use crate::wait::Pid;
 
 /// SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU.
-const STOPS: u64 = Signal::SIGSTOP.bit()
-    | Signal::SIGTSTP.bit()
-    | Signal::SIGTTIN.bit()
-    | Signal::SIGTTOU.bit();
+const STOPS: u64 =
+    Signal::SIGSTOP.bit() | Signal::SIGTSTP.bit() | Signal::SIGTTIN.bit() | Signal::SIGTTOU.bit();
 
 impl System {
     /// Sends a signal to a process that is in the table; one that has ended does not hear it.
@@ -49,7 +47,12 @@ impl System {
         Ok(())
     }
 
-    fn post_to_thread(&mut self, process: &Process, tid: Pid, info: SignalInfo) -> Result<(), Errno> {
+    fn post_to_thread(
+        &mut self,
+        process: &Process,
+        tid: Pid,
+        info: SignalInfo,
+    ) -> Result<(), Errno> {
         let Some(thread) = self.threads.get_mut(&tid) else { return Err(Errno::ESRCH) };
         if process.signals.is_ignored(info.signal) && !thread.signals.is_blocked(info.signal) {
             return Ok(());
@@ -89,9 +92,8 @@ impl System {
         let wakes = is_continue || signal == Signal::SIGKILL;
         if wakes && process.is_stopped {
             process.is_stopped = false;
-            let stopped: Vec<Pid> = self.threads_where(process.pid, |thread| {
-                thread.state == State::Stopped
-            });
+            let stopped: Vec<Pid> =
+                self.threads_where(process.pid, |thread| thread.state == State::Stopped);
             stopped.into_iter().for_each(|tid| self.make_runnable(tid));
             if is_continue {
                 self.note_continued(process);
@@ -140,8 +142,8 @@ impl Call<'_> {
         if pid != self.process.pid {
             return self.system.signal_process(pid, info);
         }
-        let blocked = self.thread.signals.is_blocked(info.signal)
-            || self.system.is_blocked(pid, info.signal);
+        let blocked =
+            self.thread.signals.is_blocked(info.signal) || self.system.is_blocked(pid, info.signal);
         let mine = !self.thread.signals.is_blocked(info.signal);
         self.system.job_control(self.process, info.signal);
         if self.process.signals.is_ignored(info.signal) && !blocked {

@@ -98,7 +98,8 @@ fn resolve(
         }
         let rest = argv.into_iter().skip(1);
         let argument = (!argument.is_empty()).then_some(argument);
-        argv = [interpreter.clone()].into_iter().chain(argument).chain([path]).chain(rest).collect();
+        argv =
+            [interpreter.clone()].into_iter().chain(argument).chain([path]).chain(rest).collect();
         path = interpreter;
     }
     Err(Errno::ELOOP)

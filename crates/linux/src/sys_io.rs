@@ -8,13 +8,13 @@
 //! of shared mappings are written back; after a write, cached pages are told.
 
 use crate::buffers::{Buffers, MAX_OFFSET};
+use crate::call::Then;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
 use crate::fd::{O_APPEND, O_NONBLOCK, Object};
 use crate::files::FileId;
 use crate::memory::CHUNK_BYTES;
 use crate::pipe::{PipeEnd, PipeResult};
-use crate::call::Then;
 use crate::signal::Signal;
 
 /// Where a transfer takes place in the file.

@@ -209,12 +209,7 @@ pub(crate) fn dup(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 /// A second descriptor for the same description, at least `lowest`.
-fn duplicate(
-    call: &mut Call<'_>,
-    fd: u64,
-    lowest: u64,
-    close_on_exec: bool,
-) -> Result<u64, Errno> {
+fn duplicate(call: &mut Call<'_>, fd: u64, lowest: u64, close_on_exec: bool) -> Result<u64, Errno> {
     let id = call.process.fds.description(fd)?;
     let new = call.process.fds.open(id, close_on_exec, lowest)?;
     call.system.descriptions.share(id);

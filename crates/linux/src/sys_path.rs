@@ -191,9 +191,7 @@ fn directory_entries(call: &mut Call<'_>, fd: u64) -> Result<Arc<Vec<DirectoryEn
     }
     let location = directory.location.clone();
     let read = Arc::new(read_directory(call, &location)?);
-    if let Description { object: Object::Directory(directory), .. } =
-        call.file_mut(fd)?
-    {
+    if let Description { object: Object::Directory(directory), .. } = call.file_mut(fd)? {
         directory.entries = Some(Arc::clone(&read));
     }
     Ok(read)

@@ -271,13 +271,15 @@ impl System {
         self.exit_process(process, &thread, outcome, memory);
     }
 
+    /// Whether a signal waits to be delivered to a thread.
+    pub fn is_signalled(&self, tid: Pid) -> bool {
+        let Some(thread) = self.threads.get(&tid) else { return false };
+        let process = self.processes.get(&thread.pid);
+        process.is_some_and(|process| thread.signals.deliverable(&process.signals) != 0)
+    }
+
     /// Delivers what signals wait for a thread that is about to run its program.
     pub fn enter(&mut self, tid: Pid, memory: &mut dyn UserMemory) {
-        let Some(thread) = self.threads.get(&tid) else { return };
-        let Some(process) = self.processes.get(&thread.pid) else { return };
-        if thread.signals.deliverable(&process.signals) == 0 {
-            return;
-        }
         if let Some((process, thread)) = self.take(tid) {
             self.deliver(process, thread, memory, None, false);
         }

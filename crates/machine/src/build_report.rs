@@ -21,7 +21,7 @@ const SIGNALLED: i32 = 128;
 impl Machine {
     /// What the run did so far.
     pub fn report(&self) -> Report {
-        let cycle_parts = self.cycle_parts();
+        let cycle_parts = self.cycle_parts_of_all();
         let cycles = cycle_parts.total();
         Report {
             schema_version: SCHEMA_VERSION,
@@ -30,7 +30,7 @@ impl Machine {
             exit: self.exit_report(),
             instructions: self.instructions(),
             cycles,
-            time_ns: self.config.cost.nanoseconds(cycles),
+            time_ns: self.config.cost.nanoseconds(self.elapsed_cycles()),
             cycle_parts,
             references: self.references(),
             tlb: self.tlb_report(),
@@ -87,7 +87,10 @@ impl Machine {
             Some(End::Budget) => ExitReport {
                 code: 0,
                 signal: None,
-                reason: Some(format!("stopped after {} instructions, as asked", self.instructions())),
+                reason: Some(format!(
+                    "stopped after {} instructions, as asked",
+                    self.instructions()
+                )),
             },
             Some(End::Interrupted) => ExitReport {
                 code: SIGNALLED + i32::from(Signal::SIGINT.number()),
@@ -307,7 +310,7 @@ impl Machine {
     }
 }
 
-fn total(references: &References) -> u64 {
+pub(crate) fn total(references: &References) -> u64 {
     references.fetches + references.loads + references.stores
 }
 

@@ -154,6 +154,11 @@ impl CostModel {
         clamp(ns as u128 * self.clock_mhz as u128 / 1000)
     }
 
+    /// The first cycle at which so many nanoseconds have passed.
+    pub const fn cycles_until(&self, ns: u64) -> u64 {
+        clamp((ns as u128 * self.clock_mhz as u128).div_ceil(1000))
+    }
+
     /// Nanoseconds in a span of cycles.
     pub const fn nanoseconds(&self, cycles: u64) -> u64 {
         clamp(cycles as u128 * 1000 / self.clock_mhz as u128)

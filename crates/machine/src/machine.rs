@@ -22,6 +22,7 @@ use pagewalk_kernel::{FaultResult, Shortage, Signal as Refusal, SpaceId};
 use pagewalk_linux::{Clock, Host, Outcome, Pid, Regs, Signal, SyncSignal, System, UserMemory};
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
+use crate::build_report::total;
 use crate::config::{Config, Program};
 use crate::cost::CostModel;
 use crate::error::MachineError;
@@ -136,10 +137,10 @@ impl Machine {
             command,
             hart: Hart::new(),
             blocks: Blocks::new(),
-            memory: parts.memory,
             os: parts.os,
             space: parts.space,
-            schedule: Schedule::new(1, parts.space),
+            schedule: Schedule::new(parts.memory.harts(), parts.space),
+            memory: parts.memory,
             system: parts.system,
             host: parts.host,
             swap: parts.swap,
@@ -309,19 +310,9 @@ impl Machine {
         &mut self.swap
     }
 
-    /// References that the program made, by kind.
-    pub(crate) fn references(&self) -> crate::report::References {
-        crate::report::References {
-            fetches: self.hart.fetches,
-            loads: self.hart.loads + self.memory.extra().loads,
-            stores: self.hart.stores + self.memory.extra().stores,
-        }
-    }
-
-    /// Virtual time passed, by where it went.
+    /// Virtual time passed on the current hart, by where it went.
     pub(crate) fn cycle_parts(&self) -> CycleParts {
-        let references = self.references();
-        let total = references.fetches + references.loads + references.stores;
+        let total = total(&self.references_of(self.memory.hart()));
         self.memory.time.parts(self.hart.retired, total, &self.memory)
     }
 
@@ -336,7 +327,9 @@ impl Machine {
 
     /// Enters the kernel on the current hart, and leaves it again.
     pub(crate) fn in_kernel(&mut self, work: impl FnOnce(&mut Self)) {
-        self.listener.set_now(self.instructions(), self.cycle_parts().total());
+        let now = self.cycle_parts().total();
+        self.charge(now);
+        self.listener.set_now(self.instructions(), now);
         self.memory.enter_kernel(self.hart.retired);
         work(self);
         if let Some(outcome) = self.system.end() {
@@ -355,6 +348,16 @@ impl Machine {
         });
         self.memory.leave_kernel(self.hart.retired);
         self.settle();
+    }
+
+    /// The current hart's thread has run until now.
+    fn charge(&mut self, now: u64) {
+        let before = self.schedule.set_cycles(now);
+        let running = self.schedule.current().thread;
+        if let Some(thread) = running.and_then(|tid| self.system.thread_mut(tid)) {
+            let cost = &self.config.cost;
+            thread.cpu_ns += cost.nanoseconds(now) - cost.nanoseconds(before);
+        }
     }
 
     /// The space of the thread that the current hart runs, or ran last.
@@ -471,10 +474,9 @@ impl Machine {
         call: impl FnOnce(&mut System, &mut dyn UserMemory, &mut Host, &mut dyn Clock),
     ) {
         let cost: CostModel = self.memory.time.cost;
-        let now = self.cycle_parts().total();
+        let (now, space) = (self.cycle_parts().total(), self.current_space());
         let mut clock = GuestClock { cycles: now, cost: &cost, random: &mut self.random };
         let files = self.host.files.clone();
-        let space = self.current_space();
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
@@ -488,7 +490,10 @@ impl Machine {
     }
 
     /// Lends the operating system what is below it.
-    pub(crate) fn lend<R>(&mut self, call: impl FnOnce(&mut Os, &mut MachinePlatform<'_>) -> R) -> R {
+    pub(crate) fn lend<R>(
+        &mut self,
+        call: impl FnOnce(&mut Os, &mut MachinePlatform<'_>) -> R,
+    ) -> R {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,

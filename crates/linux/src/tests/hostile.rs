@@ -1,7 +1,7 @@
 //! Arguments that no honest program has.
 
+use super::Outcome;
 use super::{Guest, OUT, SCRATCH};
-use crate::process::Outcome;
 use crate::table;
 use proptest::prelude::*;
 

@@ -1,11 +1,11 @@
 //! What loading asks of memory.
 
 use super::{Guest, executable};
-use crate::clock::Clock;
 use crate::flat_memory::FlatMemory;
 use crate::memory::{UserMemory, read_u64};
-use crate::process::{Process, Program};
+use crate::process::Program;
 use crate::regs::SP;
+use crate::system::{FIRST, System};
 use crate::{Host, LoadError};
 use pagewalk_kernel::{Backing, Placement, Prot};
 use pagewalk_mmu::VirtAddr;
@@ -44,16 +44,16 @@ fn the_stack_pointer_leads_to_the_arguments() {
     assert_eq!(&guest.get::<8>(name), b"program\0");
 }
 
-fn load(bytes: &[u8], argv: Vec<Vec<u8>>) -> Result<(Process, u64), LoadError> {
+fn load(bytes: &[u8], argv: Vec<Vec<u8>>) -> Result<(System, u64), LoadError> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     let mut memory = FlatMemory::new();
     let mut clock = super::TestClock { now_ns: 0, next: 0 };
-    clock.sleep(1);
     let program = Program { file, name: "prog".to_owned(), argv, envp: Vec::new() };
-    let (process, regs) = Process::load(&mut memory, &mut Host::empty(), &mut clock, program)?;
+    let system = System::boot(&mut memory, &mut Host::empty(), &mut clock, program)?;
+    let regs = system.thread(FIRST).unwrap().regs.clone();
     assert_eq!(read_u64(&mut memory, regs.x[SP])?, 0);
-    Ok((process, regs.pc))
+    Ok((system, regs.pc))
 }
 
 impl From<crate::Errno> for LoadError {

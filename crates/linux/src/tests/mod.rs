@@ -8,8 +8,11 @@ mod system;
 
 use crate::clock::Clock;
 use crate::flat_memory::FlatMemory;
-use crate::process::{Outcome, Process, Program};
+use crate::process::Program;
 use crate::regs::{A0, A7, Regs};
+use crate::signal::Signal;
+use crate::system::{FIRST, System};
+use crate::thread::{State, Thread};
 use crate::{Host, Root};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -33,10 +36,6 @@ impl Clock for TestClock {
         self.now_ns
     }
 
-    fn sleep(&mut self, ns: u64) {
-        self.now_ns = self.now_ns.saturating_add(ns);
-    }
-
     fn random(&mut self, buf: &mut [u8]) {
         for byte in buf {
             *byte = self.next;
@@ -45,9 +44,20 @@ impl Clock for TestClock {
     }
 }
 
+/// What became of the first thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// It goes on.
+    Continue,
+    /// Its process exited.
+    Exit(i32),
+    /// A signal ended its process, or it waits for ever.
+    Killed { signal: Signal, reason: String },
+}
+
 /// A machine with one process and a directory of its own.
 struct Guest {
-    process: Process,
+    system: System,
     memory: FlatMemory,
     host: Host,
     clock: TestClock,
@@ -102,8 +112,10 @@ impl Guest {
             argv: vec![b"program".to_vec()],
             envp: Vec::new(),
         };
-        let (process, regs) = Process::load(&mut memory, &mut host, &mut clock, program).unwrap();
-        Self { process, memory, host, clock, regs, stdout, messages, root, _temp: temp }
+        let mut system = System::boot(&mut memory, &mut host, &mut clock, program).unwrap();
+        assert_eq!(system.next_thread(), Some(FIRST));
+        let regs = system.thread(FIRST).unwrap().regs.clone();
+        Self { system, memory, host, clock, regs, stdout, messages, root, _temp: temp }
     }
 
     /// A machine without a root.
@@ -118,7 +130,47 @@ impl Guest {
         for (i, &arg) in args.iter().enumerate() {
             self.regs.x[A0 + i] = arg;
         }
-        self.process.syscall(&mut self.memory, &mut self.host, &mut self.clock, &mut self.regs)
+        self.system.thread_mut(FIRST).unwrap().regs = self.regs.clone();
+        loop {
+            let Self { system, memory, host, clock, .. } = self;
+            system.serve(FIRST, memory, host, clock);
+            if self.system.end().is_some() || !self.thread().in_call {
+                return self.outcome();
+            }
+            // Time is all that can end its wait.
+            let Some(deadline) = self.system.next_deadline() else {
+                let reason = self.system.deadlock();
+                return Outcome::Killed { signal: Signal::SIGKILL, reason };
+            };
+            self.clock.now_ns = self.clock.now_ns.max(deadline);
+            self.system.expire(deadline);
+            assert_eq!(self.system.next_thread(), Some(FIRST));
+        }
+    }
+
+    /// What became of the thread, whose registers are copied.
+    fn outcome(&mut self) -> Outcome {
+        match self.system.end() {
+            Some(crate::Outcome::Exit(status)) => Outcome::Exit(*status),
+            Some(crate::Outcome::Killed { signal, reason }) => {
+                Outcome::Killed { signal: *signal, reason: reason.clone() }
+            }
+            None => {
+                if self.thread().state == State::Runnable {
+                    assert_eq!(self.system.next_thread(), Some(FIRST));
+                }
+                self.regs = self.thread().regs.clone();
+                Outcome::Continue
+            }
+        }
+    }
+
+    fn thread(&self) -> &Thread {
+        self.system.thread(FIRST).unwrap()
+    }
+
+    fn mask(&self) -> u64 {
+        self.thread().signals.mask()
     }
 
     /// Makes a call that returns: a value or a negative error number.

@@ -1,11 +1,11 @@
 //! Handlers: entered with the frame that Linux builds, left by rt_sigreturn.
 
-use super::{Guest, OUT, SCRATCH};
+use super::{Guest, OUT, Outcome, SCRATCH};
 use crate::Errno;
 use crate::memory::UserMemory;
-use crate::process::{Outcome, SyncSignal};
 use crate::regs::{A0, A1, A2, RA, SP};
 use crate::signal::{SA_NODEFER, SA_ONSTACK, SA_RESETHAND, Signal};
+use crate::system::{FIRST, SyncSignal};
 
 const HANDLER: u64 = 0x1_0200;
 const FAULT: SyncSignal = SyncSignal { signal: Signal::SIGSEGV, code: 1, addr: 0xdead_0000 };
@@ -18,7 +18,9 @@ fn set_action(guest: &mut Guest, signal: Signal, handler: u64, flags: u64) {
 }
 
 fn fault(guest: &mut Guest) -> Outcome {
-    guest.process.deliver_fault_signal(&mut guest.memory, &mut guest.regs, FAULT)
+    guest.system.thread_mut(FIRST).unwrap().regs = guest.regs.clone();
+    guest.system.fault(FIRST, &mut guest.memory, FAULT);
+    guest.outcome()
 }
 
 /// Runs the trampoline's two instructions.
@@ -45,7 +47,7 @@ fn a_handler_repairs_and_returns() {
     assert!(guest.regs.x[SP].is_multiple_of(16));
     let info = guest.regs.x[A1];
     assert_eq!(guest.word(info + 16), 0xdead_0000, "si_addr");
-    assert_ne!(guest.process.signals.mask() & Signal::SIGSEGV.bit(), 0);
+    assert_ne!(guest.mask() & Signal::SIGSEGV.bit(), 0);
     // The handler changes the saved a0 and clobbers everything else.
     let saved_a0 = guest.regs.x[A2] + 176 + 80;
     guest.put(saved_a0, &1234u64.to_le_bytes());
@@ -55,7 +57,7 @@ fn a_handler_repairs_and_returns() {
     let mut expected = before;
     expected.x[A0] = 1234;
     assert_eq!(guest.regs, expected);
-    assert_eq!(guest.process.signals.mask(), 0);
+    assert_eq!(guest.mask(), 0);
 }
 
 #[test]
@@ -123,7 +125,11 @@ fn abort_is_seen_by_its_handler_after_the_call() {
     let mut guest = Guest::new();
     set_action(&mut guest, Signal::SIGABRT, HANDLER, 0);
     guest.regs.pc = 0x1_0500;
-    assert_eq!(guest.call(131, &[1, 1, 6]), 6, "a0 is the handler's argument");
+    assert_eq!(
+        guest.call(131, &[FIRST.into(), FIRST.into(), 6]),
+        6,
+        "a0 is the handler's argument"
+    );
     assert_eq!(guest.regs.pc, HANDLER);
     assert_eq!(return_from_handler(&mut guest), Outcome::Continue);
     assert_eq!((guest.regs.pc, guest.regs.x[A0]), (0x1_0504, 0));
@@ -134,7 +140,7 @@ fn a_blocked_signal_waits() {
     let mut guest = Guest::new();
     guest.put(SCRATCH, &Signal::SIGTERM.bit().to_le_bytes());
     assert_eq!(guest.call(135, &[0, SCRATCH, OUT, 8]), 0);
-    assert_eq!(guest.call(129, &[1, 15]), 0, "kill");
+    assert_eq!(guest.call(129, &[FIRST.into(), 15]), 0, "kill");
     assert_eq!(guest.call(136, &[OUT, 8]), 0, "rt_sigpending");
     assert_eq!(guest.word(OUT), Signal::SIGTERM.bit());
     let unblocked = guest.enter(135, &[1, SCRATCH, 0, 8]);
@@ -147,13 +153,13 @@ fn suspend_returns_to_the_old_mask() {
     set_action(&mut guest, Signal::SIGUSR1, HANDLER, 0);
     guest.put(SCRATCH, &Signal::SIGUSR1.bit().to_le_bytes());
     assert_eq!(guest.call(135, &[0, SCRATCH, 0, 8]), 0);
-    assert_eq!(guest.call(129, &[1, 10]), 0);
+    assert_eq!(guest.call(129, &[FIRST.into(), 10]), 0);
     guest.put(SCRATCH, &0u64.to_le_bytes());
     assert_eq!(guest.enter(133, &[SCRATCH, 8]), Outcome::Continue);
     assert_eq!(guest.regs.pc, HANDLER);
     assert_eq!(return_from_handler(&mut guest), Outcome::Continue);
     assert_eq!(guest.regs.x[A0] as i64, -i64::from(Errno::EINTR.0));
-    assert_eq!(guest.process.signals.mask(), Signal::SIGUSR1.bit());
+    assert_eq!(guest.mask(), Signal::SIGUSR1.bit());
     // With nothing pending no one could ever wake it.
     assert!(matches!(guest.enter(133, &[SCRATCH, 8]), Outcome::Killed { .. }));
 }
