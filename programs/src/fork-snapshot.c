@@ -55,12 +55,13 @@ static struct summary summarise(void)
     return summary;
 }
 
-// Every value of an eighth of the keys, another eighth in each round, and some new keys beside them.
-static void change(u64 keys, u64 round)
+// Every value of one eighth of the keys, and some new keys beside them. No two changes are alike.
+static void change(u64 keys, u64 eighth)
 {
+    static u64 changes;
     u64 count = keys / 8 + 1;
-    u64 first = 1 + round % 8 * count;
-    u64 state = round + 1;
+    u64 first = 1 + eighth % 8 * count;
+    u64 state = ++changes;
     for (u64 i = 0; i < count; i++)
         set(first + i, next_random(&state));
     for (u64 i = 0; i < count / 4; i++)

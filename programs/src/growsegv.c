@@ -72,15 +72,13 @@ static void install_handler(void)
         die("cannot install a handler: %s", error_name(result));
 }
 
-// Addresses with nothing behind them, and a step without rights on either side.
+// Addresses without any right, and a step more on either side, which stays.
 static struct growing reserve(size_t bytes, int code)
 {
     long start = sys_mmap(NULL, bytes + 2 * STEP, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (start < 0)
         die("cannot reserve addresses: %s", error_name(start));
     u8 *first = (u8 *)start + STEP;
-    if (code == SEGV_MAPERR)
-        unmap(first, bytes);
     return (struct growing){first, first + bytes, code, 0};
 }
 
@@ -175,6 +173,7 @@ int main(int argc, char **argv)
 
     bool right = kernel_refuses();
     right &= grow_array("mprotect", &areas[0]);
+    unmap(areas[1].start, bytes); // not before: the kernel would place other mappings there
     right &= grow_array("mmap", &areas[1]);
     right &= grow_stack(&areas[2]);
     print("strange faults: %lu\n", strange);

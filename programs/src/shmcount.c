@@ -19,6 +19,7 @@ struct node {
 };
 
 struct segment {
+    struct barrier start; // all count at the same time
     u64 count;
     struct mutex mutex;
     u32 head; // as node.next
@@ -142,6 +143,7 @@ int main(int argc, char **argv)
     u64 first = ((u64)room + granule - 1) / granule * granule;
 
     struct segment *segment = attach((int)id, (void *)first);
+    segment->start.parties = processes;
     int children[MAX_PROCESSES];
     for (u32 process = 0; process < processes; process++) {
         children[process] = fork_process();
@@ -149,6 +151,7 @@ int main(int argc, char **argv)
             struct segment *own = attach((int)id, (void *)(first + (process + 1) * bytes));
             detach(segment); // the one inherited
             own->addresses[process] = (u64)own;
+            barrier_wait(&own->start);
             count(own, process, rounds);
             exit(0);
         }

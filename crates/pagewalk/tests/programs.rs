@@ -34,8 +34,8 @@ const FORMATS: [&str; 17] = [
 /// Without pages: what these programs do with the rights of single pages, the hardware cannot
 /// refuse there.
 const UNPAGED: [(&str, &[&str]); 3] = [
-    ("none", &["sigsegv", "rotext"]),
-    ("base-bounds", &["sigsegv", "rotext"]),
+    ("none", &["sigsegv", "growsegv", "rotext"]),
+    ("base-bounds", &["sigsegv", "growsegv", "rotext"]),
     ("segments", &["sigsegv"]),
 ];
 
@@ -50,7 +50,7 @@ fn ram(mmu: &str) -> [&'static str; 3] {
 
 /// Programs, their arguments, and what the report gives as their exit code. Files are those of the
 /// repository, which is their root directory.
-const PROGRAMS: [(&str, &[&str], u64); 14] = [
+const PROGRAMS: [(&str, &[&str], u64); 15] = [
     ("hello", &["a", "--b"], 0),
     ("matmul", &["64"], 0),
     ("matmul-naive", &["64"], 0),
@@ -61,6 +61,7 @@ const PROGRAMS: [(&str, &[&str], u64); 14] = [
     ("nbody", &["100"], 0),
     ("selfmodify", &[], 0),
     ("sigsegv", &[], 0),
+    ("growsegv", &["256"], 0),
     ("protect", &[], 0),
     ("wordfreq", &["/programs/README.md", "5"], 0),
     ("nullderef", &[], 139),
@@ -138,7 +139,7 @@ fn without_pages_only_protection_shows() {
     // it to one page of a segment.
     let differs = |name: &str, mmu: &str| match name {
         "sigsegv" => mmu != "segments-paging",
-        "rotext" => matches!(mmu, "none" | "base-bounds"),
+        "growsegv" | "rotext" => matches!(mmu, "none" | "base-bounds"),
         _ => false,
     };
     for (name, args, _) in PROGRAMS {
