@@ -1,0 +1,2 @@
+cp -r "$bin/sysroot/." "$root"
+guest tour

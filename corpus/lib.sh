@@ -1,0 +1,70 @@
+# What the build recipes share. Sourced by build.sh, which sets `sources`, where archives and
+# unpacked packages are kept, and `host`, the prefix of the cross tools.
+
+# Prints the newest version of Debian's source package NAME.
+source_version() { # NAME
+    (cd / && apt_source -q --print-uris --only-source source "$1") |
+        sed -n "s/.* $1_\(.*\)\.dsc .*/\1/p" | sed 's/%2b/+/g'
+}
+
+# Fetches and unpacks Debian's source package NAME with Debian's patches, once for each version, and
+# prints the directory.
+debian_source() { # NAME
+    local name=$1 version directory
+    version=$(source_version "$name")
+    [ -n "$version" ] || fail "$name: no such source package in the archive that apt knows"
+    directory=$sources/$name-$version
+    if [ ! -d "$directory" ]; then
+        mkdir -p "$sources/archives"
+        (cd "$sources/archives" && apt_source -qq --download-only --only-source source "$name") >> "$sources/log"
+        rm -rf "$directory.new"
+        dpkg-source --no-check -x "$sources/archives/${name}_$version.dsc" "$directory.new" >> "$sources/log" 2>&1
+        mv "$directory.new" "$directory"
+    fi
+    printf '%s\n' "$directory"
+}
+
+# Fetches Debian's binary package NAME and prints the path of the file.
+debian_package() { # NAME
+    local file
+    mkdir -p "$sources/archives"
+    file=$(apt-cache show --no-all-versions "$1" | sed -n 's|^Filename: .*/||p')
+    [ -n "$file" ] || fail "$1: no such package in the archive that apt knows"
+    if [ ! -f "$sources/archives/$file" ]; then
+        (cd "$sources/archives" && apt-get -qq -o APT::Sandbox::User=root download "$1") >> "$sources/log"
+    fi
+    printf '%s\n' "$sources/archives/$file"
+}
+
+# apt-get with the system's own archives and keys, but for source packages.
+apt_source() {
+    local state=$sources/apt
+    if [ ! -f "$state/ready" ]; then
+        mkdir -p "$state/parts" "$state/lists"
+        source_archives > "$state/parts/sources.list"
+        for file in /etc/apt/sources.list.d/debian*.sources; do
+            [ -f "$file" ] || continue
+            sed 's/^Types:.*/Types: deb-src/' "$file" > "$state/parts/${file##*/}"
+        done
+        apt_with "$state" -qq update >> "$sources/log"
+        touch "$state/ready"
+    fi
+    apt_with "$state" "$@"
+}
+
+apt_with() { # STATE ARGUMENTS
+    local state=$1
+    shift
+    apt-get -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$state/parts" \
+        -o "Dir::State::lists=$state/lists" -o APT::Sandbox::User=root "$@"
+}
+
+# The one-line entries of the system, as entries of source packages; none where there is no such file.
+source_archives() {
+    [ ! -f /etc/apt/sources.list ] || sed -n 's/^deb /deb-src /p' /etc/apt/sources.list
+}
+
+fail() {
+    printf 'corpus: %s\n' "$*" >&2
+    exit 1
+}

@@ -1,0 +1,2 @@
+cp "$here/tour.lua" "$root"
+guest lua tour.lua
