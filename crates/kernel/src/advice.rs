@@ -1,31 +1,244 @@
-//! madvise, msync, mincore.
+//! madvise: what a program expects of its memory, and what it wants done to it.
+//!
+//! ```text
+//!   said of the region, for later          done to its pages now
+//!   NORMAL SEQUENTIAL RANDOM               DONTNEED   dropped            FREE  dropped lazily
+//!   DONTFORK WIPEONFORK DONTDUMP …         COLD       not referenced     PAGEOUT      evicted
+//!   HUGEPAGE NOHUGEPAGE MERGEABLE …        WILLNEED, POPULATE_*   brought in
+//!                                          REMOVE     zeroes, for all who share the object
+//! ```
+//!
+//! Holes: what is mapped is advised all the same, then the call fails (`Enomem`). An error in one
+//! region ends the call there.
 
-use crate::{Errno, IoError, Kernel, Mapping, Platform, Pmap, Region, SpaceId};
+use crate::{Errno, FileId, HugeAdvice, Kernel, Platform, Pmap, Region, RegionFlags, SpaceId};
 use alloc::vec::Vec;
+use core::ops::Range;
 use pagewalk_mmu::VirtAddr;
 
+/// Advice, as madvise(2) names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Advice {
+    /// No order of references is expected (MADV_NORMAL).
+    Normal,
+    /// MADV_RANDOM.
+    Random,
+    /// MADV_SEQUENTIAL.
+    Sequential,
+    /// Bring pages in that lie on a device, as far as free memory goes (MADV_WILLNEED).
+    WillNeed,
+    /// Drop the pages: anonymous ones are zeroes at the next access (MADV_DONTNEED).
+    DontNeed {
+        /// Also where they are locked (MADV_DONTNEED_LOCKED).
+        locked: bool,
+    },
+    /// Drop anonymous pages when memory is short, unless they are stored to before (MADV_FREE).
+    Free,
+    /// Drop the pages and what they hold from a shared object (MADV_REMOVE).
+    Remove,
+    /// MADV_DONTFORK.
+    DontFork,
+    /// MADV_DOFORK.
+    DoFork,
+    /// MADV_MERGEABLE.
+    Mergeable,
+    /// MADV_UNMERGEABLE.
+    Unmergeable,
+    /// MADV_HUGEPAGE, MADV_NOHUGEPAGE.
+    Huge(HugeAdvice),
+    /// Make large pages now (MADV_COLLAPSE).
+    Collapse,
+    /// MADV_DONTDUMP.
+    DontDump,
+    /// MADV_DODUMP.
+    DoDump,
+    /// MADV_WIPEONFORK.
+    WipeOnFork,
+    /// MADV_KEEPONFORK.
+    KeepOnFork,
+    /// Not referenced lately (MADV_COLD).
+    Cold,
+    /// Evict now (MADV_PAGEOUT).
+    PageOut,
+    /// Bring all pages in, as loads would (MADV_POPULATE_READ).
+    PopulateRead,
+    /// Bring all pages in, as stores would (MADV_POPULATE_WRITE).
+    PopulateWrite,
+}
+
 impl<P: Pmap> Kernel<P> {
-    /// Drops the pages of a range (MADV_DONTNEED): anonymous ones are zeroes at the next access,
-    /// private copies of a file are the file's again, shared ones are only unmapped.
+    /// Takes advice on a range.
     ///
     /// # Errors
-    /// `Enomem` if there is a hole in the range; what is mapped is dropped all the same.
-    pub fn madvise_dontneed(
+    /// As madvise(2): `Einval` for a range that is none or advice that a region cannot take,
+    /// `Enomem` if there is a hole in the range (what is mapped takes the advice all the same),
+    /// `Eagain` if there would be too many regions, `Eacces` for MADV_REMOVE of what may not be
+    /// stored to, `Efault` if a page cannot be populated.
+    pub fn madvise(
         &mut self,
         platform: &mut impl Platform,
         id: SpaceId,
         start: VirtAddr,
         len: u64,
+        advice: Advice,
     ) -> Result<(), Errno> {
-        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
-        self.split_ends(platform, id, start, end);
-        for part in self.regions_within(id, start, end) {
-            self.clear_pages(platform, id, part.start, part.end);
+        let range = self.advised_range(start, len)?;
+        match advice {
+            Advice::PopulateRead => self.populate(platform, id, range, false),
+            Advice::PopulateWrite => self.populate(platform, id, range, true),
+            _ => self.advise_parts(id, range, |kernel, part| {
+                kernel.advise_part(platform, id, part, advice)
+            }),
         }
-        self.no_hole(id, start, end)
     }
 
-    /// Checks that a range is mapped, for advice that has no effect.
+    /// A range of whole pages; where it ends, nothing needs to be.
+    pub(crate) fn advised_range(
+        &self,
+        start: VirtAddr,
+        len: u64,
+    ) -> Result<Range<VirtAddr>, Errno> {
+        if start.offset(self.page) != 0 {
+            return Err(Errno::Einval);
+        }
+        let len = self.round_up(VirtAddr(len)).ok_or(Errno::Einval)?;
+        let end = start.0.checked_add(len.0).ok_or(Errno::Einval)?;
+        Ok(start..VirtAddr(end))
+    }
+
+    /// Calls `advise` for the part of each region in a range, lowest first, up to the first error.
+    pub(crate) fn advise_parts(
+        &mut self,
+        id: SpaceId,
+        range: Range<VirtAddr>,
+        mut advise: impl FnMut(&mut Self, &Region) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let parts: Vec<Region> = self.space(id).regions.within(range.start, range.end).collect();
+        for part in &parts {
+            advise(self, part)?;
+        }
+        self.no_hole(id, range.start, range.end)
+    }
+
+    fn advise_part(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        part: &Region,
+        advice: Advice,
+    ) -> Result<(), Errno> {
+        let locked = part.flags.contains(RegionFlags::LOCKED);
+        match advice {
+            Advice::DontNeed { locked: false } | Advice::Free | Advice::Cold | Advice::PageOut
+                if locked =>
+            {
+                return Err(Errno::Einval);
+            }
+            Advice::DontNeed { .. } => {
+                self.split_ends(platform, id, part.start, part.end);
+                self.clear_pages(platform, id, part.start, part.end);
+            }
+            Advice::Free if part.shared || part.file_at(part.start).is_some() => {
+                return Err(Errno::Einval);
+            }
+            Advice::Free => self.free_lazily(platform, id, part),
+            Advice::Cold => self.make_cold(platform, id, part),
+            Advice::PageOut => self.page_out(platform, id, part),
+            Advice::WillNeed => self.read_ahead(platform, id, part),
+            Advice::Remove => return self.remove_part(platform, id, part),
+            Advice::Huge(huge) => return self.advise_huge_part(platform, id, part, huge),
+            Advice::Collapse => return self.can_have_large_pages(),
+            Advice::PopulateRead | Advice::PopulateWrite => {}
+            _ => return self.advise_flags(platform, id, part, advice),
+        }
+        Ok(())
+    }
+
+    /// Advice that is only noted.
+    fn advise_flags(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        part: &Region,
+        advice: Advice,
+    ) -> Result<(), Errno> {
+        let none = RegionFlags::empty();
+        let (gone, new) = match advice {
+            Advice::Normal => (RegionFlags::ORDER, none),
+            Advice::Random => (RegionFlags::ORDER, RegionFlags::RANDOM),
+            Advice::Sequential => (RegionFlags::ORDER, RegionFlags::SEQUENTIAL),
+            Advice::DontFork => (none, RegionFlags::DONT_FORK),
+            Advice::DoFork => (RegionFlags::DONT_FORK, none),
+            Advice::DontDump => (none, RegionFlags::DONT_DUMP),
+            Advice::DoDump => (RegionFlags::DONT_DUMP, none),
+            Advice::WipeOnFork if part.shared || part.file_at(part.start).is_some() => {
+                return Err(Errno::Einval);
+            }
+            Advice::WipeOnFork => (none, RegionFlags::WIPE_ON_FORK),
+            Advice::KeepOnFork => (RegionFlags::WIPE_ON_FORK, none),
+            // What is shared has one copy anyhow.
+            Advice::Mergeable if part.shared => return Ok(()),
+            Advice::Mergeable => (none, RegionFlags::MERGEABLE),
+            Advice::Unmergeable => (RegionFlags::MERGEABLE, none),
+            _ => return Ok(()),
+        };
+        let change = |region: Region| Region { flags: (region.flags - gone) | new, ..region };
+        // As Linux: the program may try again when it has fewer regions.
+        self.change_part(platform, id, part, change).map_err(|_| Errno::Eagain)
+    }
+
+    /// Changes what a part of a region says, cutting the region if need be. Pages stay as they
+    /// are.
+    pub(crate) fn change_part(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        part: &Region,
+        change: impl Fn(Region) -> Region,
+    ) -> Result<(), Errno> {
+        if change(*part) == *part {
+            return Ok(());
+        }
+        self.may_split(id, part.start, part.end, 0)?;
+        self.split_ends(platform, id, part.start, part.end);
+        let regions = &mut self.space_mut(id).regions;
+        for piece in regions.remove(part.start, part.end) {
+            regions.insert(change(piece));
+        }
+        Ok(())
+    }
+
+    /// Punches a hole into what backs a part of a region.
+    fn remove_part(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        part: &Region,
+    ) -> Result<(), Errno> {
+        let Some((file, offset)) = part.file_at(part.start) else { return Err(Errno::Einval) };
+        if part.flags.contains(RegionFlags::LOCKED) {
+            return Err(Errno::Einval);
+        }
+        if !part.shared || !part.may_write {
+            return Err(Errno::Eacces);
+        }
+        let _ = id;
+        self.punch_hole(platform, file, offset..offset + part.len())
+    }
+
+    /// Zeroes a range of an object. Host files have no way to be told: `Einval` stands for their
+    /// file system's refusal (EOPNOTSUPP).
+    fn punch_hole(
+        &mut self,
+        platform: &mut impl Platform,
+        file: FileId,
+        range: Range<u64>,
+    ) -> Result<(), Errno> {
+        let _ = (platform, file, range);
+        Err(Errno::Einval)
+    }
+
+    /// Checks that a range is mapped.
     ///
     /// # Errors
     /// `Enomem` if there is a hole in the range.
@@ -34,77 +247,10 @@ impl<P: Pmap> Kernel<P> {
         self.no_hole(id, start, end)
     }
 
-    /// Writes the dirty pages of shared file mappings back (MS_SYNC).
-    ///
-    /// # Errors
-    /// `Enomem` if there is a hole in the range, `Eio` or `Enospc` if a page could not be written;
-    /// what can be written is.
-    pub fn msync(
-        &mut self,
-        platform: &mut impl Platform,
-        id: SpaceId,
-        start: VirtAddr,
-        len: u64,
-    ) -> Result<(), Errno> {
-        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
-        let mut result: Result<(), IoError> = Ok(());
-        for part in self.regions_within(id, start, end) {
-            if let Some((file, offset)) = part.file_at(part.start).filter(|_| part.shared) {
-                result = result.and(self.sync_file(platform, file, offset..offset + part.len()));
-            }
-        }
-        result?;
-        self.no_hole(id, start, end)
-    }
-
-    /// One byte for each page from `start` on, 1 if the page is in memory, whether it is mapped or
-    /// only in the page cache.
-    ///
-    /// # Errors
-    /// `Enomem` if there is a hole in the range.
-    pub fn mincore(
-        &self,
-        platform: &impl Platform,
-        id: SpaceId,
-        start: VirtAddr,
-        pages: &mut [u8],
-    ) -> Result<(), Errno> {
-        let len = (pages.len() as u64).checked_mul(self.page.bytes()).ok_or(Errno::Enomem)?;
-        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
-        self.no_hole(id, start, end)?;
-        let mut va = start;
-        for byte in pages {
-            *byte = u8::from(self.in_memory(platform, id, va));
-            va.0 += self.page.bytes();
-        }
-        Ok(())
-    }
-
-    fn in_memory(&self, platform: &impl Platform, id: SpaceId, va: VirtAddr) -> bool {
-        match self.space(id).pmap.lookup(platform, va) {
-            Mapping::Resident(_) => true,
-            Mapping::Swapped(_) => false,
-            Mapping::None => {
-                let region = self.space(id).regions.find(va);
-                region.and_then(|region| region.file_at(va)).is_some_and(|(file, offset)| {
-                    let index = (offset >> self.page.shift()) as u32;
-                    self.cache.find(&self.frames, file, index).is_some()
-                })
-            }
-        }
-    }
-
-    fn no_hole(&self, id: SpaceId, start: VirtAddr, end: VirtAddr) -> Result<(), Errno> {
+    pub(crate) fn no_hole(&self, id: SpaceId, start: VirtAddr, end: VirtAddr) -> Result<(), Errno> {
         match self.space(id).regions.first_hole(start, end) {
             None => Ok(()),
             Some(_) => Err(Errno::Enomem),
         }
-    }
-
-    /// The parts of regions within a range.
-    fn regions_within(&self, id: SpaceId, start: VirtAddr, end: VirtAddr) -> Vec<Region> {
-        let regions = self.space(id).regions.iter();
-        let within = regions.filter(|region| region.start < end && start < region.end);
-        within.map(|region| region.cut(start, end)).collect()
     }
 }

@@ -336,7 +336,8 @@ impl<P: Pmap> Kernel<P> {
     /// A private page without a slot that is not dirty has no other source than zeroes.
     fn audit_zeroes(&self, platform: &impl Platform, pfn: Pfn) -> Result<(), AuditError> {
         let clean = !self.is_modified(platform, pfn) && !self.frames.dirty(pfn);
-        let zeroes = !clean || platform.frame(pfn).iter().all(|&byte| byte == 0);
+        let zeroes =
+            !clean || self.frames.lazy(pfn) || platform.frame(pfn).iter().all(|&byte| byte == 0);
         check!(zeroes, "frame {pfn} is clean and has no slot, but is not zero");
         Ok(())
     }

@@ -11,12 +11,18 @@ pub enum Errno {
     Eperm = 1,
     /// Input/output error.
     Eio = 5,
+    /// Bad file descriptor: a mapping of a file where none is wanted.
+    Ebadf = 9,
+    /// Resource temporarily unavailable.
+    Eagain = 11,
     /// Cannot allocate memory, or no such mapping.
     Enomem = 12,
     /// Permission denied.
     Eacces = 13,
     /// Bad address.
     Efault = 14,
+    /// Device or resource busy: the range is locked.
+    Ebusy = 16,
     /// File exists: the range is mapped already.
     Eexist = 17,
     /// Invalid argument.
@@ -48,9 +54,12 @@ impl fmt::Display for Errno {
         f.write_str(match self {
             Self::Eperm => "operation not permitted",
             Self::Eio => "input/output error",
+            Self::Ebadf => "bad file descriptor",
+            Self::Eagain => "resource temporarily unavailable",
             Self::Enomem => "cannot allocate memory",
             Self::Eacces => "permission denied",
             Self::Efault => "bad address",
+            Self::Ebusy => "device or resource busy",
             Self::Eexist => "file exists",
             Self::Einval => "invalid argument",
             Self::Enospc => "no space left on device",

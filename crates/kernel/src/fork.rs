@@ -22,7 +22,7 @@
 use crate::cow::without_stores;
 use crate::space::space_in;
 use crate::{
-    Event, FlushDebt, ForkAdvice, Kernel, KernelError, Mapping, Platform, Pmap, Region, Resident,
+    Event, FlushDebt, Kernel, KernelError, Mapping, Platform, Pmap, Region, Resident,
     ReverseMapping, Shortage, SpaceId, Use,
 };
 use pagewalk_mmu::VirtAddr;
@@ -67,13 +67,14 @@ impl<P: Pmap> Kernel<P> {
 
     fn copy_regions(&mut self, parent: SpaceId, child: SpaceId) {
         let space = self.space(parent);
-        let (heap_start, heap_end) = (space.heap_start, space.heap_end);
+        let (heap_start, heap_end, limits) = (space.heap_start, space.heap_end, space.limits);
         let mut regions = crate::RegionSet::default();
-        for &region in space.regions.iter().filter(|region| region.fork != ForkAdvice::Skip) {
+        for region in space.regions.iter().filter_map(Region::forked) {
             regions.insert(region);
         }
         let space = self.space_mut(child);
         (space.heap_start, space.heap_end) = (heap_start, heap_end);
+        space.limits = limits;
         space.regions = regions;
     }
 
@@ -83,7 +84,7 @@ impl<P: Pmap> Kernel<P> {
         parent: SpaceId,
         child: SpaceId,
     ) -> Result<Shared, Shortage> {
-        let inherits = |region: &&Region| region.fork == ForkAdvice::Inherit && !region.shared;
+        let inherits = |region: &&Region| region.is_copied_by_fork();
         let regions: alloc::vec::Vec<Region> =
             self.space(parent).regions.iter().filter(inherits).copied().collect();
         let mut debt = FlushDebt::none();

@@ -16,7 +16,8 @@
 //! Invariants:
 //! 1. A frame is `Free` if and only if it is on the free list; a free frame has no mapping.
 //! 2. `mappings` equals the number of page-table entries that name the frame.
-//! 3. An `Anon` frame that is not dirty holds what its slot holds, or zeroes if it has no slot.
+//! 3. An `Anon` frame that is not dirty holds what its slot holds, or zeroes if it has no slot
+//!    and is not lazily freed.
 //! 4. Frames that hold page tables are not evictable.
 //! 5. An `Anon` frame that some entry allows stores to has no other mapping, and nobody else names
 //!    its slot.
@@ -28,6 +29,7 @@ mod runs;
 
 use crate::{FileId, SpaceId, SwapSlot};
 use alloc::vec::Vec;
+use bitflags::bitflags;
 use pagewalk_mmu::{Pfn, VirtAddr};
 use reverse::Chains;
 use runs::Blocks;
@@ -84,6 +86,17 @@ pub struct ReverseMapping {
     pub va: VirtAddr,
 }
 
+bitflags! {
+    /// What happened to a private page.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Marks: u8 {
+        /// It was shared, and entries may lack the right to store because of that.
+        const COW = 1;
+        /// Clean without a slot, and not zeroes: its program gave it up (MADV_FREE).
+        const LAZY = 2;
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Frame {
     used: Use,
@@ -98,15 +111,15 @@ struct Frame {
     part: Part,
     /// The chain is in the index.
     indexed: bool,
-    /// The private page was shared, and entries may lack the right to store because of that.
-    cow: bool,
+    marks: Marks,
 }
 
 impl Frame {
     const fn new(used: Use, link: u32) -> Self {
         let (first_va, first_space) = (NOWHERE.va, NOWHERE.space);
-        let (mappings, dirty, part, indexed, cow) = (0, false, Part::Base, false, false);
-        Self { used, first_va, first_space, link, mappings, dirty, part, indexed, cow }
+        let (mappings, part) = (0, Part::Base);
+        let (dirty, indexed, marks) = (false, false, Marks::empty());
+        Self { used, first_va, first_space, link, mappings, dirty, part, indexed, marks }
     }
 
     fn previous(&self) -> u32 {
@@ -209,6 +222,12 @@ impl FrameTable {
         self.at(pfn).dirty
     }
 
+    /// Whether the frame's program gave it up lazily. It counts only while the frame is clean: a
+    /// store takes the page back.
+    pub fn lazy(&self, pfn: Pfn) -> bool {
+        self.at(pfn).marks.contains(Marks::LAZY)
+    }
+
     /// Whether the frame belongs to a large page.
     pub fn part(&self, pfn: Pfn) -> Part {
         self.at(pfn).part
@@ -263,15 +282,19 @@ impl FrameTable {
     /// Whether the private page was shared, so that entries may lack the right to store although
     /// their region has it. The next store finds out, and copies the page or clears this.
     pub(crate) fn cow(&self, pfn: Pfn) -> bool {
-        self.at(pfn).cow
+        self.at(pfn).marks.contains(Marks::COW)
     }
 
     pub(crate) fn set_cow(&mut self, pfn: Pfn, cow: bool) {
-        self.at_mut(pfn).cow = cow;
+        self.at_mut(pfn).marks.set(Marks::COW, cow);
     }
 
     pub(crate) fn set_part(&mut self, pfn: Pfn, part: Part) {
         self.at_mut(pfn).part = part;
+    }
+
+    pub(crate) fn set_lazy(&mut self, pfn: Pfn) {
+        self.at_mut(pfn).marks |= Marks::LAZY;
     }
 
     pub(crate) fn set_dirty(&mut self, pfn: Pfn, dirty: bool) {

@@ -8,7 +8,7 @@
 //! ```
 
 use crate::{
-    Backing, Event, ForkAdvice, HugeAdvice, Kernel, Platform, Pmap, Prot, Region, RegionName,
+    Backing, Event, HugeAdvice, Kernel, Platform, Pmap, Prot, Region, RegionFlags, RegionName,
     SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
@@ -32,16 +32,33 @@ impl<P: Pmap> Kernel<P> {
             return from;
         }
         if wanted > mapped {
+            let flags = self.space(id).future_lock;
+            let grown = Region { flags, ..heap(mapped, wanted) };
             if !self.heap_can_reach(id, mapped, wanted) {
+                self.refusals.addresses += 1;
                 return from;
             }
-            self.space_mut(id).regions.insert(heap(mapped, wanted));
+            if !self.may_grow(id, &grown) {
+                return from;
+            }
+            self.space_mut(id).regions.insert(grown);
+            if flags == RegionFlags::LOCKED {
+                self.populate_quietly(platform, id, mapped..wanted);
+            }
         } else {
             self.unmap_range(platform, id, wanted, mapped);
         }
         self.space_mut(id).heap_end = new;
         platform.event(Event::Brk { space: id, from, to: new });
         new
+    }
+
+    /// Whether the space's limits and the machine's memory allow a region to be added.
+    fn may_grow(&mut self, id: SpaceId, grown: &Region) -> bool {
+        self.may_split(id, grown.start, grown.end, 1)
+            .and_then(|()| self.may_expand(id, grown, grown.len(), 0))
+            .and_then(|()| self.may_commit(grown, grown.len()))
+            .is_ok()
     }
 
     /// Whether nothing is in the way: a page stays free behind the heap, and a stack's guard.
@@ -73,9 +90,13 @@ impl<P: Pmap> Kernel<P> {
         {
             return None;
         }
+        let grown = Region { start, end: stack.start, ..stack };
+        if !self.may_grow(id, &grown) {
+            return None;
+        }
         self.counters.stack_grow += 1;
         let regions = &mut self.space_mut(id).regions;
-        regions.insert(Region { start, end: stack.start, ..stack });
+        regions.insert(grown);
         let grown = regions.find_hinted(va);
         platform.event(Event::StackGrow { space: id, from: stack.start, to: start });
         grown
@@ -93,6 +114,6 @@ fn heap(start: VirtAddr, end: VirtAddr) -> Region {
         grows_down: false,
         name: RegionName::Heap,
         huge: HugeAdvice::None,
-        fork: ForkAdvice::Inherit,
+        flags: RegionFlags::empty(),
     }
 }

@@ -200,30 +200,23 @@ impl<P: Pmap> Kernel<P> {
         self.space_mut(id).residency.anon_huge -= count;
     }
 
-    /// Takes advice about large pages (MADV_HUGEPAGE, MADV_NOHUGEPAGE) for a range. Pages that are
-    /// there stay as they are.
-    ///
-    /// # Errors
-    /// `Einval` if the hardware has no large pages; `Enomem` if there is a hole in the range: what
-    /// is mapped takes the advice all the same.
-    pub fn madvise_huge(
+    /// Takes advice about large pages for a part of a region. Pages that are there stay as they
+    /// are.
+    pub(crate) fn advise_huge_part(
         &mut self,
         platform: &mut impl Platform,
         id: SpaceId,
-        start: VirtAddr,
-        len: u64,
+        part: &Region,
         advice: HugeAdvice,
     ) -> Result<(), Errno> {
-        if P::large_page(&self.hardware).is_none() {
-            return Err(Errno::Einval);
-        }
-        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
-        self.split_ends(platform, id, start, end);
-        let regions = &mut self.space_mut(id).regions;
-        for part in regions.remove(start, end) {
-            regions.insert(Region { huge: advice, ..part });
-        }
-        self.check_mapped(id, start, end.0 - start.0)
+        self.can_have_large_pages()?;
+        let change = |region: Region| Region { huge: advice, ..region };
+        self.change_part(platform, id, part, change).map_err(|_| Errno::Eagain)
+    }
+
+    /// `Einval` if the hardware has no large pages.
+    pub(crate) fn can_have_large_pages(&self) -> Result<(), Errno> {
+        P::large_page(&self.hardware).map(|_| ()).ok_or(Errno::Einval)
     }
 }
 

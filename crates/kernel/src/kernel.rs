@@ -1,12 +1,13 @@
 //! The kernel: its parts, and how address spaces come and go.
 
+use crate::names::NameTable;
 use crate::pmap::{Gather, Resident};
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::{
-    FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, PageCache,
-    Platform, Pmap, Region, RegionSet, Residency, ReverseMapping, Shortage, SpaceId, SwapMap, Use,
-    Vmstat, Watermarks,
+    FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, MemoryLimits,
+    PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency, ReverseMapping,
+    Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -176,6 +177,8 @@ pub struct Kernel<P: Pmap> {
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
     pub(crate) recent: Recent,
+    pub(crate) names: NameTable,
+    pub(crate) refusals: Refusals,
     /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
     pub(crate) machine_frames: u64,
     pub(crate) kernel_map: Option<KernelMap>,
@@ -249,6 +252,8 @@ impl<P: Pmap> Kernel<P> {
             spaces: Vec::new(),
             counters: Vmstat::default(),
             recent: Recent::default(),
+            names: NameTable::default(),
+            refusals: Refusals::default(),
             large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,
             kernel_map: None,
@@ -333,6 +338,8 @@ impl<P: Pmap> Kernel<P> {
             regions: RegionSet::default(),
             heap_start: layout.user_start,
             heap_end: layout.user_start,
+            limits: MemoryLimits::stack(layout.stack_limit),
+            future_lock: RegionFlags::empty(),
             residency: Residency::default(),
         };
         if index == self.spaces.len() {

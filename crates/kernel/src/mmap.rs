@@ -5,8 +5,8 @@
 use crate::cow::prot_in;
 use crate::space::space_in;
 use crate::{
-    Backing, Errno, Event, ForkAdvice, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region,
-    RegionName, SpaceId,
+    Backing, Errno, Event, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region,
+    RegionFlags, RegionName, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -30,6 +30,10 @@ pub struct MapRequest {
     pub grows_down: bool,
     /// What it is for.
     pub name: RegionName,
+    /// What else is known of it: locks, whether it is reserved.
+    pub flags: RegionFlags,
+    /// Bring its pages in at once, as far as that goes (MAP_POPULATE).
+    pub populate: bool,
 }
 
 impl MapRequest {
@@ -44,6 +48,8 @@ impl MapRequest {
             may_write: true,
             grows_down: false,
             name: RegionName::None,
+            flags: RegionFlags::empty(),
+            populate: false,
         }
     }
 }
@@ -52,7 +58,8 @@ impl<P: Pmap> Kernel<P> {
     /// Makes a mapping, and returns where it is.
     ///
     /// # Errors
-    /// As mmap(2). `Enomem` is want of addresses: memory is not needed before it is touched.
+    /// As mmap(2). `Enomem` is want of addresses, or a limit: memory is not needed before it is
+    /// touched.
     pub fn mmap(
         &mut self,
         platform: &mut impl Platform,
@@ -64,17 +71,15 @@ impl<P: Pmap> Kernel<P> {
         }
         let len = self.round_up(VirtAddr(request.len)).ok_or(Errno::Enomem)?.0;
         self.check_backing(&request.backing, len)?;
+        let start = self.place(id, request.place, len).inspect_err(|&error| {
+            self.refusals.addresses += u64::from(error == Errno::Enomem);
+        })?;
         if request.shared && request.prot.contains(Prot::WRITE) && !request.may_write {
             return Err(Errno::Eacces);
         }
-        let start = self.place(id, request.place, len)?;
-        let end = VirtAddr(start.0 + len);
-        if matches!(request.place, Placement::Fixed(_)) {
-            self.unmap_range(platform, id, start, end);
-        }
         let region = Region {
             start,
-            end,
+            end: VirtAddr(start.0 + len),
             prot: request.prot,
             backing: request.backing,
             shared: request.shared,
@@ -82,11 +87,27 @@ impl<P: Pmap> Kernel<P> {
             grows_down: request.grows_down,
             name: request.name,
             huge: HugeAdvice::None,
-            fork: ForkAdvice::Inherit,
+            flags: request.flags | self.space(id).future_lock,
         };
+        self.check_room(id, &region)?;
+        if matches!(request.place, Placement::Fixed(_)) {
+            self.unmap_range(platform, id, region.start, region.end);
+        }
         self.space_mut(id).regions.insert(region);
         platform.event(Event::Map { space: id, region: &region });
+        let locked = region.flags & RegionFlags::LOCK == RegionFlags::LOCKED;
+        if request.populate || locked {
+            self.populate_quietly(platform, id, region.start..region.end);
+        }
         Ok(start)
+    }
+
+    /// Whether the space's limits and the machine's memory allow a new region.
+    fn check_room(&mut self, id: SpaceId, region: &Region) -> Result<(), Errno> {
+        self.may_split(id, region.start, region.end, 1)?;
+        let replaced = self.space(id).regions.mapped_within(region.start, region.end);
+        self.may_expand(id, region, region.len(), replaced)?;
+        self.may_commit(region, region.len())
     }
 
     fn check_backing(&self, backing: &Backing, len: u64) -> Result<(), Errno> {
@@ -117,6 +138,9 @@ impl<P: Pmap> Kernel<P> {
         if start == end {
             return Err(Errno::Einval);
         }
+        if self.space(id).regions.splits(start, end) == 2 {
+            self.may_split(id, start, end, 0)?;
+        }
         self.unmap_range(platform, id, start, end);
         Ok(())
     }
@@ -124,8 +148,9 @@ impl<P: Pmap> Kernel<P> {
     /// Changes what the program may do with a range.
     ///
     /// # Errors
-    /// `Enomem` if there is a hole in the range: what is before the hole is changed, as on Linux.
-    /// `Eacces` if stores are wanted to a shared mapping of a file that was opened for reading.
+    /// `Enomem` if there is a hole in the range, too many regions or too much data: what is before
+    /// is changed, as on Linux. `Eacces` if stores are wanted to a shared mapping of a file that
+    /// was opened for reading.
     pub fn mprotect(
         &mut self,
         platform: &mut impl Platform,
@@ -135,34 +160,59 @@ impl<P: Pmap> Kernel<P> {
         prot: Prot,
     ) -> Result<(), Errno> {
         let (start, end) = self.range(id, start, len, Errno::Enomem)?;
-        let (end, result) = self.protectable(id, start, end, prot);
-        self.split_ends(platform, id, start, end);
-        for part in self.space_mut(id).regions.remove(start, end) {
-            let region = Region { prot, ..part };
-            platform.event(Event::Protect { space: id, region: &part, prot });
-            self.space_mut(id).regions.insert(region);
-            self.protect_pages(platform, id, &region);
-        }
-        result
+        // Nothing is changed unless the range begins in a region.
+        let hole = self.space(id).regions.first_hole(start, end);
+        self.advise_parts(id, start..hole.unwrap_or(end), |kernel, part| {
+            kernel.protect_part(platform, id, part, prot)
+        })?;
+        hole.map_or(Ok(()), |_| Err(Errno::Enomem))
     }
 
-    /// How far from `start` the rights can be changed, and what stops it there.
-    fn protectable(
-        &self,
+    /// As [`Kernel::mprotect`], from the start of the region that holds `start`, which must be one
+    /// that grows down (PROT_GROWSDOWN).
+    ///
+    /// # Errors
+    /// `Einval` if it is not; then as [`Kernel::mprotect`].
+    pub fn mprotect_stack(
+        &mut self,
+        platform: &mut impl Platform,
         id: SpaceId,
         start: VirtAddr,
-        end: VirtAddr,
+        len: u64,
         prot: Prot,
-    ) -> (VirtAddr, Result<(), Errno>) {
-        let mut at = start;
-        while at < end {
-            match self.space(id).regions.find(at) {
-                None => return (at, Err(Errno::Enomem)),
-                Some(region) if !region.may_become(prot) => return (at, Err(Errno::Eacces)),
-                Some(region) => at = region.end,
-            }
+    ) -> Result<(), Errno> {
+        let (start, end) = self.range(id, start, len, Errno::Enomem)?;
+        let region = *self.space(id).regions.at_or_above(start).ok_or(Errno::Enomem)?;
+        if region.start >= end {
+            return Err(Errno::Enomem);
         }
-        (end, Ok(()))
+        if !region.grows_down {
+            return Err(Errno::Einval);
+        }
+        self.mprotect(platform, id, region.start, end.0 - region.start.0, prot)
+    }
+
+    fn protect_part(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        part: &Region,
+        prot: Prot,
+    ) -> Result<(), Errno> {
+        if !part.may_become(prot) {
+            return Err(Errno::Eacces);
+        }
+        let new = Region { prot, ..*part };
+        if new.is_data() && !part.is_data() {
+            self.may_expand_data(id, part.len())?;
+        }
+        if !part.is_accountable() {
+            self.may_commit(&new, part.len())?;
+        }
+        platform.event(Event::Protect { space: id, region: part, prot });
+        self.change_part(platform, id, part, |region| Region { prot, ..region })?;
+        self.protect_pages(platform, id, &new);
+        Ok(())
     }
 
     fn protect_pages(&mut self, platform: &mut impl Platform, id: SpaceId, region: &Region) {

@@ -142,6 +142,13 @@ impl<P: Pmap> Kernel<P> {
         result
     }
 
+    /// Evicts this page, if it can be (MADV_PAGEOUT).
+    pub(crate) fn evict_now(&mut self, platform: &mut impl Platform, pfn: Pfn) {
+        if let Err(Kept::Io(Some(slot))) = self.evict(platform, pfn, false) {
+            self.swap.drop_names(slot, 1);
+        }
+    }
+
     /// Evicts the first victim that can be, and collects the slots that failed on the way.
     fn evict_first(
         &mut self,
@@ -181,7 +188,11 @@ impl<P: Pmap> Kernel<P> {
         let room = swap.free() > 0 || swap.reclaimable() > 0;
         policy.victim(&mut |pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
-            if recent.contains(pfn) {
+            let locked = |place: ReverseMapping| {
+                let space = spaces[place.space.0 as usize].as_ref();
+                space.is_some_and(|space| space.regions.is_locked(place.va))
+            };
+            if recent.contains(pfn) || frames.reverse(pfn).any(locked) {
                 return Probe::Busy;
             }
             if !room && matches!(frames.used(pfn), Use::Anon { slot: None }) {

@@ -15,7 +15,8 @@ use pagewalk_mmu::VirtAddr;
 /// Where a mapping is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Anywhere; at the hint if that is free and not 0.
+    /// Anywhere; at the hint if that is free and not 0. A hint is rounded down to a page, and up to
+    /// the lowest address that can be mapped.
     Anywhere {
         /// The wish.
         hint: VirtAddr,
@@ -37,19 +38,22 @@ impl<P: Pmap> Kernel<P> {
         let space = self.space(id);
         match placement {
             Placement::Anywhere { hint } => {
-                let hint = self.round_up(hint).filter(|hint| hint.0 != 0);
-                hint.filter(|&hint| self.is_gap(id, hint, len))
+                let wished = hint.page_base(self.page).0 != 0;
+                let hint = hint.page_base(self.page).max(space.layout.user_start);
+                let wished = wished && self.is_gap(id, hint, len);
+                wished
+                    .then_some(hint)
                     .or_else(|| self.find_aligned_gap(id, len))
                     .or_else(|| self.find_gap(id, len))
                     .ok_or(Errno::Enomem)
             }
             Placement::Fixed(at) | Placement::FixedNoReplace(at) => {
-                if at.offset(self.page) != 0 {
-                    return Err(Errno::Einval);
-                }
                 let end = at.0.checked_add(len).ok_or(Errno::Enomem)?;
                 if end > space.layout.user_end.0 {
                     return Err(Errno::Enomem);
+                }
+                if at.offset(self.page) != 0 {
+                    return Err(Errno::Einval);
                 }
                 if at < space.layout.user_start {
                     return Err(Errno::Eperm);

@@ -12,10 +12,11 @@
 //! 1. Regions are not empty, page-aligned and disjoint.
 //! 2. Neighbours that agree in everything are one region.
 //! 3. A region knows nothing of frames, slots or page tables.
+//!
+//! The ordered set is in `region_set.rs`.
 
-use crate::{FileId, Prot, Use};
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
+use crate::{FileId, NameId, Prot, Use};
+use bitflags::bitflags;
 use core::fmt;
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
@@ -34,7 +35,7 @@ pub enum Backing {
 }
 
 /// What the program advised about large pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HugeAdvice {
     /// Nothing.
     #[default]
@@ -45,16 +46,35 @@ pub enum HugeAdvice {
     Avoid,
 }
 
-/// What a fork does with a region.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ForkAdvice {
-    /// The child has it, with its pages.
-    #[default]
-    Inherit,
-    /// The child has it not (MADV_DONTFORK).
-    Skip,
-    /// The child has it, filled with zeroes (MADV_WIPEONFORK).
-    Wipe,
+bitflags! {
+    /// What the program said about a region besides its rights. In brackets Linux's flag, and the
+    /// letters that VmFlags in /proc/PID/smaps has for it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+    pub struct RegionFlags: u16 {
+        /// Its pages are brought in, and stay (VM_LOCKED, lo).
+        const LOCKED = 1;
+        /// With `LOCKED`: pages are brought in when they are touched, not before
+        /// (VM_LOCKONFAULT, no letters).
+        const LOCK_ON_FAULT = 1 << 1;
+        /// Not counted as a promise of memory (VM_NORESERVE, nr).
+        const NO_RESERVE = 1 << 2;
+        /// Will be read from front to back (VM_SEQ_READ, sr).
+        const SEQUENTIAL = 1 << 3;
+        /// Will be read here and there (VM_RAND_READ, rr).
+        const RANDOM = 1 << 4;
+        /// A child of fork does not have it (VM_DONTCOPY, dc).
+        const DONT_FORK = 1 << 5;
+        /// A child of fork has it, full of zeroes (VM_WIPEONFORK, wf).
+        const WIPE_ON_FORK = 1 << 6;
+        /// Left out of core dumps (VM_DONTDUMP, dd).
+        const DONT_DUMP = 1 << 7;
+        /// Pages with the same bytes may be merged (VM_MERGEABLE, mg).
+        const MERGEABLE = 1 << 8;
+        /// Both bits of a lock.
+        const LOCK = Self::LOCKED.bits() | Self::LOCK_ON_FAULT.bits();
+        /// What a program expects of the order of its references.
+        const ORDER = Self::SEQUENTIAL.bits() | Self::RANDOM.bits();
+    }
 }
 
 /// What a region is for, as /proc/PID/maps names it.
@@ -67,6 +87,10 @@ pub enum RegionName {
     Heap,
     /// `[stack]`, the first stack.
     Stack,
+    /// `[vdso]`: code that the kernel gives every program.
+    Vdso,
+    /// `[anon:…]`, named by the program (PR_SET_VMA_ANON_NAME).
+    Anon(NameId),
 }
 
 /// A region.
@@ -90,8 +114,8 @@ pub struct Region {
     pub name: RegionName,
     /// What the program advised about large pages.
     pub huge: HugeAdvice,
-    /// What the program advised about forks.
-    pub fork: ForkAdvice,
+    /// What else it said.
+    pub flags: RegionFlags,
 }
 
 impl Region {
@@ -141,6 +165,31 @@ impl Region {
         !self.shared || self.may_write || !prot.contains(Prot::WRITE)
     }
 
+    /// Whether the memory that it may take counts as promised (Linux: accountable_mapping): only
+    /// pages that stores make the program's own.
+    pub fn is_accountable(&self) -> bool {
+        !self.shared
+            && self.prot.contains(Prot::WRITE)
+            && !self.flags.contains(RegionFlags::NO_RESERVE)
+    }
+
+    /// Whether it counts against RLIMIT_DATA (Linux: is_data_mapping).
+    pub fn is_data(&self) -> bool {
+        !self.shared && self.prot.contains(Prot::WRITE) && !self.grows_down
+    }
+
+    /// What a child of fork has of it: nothing, or the region without its lock, which is not
+    /// inherited.
+    pub fn forked(&self) -> Option<Self> {
+        let flags = self.flags - RegionFlags::LOCK;
+        (!flags.contains(RegionFlags::DONT_FORK)).then_some(Self { flags, ..*self })
+    }
+
+    /// Whether a child of fork begins with the pages.
+    pub(crate) fn is_copied_by_fork(&self) -> bool {
+        !self.shared && !self.flags.intersects(RegionFlags::DONT_FORK | RegionFlags::WIPE_ON_FORK)
+    }
+
     /// The file and the offset in it that back the page at `va`.
     pub fn file_at(&self, va: VirtAddr) -> Option<(FileId, u64)> {
         match self.backing {
@@ -160,7 +209,7 @@ impl Region {
     }
 
     /// Whether `next` continues this region.
-    fn joins(&self, next: &Self) -> bool {
+    pub(crate) fn joins(&self, next: &Self) -> bool {
         let backing = match self.file_at(self.end) {
             Some((file, offset)) => Backing::File { file, offset },
             None => Backing::Anonymous,
@@ -189,103 +238,11 @@ impl fmt::Display for Region {
         match (self.name, self.backing) {
             (RegionName::Heap, _) => f.write_str(" [heap]"),
             (RegionName::Stack, _) => f.write_str(" [stack]"),
+            (RegionName::Vdso, _) => f.write_str(" [vdso]"),
+            // The name itself is the kernel's to tell.
+            (RegionName::Anon(id), _) => write!(f, " [anon:#{}]", id.0),
             (RegionName::None, Backing::File { file, .. }) => write!(f, " file {}", file.0),
             (RegionName::None, Backing::Anonymous) => Ok(()),
         }
-    }
-}
-
-/// An ordered set of disjoint regions.
-#[derive(Clone, Debug, Default)]
-pub struct RegionSet {
-    by_start: BTreeMap<u64, Region>,
-    /// The region found last: faults cluster.
-    hint: Option<Region>,
-}
-
-impl RegionSet {
-    /// The region that holds `va`.
-    pub fn find(&self, va: VirtAddr) -> Option<&Region> {
-        let (_, region) = self.by_start.range(..=va.0).next_back()?;
-        region.contains(va).then_some(region)
-    }
-
-    /// The region that holds `va`, remembered for the next call.
-    pub(crate) fn find_hinted(&mut self, va: VirtAddr) -> Option<Region> {
-        if let Some(hint) = self.hint.filter(|hint| hint.contains(va)) {
-            return Some(hint);
-        }
-        self.hint = self.find(va).copied();
-        self.hint
-    }
-
-    /// The first region that ends above `va`.
-    pub fn at_or_above(&self, va: VirtAddr) -> Option<&Region> {
-        self.find(va).or_else(|| self.by_start.range(va.0..).next().map(|(_, region)| region))
-    }
-
-    /// The last region that starts below `va`.
-    pub fn below(&self, va: VirtAddr) -> Option<&Region> {
-        self.by_start.range(..va.0).next_back().map(|(_, region)| region)
-    }
-
-    /// All regions, lowest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Region> + Clone {
-        self.by_start.values()
-    }
-
-    /// The regions that end above `va`, lowest first.
-    pub fn iter_from(&self, va: VirtAddr) -> impl Iterator<Item = &Region> {
-        let from = self.find(va).map_or(va.0, |region| region.start.0);
-        self.by_start.range(from..).map(|(_, region)| region)
-    }
-
-    /// Whether a region has an address in `[from, to)`.
-    pub fn overlaps(&self, from: VirtAddr, to: VirtAddr) -> bool {
-        self.at_or_above(from).is_some_and(|region| region.start < to)
-    }
-
-    /// The first address of `[from, to)` that no region holds.
-    pub fn first_hole(&self, from: VirtAddr, to: VirtAddr) -> Option<VirtAddr> {
-        let mut va = from;
-        while va < to {
-            match self.find(va) {
-                Some(region) => va = region.end,
-                None => return Some(va),
-            }
-        }
-        None
-    }
-
-    /// Adds a region where there is none, joining it with its neighbours.
-    pub(crate) fn insert(&mut self, mut region: Region) {
-        debug_assert!(!region.is_empty());
-        debug_assert!(!self.overlaps(region.start, region.end), "{region} overlaps");
-        self.hint = None;
-        if let Some(below) = self.below(region.start).copied().filter(|r| r.joins(&region)) {
-            self.by_start.remove(&below.start.0);
-            region = Region { end: region.end, ..below };
-        }
-        if let Some(above) = self.by_start.get(&region.end.0).copied().filter(|r| region.joins(r)) {
-            self.by_start.remove(&above.start.0);
-            region.end = above.end;
-        }
-        self.by_start.insert(region.start.0, region);
-    }
-
-    /// Cuts `[from, to)` out, and returns the pieces that were there.
-    pub(crate) fn remove(&mut self, from: VirtAddr, to: VirtAddr) -> Vec<Region> {
-        self.hint = None;
-        let mut pieces = Vec::new();
-        while let Some(region) = self.at_or_above(from).copied().filter(|r| r.start < to) {
-            self.by_start.remove(&region.start.0);
-            for rest in [region.cut(region.start, from), region.cut(to, region.end)] {
-                if !rest.is_empty() {
-                    self.by_start.insert(rest.start.0, rest);
-                }
-            }
-            pieces.push(region.cut(from, to));
-        }
-        pieces
     }
 }

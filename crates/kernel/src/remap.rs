@@ -9,11 +9,16 @@
 //! Entries move, pages do not. The old tables stay until all entries have moved, so that they can
 //! be moved back if there are no frames for new ones. Large pages are split: the new place need not
 //! be aligned as the old one was.
+//!
+//! As Linux since 6.17, a move that keeps the length may take several regions along, holes between
+//! them included.
 
 use crate::space::space_in;
 use crate::{
-    Errno, Event, Kernel, Mapping, Placement, Platform, Pmap, Region, ReverseMapping, SpaceId,
+    Errno, Event, Kernel, Mapping, Placement, Platform, Pmap, Region, RegionFlags, RegionName,
+    ReverseMapping, SpaceId,
 };
+use alloc::vec::Vec;
 use pagewalk_mmu::VirtAddr;
 
 /// Where a mapping may go.
@@ -25,10 +30,24 @@ pub enum Remap {
     MayMove,
     /// There, replacing what is there (MREMAP_FIXED).
     Fixed(VirtAddr),
+    /// The pages go, the mapping stays (MREMAP_DONTUNMAP); there, replacing what is there, or
+    /// anywhere.
+    DontUnmap(Placement),
+}
+
+/// A move of one region's part.
+#[derive(Clone, Copy)]
+struct Move {
+    /// What is moved; empty if a shared mapping is made once more.
+    piece: Region,
+    /// The length there.
+    len: u64,
+    how: Remap,
 }
 
 impl<P: Pmap> Kernel<P> {
-    /// Changes the length of a mapping, moving it if it must and may.
+    /// Changes the length of a mapping, moving it if it must and may. An `old_len` of 0 makes
+    /// another mapping of what a shared one shows.
     ///
     /// # Errors
     /// As mremap(2): `Efault` if the old range is not within one region, `Enomem` if there is no
@@ -42,60 +61,144 @@ impl<P: Pmap> Kernel<P> {
         new_len: u64,
         how: Remap,
     ) -> Result<VirtAddr, Errno> {
-        let (start, old_end) = self.range(id, start, old_len, Errno::Einval)?;
-        let new_len = self.round_up(VirtAddr(new_len)).ok_or(Errno::Enomem)?.0;
-        let old_len = old_end.0 - start.0;
-        if new_len == 0 || old_len == 0 {
+        if start.offset(self.page) != 0 {
             return Err(Errno::Einval);
         }
-        let region = *self.space(id).regions.find(start).ok_or(Errno::Efault)?;
-        if let Remap::Fixed(to) = how {
-            self.check_fixed(id, start, old_len, to, new_len)?;
+        let old_len = self.round_up(VirtAddr(old_len)).ok_or(Errno::Einval)?.0;
+        let new_len = self.round_up(VirtAddr(new_len)).ok_or(Errno::Einval)?.0;
+        if new_len == 0 || new_len > self.space(id).layout.user_end.0 {
+            return Err(Errno::Einval);
         }
-        if region.end < old_end {
-            return Err(Errno::Efault);
-        }
-        if new_len < old_len {
-            self.unmap_range(platform, id, VirtAddr(start.0 + new_len), old_end);
-        }
-        let old_end = old_end.min(VirtAddr(start.0 + new_len));
-        if !matches!(how, Remap::Fixed(_)) {
-            self.check_growth(&region, start, new_len)?;
-            let new_end = VirtAddr(start.0.checked_add(new_len).ok_or(Errno::Enomem)?);
-            if new_len <= old_len || self.grow_in_place(platform, id, &region, old_end, new_end) {
-                return Ok(start);
+        self.check_target(id, start, old_len, new_len, how)?;
+        match how {
+            Remap::Fixed(to) | Remap::DontUnmap(Placement::Fixed(to)) if old_len == new_len => {
+                self.move_regions(platform, id, start, old_len, to, how)
             }
-            if how == Remap::InPlace {
-                return Err(Errno::Enomem);
-            }
+            _ => self.resize(platform, id, start, old_len, new_len, how),
         }
-        let piece = region.cut(start, old_end);
-        self.check_growth(&region, start, new_len)?;
-        self.move_region(platform, id, &piece, new_len, how)
     }
 
-    fn check_fixed(
+    /// Whether the place asked for is one.
+    fn check_target(
         &self,
         id: SpaceId,
         start: VirtAddr,
         old_len: u64,
-        to: VirtAddr,
         new_len: u64,
+        how: Remap,
     ) -> Result<(), Errno> {
-        self.place(id, Placement::Fixed(to), new_len).map_err(|error| match error {
-            Errno::Enomem => Errno::Einval,
-            other => other,
-        })?;
-        let overlap = to.0 < start.0 + old_len && start.0 < to.0 + new_len;
-        if overlap { Err(Errno::Einval) } else { Ok(()) }
+        let (to, fixed) = match how {
+            Remap::Fixed(to) | Remap::DontUnmap(Placement::Fixed(to)) => (to, true),
+            Remap::DontUnmap(Placement::Anywhere { hint }) => (hint, false),
+            _ => return Ok(()),
+        };
+        let end = to.0.checked_add(new_len).ok_or(Errno::Einval)?;
+        let old_end = start.0.checked_add(old_len).ok_or(Errno::Einval)?;
+        let overlap = to.0 < old_end && start.0 < end;
+        if end > self.space(id).layout.user_end.0 || to.offset(self.page) != 0 || overlap {
+            return Err(Errno::Einval);
+        }
+        if fixed && to < self.space(id).layout.user_start {
+            return Err(Errno::Eperm);
+        }
+        Ok(())
     }
 
-    /// A file's pages must be numbered up to the new end.
-    fn check_growth(&self, region: &Region, start: VirtAddr, len: u64) -> Result<(), Errno> {
-        let Some((_, offset)) = region.file_at(start) else { return Ok(()) };
-        let end = offset.checked_add(len).ok_or(Errno::Einval)?;
-        let last = (end - 1) >> self.page.shift();
-        if last > u64::from(u32::MAX) { Err(Errno::Einval) } else { Ok(()) }
+    /// Moves all that `[start, start + len)` has, and the holes between.
+    fn move_regions(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        start: VirtAddr,
+        len: u64,
+        to: VirtAddr,
+        how: Remap,
+    ) -> Result<VirtAddr, Errno> {
+        let end = VirtAddr(start.0.checked_add(len).ok_or(Errno::Efault)?);
+        let pieces: Vec<Region> = self.space(id).regions.within(start, end).collect();
+        if pieces.first().is_none_or(|first| first.start != start) {
+            return Err(Errno::Efault);
+        }
+        for piece in pieces {
+            let there = VirtAddr(piece.start.0 - start.0 + to.0);
+            let how = match how {
+                Remap::DontUnmap(_) => Remap::DontUnmap(Placement::Fixed(there)),
+                _ => Remap::Fixed(there),
+            };
+            self.check_growth(id, &piece, piece.start, piece.len(), piece.len(), how)?;
+            self.move_region(platform, id, Move { piece, len: piece.len(), how })?;
+        }
+        Ok(to)
+    }
+
+    /// Changes the length of one region's part, or makes a shared one once more.
+    fn resize(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        start: VirtAddr,
+        old_len: u64,
+        new_len: u64,
+        how: Remap,
+    ) -> Result<VirtAddr, Errno> {
+        let region = *self.space(id).regions.find(start).ok_or(Errno::Efault)?;
+        if old_len == 0 && !region.shared {
+            return Err(Errno::Einval);
+        }
+        if old_len > region.end.0 - start.0 {
+            return Err(Errno::Efault);
+        }
+        self.check_growth(id, &region, start, old_len, new_len, how)?;
+        let kept = VirtAddr(start.0 + old_len.min(new_len));
+        let piece = Region { end: kept, ..region.cut(start, region.end) };
+        if new_len < old_len {
+            let old_end = VirtAddr(start.0 + old_len);
+            self.may_split(id, kept, old_end, 0)?;
+            self.unmap_range(platform, id, kept, old_end);
+        }
+        match how {
+            Remap::InPlace | Remap::MayMove if new_len <= old_len => return Ok(start),
+            Remap::InPlace | Remap::MayMove if old_len > 0 => {
+                let new_end = start.0.checked_add(new_len).map(VirtAddr);
+                let grows = |end| self.grow_in_place(platform, id, &region, kept, end);
+                if new_end.is_some_and(grows) {
+                    return Ok(start);
+                }
+            }
+            _ => {}
+        }
+        match how {
+            Remap::InPlace => Err(Errno::Enomem),
+            _ => self.move_region(platform, id, Move { piece, len: new_len, how }),
+        }
+    }
+
+    /// Whether the mapping may grow so far: a file's pages must be numbered up to the new end.
+    fn check_growth(
+        &mut self,
+        id: SpaceId,
+        region: &Region,
+        start: VirtAddr,
+        old_len: u64,
+        new_len: u64,
+        how: Remap,
+    ) -> Result<(), Errno> {
+        if let Some((_, offset)) = region.file_at(start) {
+            let end = offset.checked_add(new_len).ok_or(Errno::Einval)?;
+            if (end - 1) >> self.page.shift() > u64::from(u32::MAX) {
+                return Err(Errno::Einval);
+            }
+        }
+        let more = match how {
+            // The old mapping stays.
+            Remap::DontUnmap(_) => old_len,
+            _ => new_len.saturating_sub(old_len),
+        };
+        if more == 0 {
+            return Ok(());
+        }
+        self.may_expand(id, region, more, 0)?;
+        self.may_commit(region, more)
     }
 
     fn grow_in_place(
@@ -107,39 +210,64 @@ impl<P: Pmap> Kernel<P> {
         new_end: VirtAddr,
     ) -> bool {
         let space = self.space(id);
-        let above = space.regions.at_or_above(old_end);
-        let room = new_end <= space.layout.user_end
-            && above.is_none_or(|above| self.guarded_start(above) >= new_end);
+        let room = new_end <= space.layout.user_end && !space.regions.overlaps(old_end, new_end);
         if region.end != old_end || !room {
             return false;
         }
         let tail = Region { end: new_end, ..*region }.cut(old_end, new_end);
         self.space_mut(id).regions.insert(tail);
         platform.event(Event::Map { space: id, region: &tail });
+        self.populate_tail(platform, id, &tail, old_end);
         true
+    }
+
+    /// Brings in what a locked mapping grew by.
+    fn populate_tail(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        region: &Region,
+        from: VirtAddr,
+    ) {
+        if region.flags & RegionFlags::LOCK == RegionFlags::LOCKED && from < region.end {
+            self.populate_quietly(platform, id, from..region.end);
+        }
     }
 
     fn move_region(
         &mut self,
         platform: &mut impl Platform,
         id: SpaceId,
-        piece: &Region,
-        new_len: u64,
-        how: Remap,
+        Move { piece, len, how }: Move,
     ) -> Result<VirtAddr, Errno> {
+        self.may_split(id, piece.start, piece.end, 2)?;
         let to = match how {
-            Remap::Fixed(to) => {
-                self.unmap_range(platform, id, to, VirtAddr(to.0 + new_len));
+            Remap::Fixed(to) | Remap::DontUnmap(Placement::Fixed(to)) => {
+                self.unmap_range(platform, id, to, VirtAddr(to.0 + len));
                 to
             }
-            _ => self.place(id, Placement::Anywhere { hint: VirtAddr(0) }, new_len)?,
+            Remap::DontUnmap(place) => self.place(id, place, len)?,
+            _ => self.place(id, Placement::Anywhere { hint: VirtAddr(0) }, len)?,
         };
         self.split_ends(platform, id, piece.start, piece.end);
-        self.move_pages(platform, id, piece, to)?;
-        let new = Region { start: to, end: VirtAddr(to.0 + new_len), ..*piece };
-        self.unmap_range(platform, id, piece.start, piece.end);
+        self.move_pages(platform, id, &piece, to)?;
+        let name = match piece.name {
+            // Only where the kernel put them are they the heap and the stack.
+            RegionName::Heap | RegionName::Stack => RegionName::None,
+            other => other,
+        };
+        let new = Region { start: to, end: VirtAddr(to.0 + len), name, ..piece };
+        if matches!(how, Remap::DontUnmap(_)) {
+            self.change_part(platform, id, &piece, |region| Region {
+                flags: region.flags - RegionFlags::LOCK,
+                ..region
+            })?;
+        } else if piece.start < piece.end {
+            self.unmap_range(platform, id, piece.start, piece.end);
+        }
         self.space_mut(id).regions.insert(new);
         platform.event(Event::Map { space: id, region: &new });
+        self.populate_tail(platform, id, &new, VirtAddr(to.0 + piece.len()));
         Ok(to)
     }
 

@@ -9,7 +9,7 @@
 //! from `mmap_base`, the stack grows downwards from `stack_top`. Nothing is mapped below
 //! `user_start`, so that a null pointer faults.
 
-use crate::{Pmap, RegionSet};
+use crate::{MemoryLimits, Pmap, RegionFlags, RegionSet};
 use pagewalk_mmu::{Asid, VirtAddr};
 
 /// An address space of a kernel.
@@ -71,6 +71,10 @@ pub(crate) struct Space<P: Pmap> {
     pub heap_start: VirtAddr,
     /// Where the heap ends, to the byte.
     pub heap_end: VirtAddr,
+    /// What it may grow to.
+    pub limits: MemoryLimits,
+    /// How regions to come are locked (MCL_FUTURE).
+    pub future_lock: RegionFlags,
     /// Without `page_tables`, which the pmap counts.
     pub residency: Residency,
 }

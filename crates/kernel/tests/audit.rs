@@ -164,7 +164,7 @@ fn two_names_of_one_frame_take_turns() {
     }
     assert_eq!(m.kernel.counters().pgfault, 2, "{:?}", m.kernel.counters());
     assert_eq!(m.kernel.counters().pgspill, 19, "every turn but the first");
-    m.kernel.msync(&mut m.mock, m.space, VirtAddr(one), PAGE).unwrap();
+    m.kernel.msync(&mut m.mock, m.space, VirtAddr(one), PAGE, SYNC).unwrap();
     assert_eq!(m.mock.files[0][..3], [5, 9, 9]);
     // Clean, and its other name is displaced: the next store is seen all the same.
     m.store(one + 1, 77).unwrap();

@@ -44,7 +44,7 @@ fn fill(m: &mut Machine, rest: u64) -> u64 {
     let pages = m.kernel.frames().total;
     let hog = m.map_anon(pages);
     let (start, len) = (VirtAddr(hog), pages * PAGE);
-    m.kernel.madvise_huge(&mut m.mock, m.space, start, len, HugeAdvice::Avoid).unwrap();
+    m.kernel.madvise(&mut m.mock, m.space, start, len, Advice::Huge(HugeAdvice::Avoid)).unwrap();
     let mut next = hog;
     while m.kernel.frames().free > rest {
         m.store(next, 1).unwrap();
@@ -147,7 +147,9 @@ fn advice_decides() {
                 let part = va + n as u64 * pages * PAGE;
                 if let Some(advice) = *advice {
                     let (start, len) = (VirtAddr(part), pages * PAGE);
-                    m.kernel.madvise_huge(&mut m.mock, m.space, start, len, advice).unwrap();
+                    m.kernel
+                        .madvise(&mut m.mock, m.space, start, len, Advice::Huge(advice))
+                        .unwrap();
                 }
                 let before = huge_pages(&m);
                 m.store(part, 1).unwrap();
@@ -165,7 +167,7 @@ fn where_a_base_page_is_there_is_no_large_one() {
         let va = map_large(&mut m, pages, 1);
         m.store(va, 3).unwrap();
         let (start, len) = (VirtAddr(va), pages * PAGE);
-        m.kernel.madvise_huge(&mut m.mock, m.space, start, len, HugeAdvice::Use).unwrap();
+        m.kernel.madvise(&mut m.mock, m.space, start, len, Advice::Huge(HugeAdvice::Use)).unwrap();
         m.store(va + PAGE, 4).unwrap();
         assert_eq!((huge_pages(&m), m.load(va)), (0, Ok(3)), "{name}");
         assert_eq!(m.kernel.counters().thp_fault_fallback, 0, "nothing was tried");
@@ -177,16 +179,23 @@ fn where_a_base_page_is_there_is_no_large_one() {
 fn advice_wants_large_pages_and_no_holes() {
     let mut m = Machine::new("hashed", Config::default());
     let va = VirtAddr(m.map_anon(2));
-    let result = m.kernel.madvise_huge(&mut m.mock, m.space, va, PAGE, HugeAdvice::Use);
+    let result = m.kernel.madvise(&mut m.mock, m.space, va, PAGE, Advice::Huge(HugeAdvice::Use));
     assert_eq!(result, Err(Errno::Einval));
     on_large_formats(|name, pages| {
         let mut m = machine(name, HugePolicy::Madvise);
         let va = map_large(&mut m, pages, 3);
         m.unmap(va + pages * PAGE, pages);
         let (start, len) = (VirtAddr(va), 3 * pages * PAGE);
-        let result = m.kernel.madvise_huge(&mut m.mock, m.space, start, len, HugeAdvice::Use);
+        let result =
+            m.kernel.madvise(&mut m.mock, m.space, start, len, Advice::Huge(HugeAdvice::Use));
         assert_eq!(result, Err(Errno::Enomem));
-        let odd = m.kernel.madvise_huge(&mut m.mock, m.space, VirtAddr(va + 1), 1, HugeAdvice::Use);
+        let odd = m.kernel.madvise(
+            &mut m.mock,
+            m.space,
+            VirtAddr(va + 1),
+            1,
+            Advice::Huge(HugeAdvice::Use),
+        );
         assert_eq!(odd, Err(Errno::Einval));
         // What is behind the hole took the advice, too.
         m.store(va + 2 * pages * PAGE, 1).unwrap();
@@ -273,7 +282,7 @@ fn unmapping_a_part_splits() {
 #[test]
 fn dropping_a_part_splits() {
     splits_for(0..1, |m, va, pages| {
-        m.kernel.madvise_dontneed(&mut m.mock, m.space, VirtAddr(va), pages * PAGE).unwrap();
+        m.kernel.madvise(&mut m.mock, m.space, VirtAddr(va), pages * PAGE, DONTNEED).unwrap();
         assert_eq!(m.load(va + 7), Ok(0));
     });
 }
@@ -282,7 +291,9 @@ fn dropping_a_part_splits() {
 fn advice_for_a_part_splits() {
     splits_for(3..3 + 64, |m, va, pages| {
         let (start, len) = (VirtAddr(va), pages * PAGE);
-        m.kernel.madvise_huge(&mut m.mock, m.space, start, len, HugeAdvice::Avoid).unwrap();
+        m.kernel
+            .madvise(&mut m.mock, m.space, start, len, Advice::Huge(HugeAdvice::Avoid))
+            .unwrap();
     });
 }
 
@@ -313,7 +324,7 @@ fn what_is_changed_as_a_whole_stays_whole() {
         m.kernel.mprotect(&mut m.mock, m.space, start, len, RW).unwrap();
         check(&mut m, va, &marked, 0..0);
         assert_eq!((huge_pages(&m), splits(&m)), (pages, 0), "{name}");
-        m.kernel.madvise_dontneed(&mut m.mock, m.space, start, len).unwrap();
+        m.kernel.madvise(&mut m.mock, m.space, start, len, DONTNEED).unwrap();
         assert_eq!((huge_pages(&m), splits(&m), m.load(va + 7)), (0, 0, Ok(0)), "{name}");
     });
 }

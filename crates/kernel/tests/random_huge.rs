@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use pagewalk_kernel::{
-    AnyPmap, Config, CopyError, Errno, HugeAdvice, HugePolicy, Kernel, MapRequest, Pmap, Prot,
-    Remap, SegvCode, Signal,
+    Advice, AnyPmap, Config, CopyError, Errno, HugeAdvice, HugePolicy, Kernel, MapRequest, Pmap,
+    Prot, Remap, SegvCode, Signal,
 };
 use pagewalk_mmu::VirtAddr;
 use proptest::prelude::*;
@@ -116,7 +116,9 @@ impl Pair {
         machine.map(hog);
         let Machine { kernel, mock, space } = &mut machine;
         let (start, len) = (VirtAddr(HOG), HOG_PAGES * PAGE);
-        kernel.madvise_huge(mock, *space, start, len, HugeAdvice::Avoid).expect("large pages");
+        kernel
+            .madvise(mock, *space, start, len, Advice::Huge(HugeAdvice::Avoid))
+            .expect("large pages");
         Self { machine, model: BTreeMap::new(), pages: 8 + 2 * large + 8 }
     }
 
@@ -180,13 +182,14 @@ impl Pair {
             }
             Op::DontNeed { page, len } => {
                 let len = bytes(page, len);
-                let _hole = kernel.madvise_dontneed(mock, space, va(page), len);
+                let _hole = kernel.madvise(mock, space, va(page), len, DONTNEED);
                 for (_, (_, byte)) in self.model.range_mut(page..page + len / PAGE) {
                     *byte = 0;
                 }
             }
             Op::Advise { page, len, advice } => {
-                let _hole = kernel.madvise_huge(mock, space, va(page), bytes(page, len), advice);
+                let _hole =
+                    kernel.madvise(mock, space, va(page), bytes(page, len), Advice::Huge(advice));
             }
             Op::Remap { page, to, len } => {
                 let len = bytes(page, len).min(bytes(to, len));

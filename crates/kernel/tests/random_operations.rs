@@ -242,7 +242,7 @@ impl Pair {
             Op::DontNeed { page, len } => {
                 let len = len.min(PAGES - page);
                 let start = VirtAddr(va(page));
-                let _hole = m.kernel.madvise_dontneed(&mut m.mock, m.space, start, len * PAGE);
+                let _hole = m.kernel.madvise(&mut m.mock, m.space, start, len * PAGE, DONTNEED);
                 for (_, page) in self.model.pages.range_mut(page..page + len) {
                     page.own = None;
                 }
@@ -258,7 +258,8 @@ impl Pair {
             }
             Op::Sync { page, len } => {
                 let len = len.min(PAGES - page);
-                let _result = m.kernel.msync(&mut m.mock, m.space, VirtAddr(va(page)), len * PAGE);
+                let _result =
+                    m.kernel.msync(&mut m.mock, m.space, VirtAddr(va(page)), len * PAGE, SYNC);
             }
             Op::Daemon => m.kernel.daemon(&mut m.mock),
             Op::SweepLoad { from, len } => {

@@ -201,7 +201,7 @@ proptest! {
                 0 => {
                     let space = r.m.space;
                     let at = VirtAddr(va);
-                    r.m.kernel.madvise_dontneed(&mut r.m.mock, space, at, PAGE).unwrap();
+                    r.m.kernel.madvise(&mut r.m.mock, space, at, PAGE, DONTNEED).unwrap();
                     r.flush(va);
                 }
                 1 => drop(r.m.load(va)),

@@ -136,7 +136,7 @@ fn shared_file_pages_reach_the_file() {
         m.store(va + PAGE + 100, 7).unwrap();
         assert_eq!(m.load(other), Ok(9));
         assert_eq!(m.mock.files[0][0], 5, "not yet");
-        m.kernel.msync(&mut m.mock, m.space, VirtAddr(va), PAGE).unwrap();
+        m.kernel.msync(&mut m.mock, m.space, VirtAddr(va), PAGE, SYNC).unwrap();
         assert_eq!(m.mock.files[0][0], 9);
         m.audit();
         m.store(va, 10).unwrap();
@@ -428,7 +428,7 @@ fn a_file_that_cannot_be_written_stays_dirty() {
         }
         m.press();
         m.audit();
-        let result = m.kernel.msync(&mut m.mock, m.space, VirtAddr(va), 8 * PAGE);
+        let result = m.kernel.msync(&mut m.mock, m.space, VirtAddr(va), 8 * PAGE, SYNC);
         assert_eq!(result, Err(Errno::Enospc));
         m.unmap(va, 8);
         assert!(m.kernel.counters().file_io_errors > 8);
@@ -465,10 +465,10 @@ fn advice_drops_pages() {
         let (anon, file) = (m.map_anon(2), m.map_file(0, 1, RW, false));
         for va in [anon, anon + PAGE, file] {
             m.store(va, 1).unwrap();
-            m.kernel.madvise_dontneed(&mut m.mock, m.space, VirtAddr(va), PAGE).unwrap();
+            m.kernel.madvise(&mut m.mock, m.space, VirtAddr(va), PAGE, DONTNEED).unwrap();
         }
         assert_eq!((m.load(anon), m.load(anon + PAGE), m.load(file)), (Ok(0), Ok(0), Ok(5)));
-        let hole = m.kernel.madvise_dontneed(&mut m.mock, m.space, VirtAddr(anon), 9 * PAGE);
+        let hole = m.kernel.madvise(&mut m.mock, m.space, VirtAddr(anon), 9 * PAGE, DONTNEED);
         assert_eq!(hole, Err(Errno::Enomem));
         m.audit();
     });

@@ -56,6 +56,11 @@ impl Buffers {
         self.0.iter().map(|b| b.len).sum()
     }
 
+    /// Where the buffers are and how long.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().map(|buffer| (buffer.at, buffer.len))
+    }
+
     /// The buffers in pieces, one after the other.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Result<(u64, usize), Errno>> {
         self.pieces_from(0)

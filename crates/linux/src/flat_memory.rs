@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
-use pagewalk_kernel::{FileId, MapRequest, Placement, Prot, Remap, Shortage};
+use pagewalk_kernel::{Advice, FileId, Lock, MapRequest, Msync, Placement, Prot, Remap, Shortage};
 
 /// Bytes from [`FlatMemory::START`] to [`FlatMemory::END`]; mappings are noted, not made.
 pub(crate) struct FlatMemory {
@@ -28,6 +28,10 @@ impl FlatMemory {
         let start = at.checked_sub(Self::START).ok_or(Errno::EFAULT)? as usize;
         let end = start.checked_add(len).ok_or(Errno::EFAULT)?;
         if end > (Self::END - Self::START) as usize { Err(Errno::EFAULT) } else { Ok(start..end) }
+    }
+
+    fn mapped(at: u64, len: u64) -> Result<(), Errno> {
+        Self::range(at, len as usize).map(|_| ()).map_err(|_| Errno::ENOMEM)
     }
 }
 
@@ -87,22 +91,26 @@ impl UserMemory for FlatMemory {
         self.heap_end
     }
 
-    fn discard(&mut self, _: u64, _: u64) -> Result<(), Errno> {
+    fn advise(&mut self, at: u64, len: u64, _: Advice) -> Result<(), Errno> {
+        Self::mapped(at, len)
+    }
+
+    fn lock(&mut self, at: u64, len: u64, _: Lock) -> Result<(), Errno> {
+        Self::mapped(at, len)
+    }
+
+    fn lock_all(&mut self, _: Option<Lock>, _: Lock) -> Result<(), Errno> {
         Ok(())
     }
 
-    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Self::range(at, len as usize).map(|_| ()).map_err(|_| Errno::ENOMEM)
+    fn sync(&mut self, at: u64, len: u64, _: Msync) -> Result<(), Errno> {
+        Self::mapped(at, len)
     }
 
-    fn sync(&mut self, _: u64, _: u64) -> Result<(), Errno> {
-        Ok(())
-    }
-
-    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
-        self.check_mapped(at, out.len() as u64 * Self::PAGE)?;
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        Self::mapped(at, out.len() as u64 * Self::PAGE)?;
         out.fill(1);
-        Ok(())
+        Ok(out.len())
     }
 
     fn before_file_read(&mut self, _: FileId, _: u64, _: u64) -> Result<(), Errno> {

@@ -4,8 +4,8 @@
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
 use pagewalk_kernel::{
-    CopyError, FileId, HugeAdvice, Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot,
-    Remap, Shortage, SpaceId,
+    Advice, CopyError, FileId, Kernel, Layout, Lock, MapRequest, MemoryLimits, Msync, Placement,
+    Platform, Pmap, Prot, Remap, Shortage, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -133,24 +133,39 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.brk(self.platform, self.space, VirtAddr(end)).0
     }
 
-    fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Ok(self.kernel.madvise_dontneed(self.platform, self.space, VirtAddr(at), len)?)
+    fn advise(&mut self, at: u64, len: u64, advice: Advice) -> Result<(), Errno> {
+        Ok(self.kernel.madvise(self.platform, self.space, VirtAddr(at), len, advice)?)
     }
 
-    fn advise_huge(&mut self, at: u64, len: u64, advice: HugeAdvice) -> Result<(), Errno> {
-        let start = VirtAddr(at);
-        Ok(self.kernel.madvise_huge(self.platform, self.space, start, len, advice)?)
+    fn lock(&mut self, at: u64, len: u64, lock: Lock) -> Result<(), Errno> {
+        Ok(self.kernel.mlock(self.platform, self.space, VirtAddr(at), len, lock)?)
     }
 
-    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Ok(self.kernel.check_mapped(self.space, VirtAddr(at), len)?)
+    fn lock_all(&mut self, current: Option<Lock>, future: Lock) -> Result<(), Errno> {
+        Ok(self.kernel.mlockall(self.platform, self.space, current, future)?)
     }
 
-    fn sync(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Ok(self.kernel.msync(self.platform, self.space, VirtAddr(at), len)?)
+    fn protect_stack(&mut self, at: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        Ok(self.kernel.mprotect_stack(self.platform, self.space, VirtAddr(at), len, prot)?)
     }
 
-    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
+    fn remap_file_pages(&mut self, at: u64, len: u64, index: u64) -> Result<(), Errno> {
+        Ok(self.kernel.remap_file_pages(self.platform, self.space, VirtAddr(at), len, index)?)
+    }
+
+    fn name_memory(&mut self, at: u64, len: u64, name: Option<&[u8]>) -> Result<(), Errno> {
+        Ok(self.kernel.name_range(self.platform, self.space, VirtAddr(at), len, name)?)
+    }
+
+    fn set_limits(&mut self, limits: MemoryLimits) {
+        self.kernel.set_limits(self.space, limits);
+    }
+
+    fn sync(&mut self, at: u64, len: u64, how: Msync) -> Result<(), Errno> {
+        Ok(self.kernel.msync(self.platform, self.space, VirtAddr(at), len, how)?)
+    }
+
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
         Ok(self.kernel.mincore(self.platform, self.space, VirtAddr(at), out)?)
     }
 

@@ -47,6 +47,7 @@ mod signal;
 mod signal_frame;
 mod stack;
 mod stat;
+mod sys_advice;
 mod sys_clone;
 mod sys_exec;
 mod sys_file;

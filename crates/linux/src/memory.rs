@@ -12,7 +12,9 @@
 //!    of at most [`CHUNK_BYTES`].
 
 use crate::errno::Errno;
-use pagewalk_kernel::{FileId, HugeAdvice, MapRequest, Prot, Remap, Shortage, SpaceId};
+use pagewalk_kernel::{
+    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, Prot, Remap, Shortage, SpaceId,
+};
 
 /// The largest piece in which system calls move bytes between the guest and the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -101,38 +103,67 @@ pub trait UserMemory {
     /// Moves the end of the heap if that is possible; returns where it is then.
     fn brk(&mut self, end: u64) -> u64;
 
-    /// Drops pages, to be filled anew (MADV_DONTNEED).
+    /// Takes advice.
     ///
     /// # Errors
     /// As madvise(2).
-    fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+    fn advise(&mut self, at: u64, len: u64, advice: Advice) -> Result<(), Errno>;
 
-    /// Checks that a range is mapped, for advice that has no effect.
+    /// Locks pages into memory, or unlocks them.
     ///
     /// # Errors
-    /// ENOMEM if it is not.
-    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+    /// As mlock(2).
+    fn lock(&mut self, at: u64, len: u64, lock: Lock) -> Result<(), Errno>;
 
-    /// Takes advice about large pages (MADV_HUGEPAGE, MADV_NOHUGEPAGE).
+    /// Locks all mappings: those that are there, if `current` says how, and those to come.
     ///
     /// # Errors
-    /// EINVAL if there are none, as on a Linux built without them; ENOMEM if the range is not mapped.
-    fn advise_huge(&mut self, at: u64, len: u64, advice: HugeAdvice) -> Result<(), Errno> {
-        let _ = (at, len, advice);
+    /// As mlockall(2).
+    fn lock_all(&mut self, current: Option<Lock>, future: Lock) -> Result<(), Errno>;
+
+    /// Changes protection from the start of a region that grows down (PROT_GROWSDOWN).
+    ///
+    /// # Errors
+    /// As mprotect(2).
+    fn protect_stack(&mut self, at: u64, len: u64, prot: Prot) -> Result<(), Errno> {
+        self.protect(at, len, prot)
+    }
+
+    /// Shows another part of a file in a shared mapping, from this page of the file on.
+    ///
+    /// # Errors
+    /// As remap_file_pages(2).
+    fn remap_file_pages(&mut self, at: u64, len: u64, index: u64) -> Result<(), Errno> {
+        let _ = (at, len, index);
         Err(Errno::EINVAL)
     }
 
-    /// Writes shared file pages back.
+    /// Names anonymous memory, as far as it can be named.
+    ///
+    /// # Errors
+    /// As prctl(2) with PR_SET_VMA_ANON_NAME.
+    fn name_memory(&mut self, at: u64, len: u64, name: Option<&[u8]>) -> Result<(), Errno> {
+        let _ = (at, len, name);
+        Err(Errno::EINVAL)
+    }
+
+    /// Sets the bounds of the process's memory.
+    fn set_limits(&mut self, limits: MemoryLimits) {
+        let _ = limits;
+    }
+
+    /// Brings files up to date with shared pages.
     ///
     /// # Errors
     /// As msync(2).
-    fn sync(&mut self, at: u64, len: u64) -> Result<(), Errno>;
+    fn sync(&mut self, at: u64, len: u64, how: Msync) -> Result<(), Errno>;
 
-    /// One byte for each page, 1 if resident; at most `out.len()` pages are asked for.
+    /// One byte for each page, 1 if resident. Answers for at most `out.len()` pages, or up to the
+    /// end of a region, and returns for how many.
     ///
     /// # Errors
-    /// ENOMEM if some page is not mapped.
-    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno>;
+    /// ENOMEM if the first page is not mapped.
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<usize, Errno>;
 
     /// Brings the host's file up to date with stores to shared mappings, before it is read.
     ///

@@ -3,8 +3,8 @@
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
 use pagewalk_kernel::{
-    CopyError, FileId, Geometry, Layout, MapRequest, Prot, Remap, SegmentKernel, SegmentPlatform,
-    Shortage, SpaceId,
+    Advice, CopyError, FileId, Geometry, Layout, Lock, MapRequest, Msync, Prot, Remap,
+    SegmentKernel, SegmentPlatform, Shortage, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -94,20 +94,41 @@ impl<M: SegmentPlatform> UserMemory for SegmentMemory<'_, M> {
         self.kernel.brk(self.platform, self.space, VirtAddr(end)).0
     }
 
-    fn discard(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Ok(self.kernel.madvise_dontneed(self.platform, self.space, VirtAddr(at), len)?)
+    /// All memory is there from the start: most advice says what is so anyhow.
+    fn advise(&mut self, at: u64, len: u64, advice: Advice) -> Result<(), Errno> {
+        let start = VirtAddr(at);
+        match advice {
+            // Freeing at once is one of the times at which MADV_FREE may free.
+            Advice::DontNeed { .. } | Advice::Free => {
+                Ok(self.kernel.madvise_dontneed(self.platform, self.space, start, len)?)
+            }
+            Advice::Huge(_) | Advice::Collapse | Advice::Remove | Advice::WipeOnFork => {
+                Err(Errno::EINVAL)
+            }
+            _ => Ok(self.kernel.check_mapped(self.space, start, len)?),
+        }
     }
 
-    fn check_mapped(&mut self, at: u64, len: u64) -> Result<(), Errno> {
+    /// What is never paged out is locked.
+    fn lock(&mut self, at: u64, len: u64, _: Lock) -> Result<(), Errno> {
         Ok(self.kernel.check_mapped(self.space, VirtAddr(at), len)?)
     }
 
-    fn sync(&mut self, at: u64, len: u64) -> Result<(), Errno> {
-        Ok(self.kernel.msync(self.platform, self.space, VirtAddr(at), len)?)
+    fn lock_all(&mut self, _: Option<Lock>, _: Lock) -> Result<(), Errno> {
+        Ok(())
     }
 
-    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<(), Errno> {
-        Ok(self.kernel.mincore(self.space, VirtAddr(at), out)?)
+    fn sync(&mut self, at: u64, len: u64, how: Msync) -> Result<(), Errno> {
+        let start = VirtAddr(at);
+        match how.write {
+            true => Ok(self.kernel.msync(self.platform, self.space, start, len)?),
+            false => Ok(self.kernel.check_mapped(self.space, start, len)?),
+        }
+    }
+
+    fn resident(&mut self, at: u64, out: &mut [u8]) -> Result<usize, Errno> {
+        self.kernel.mincore(self.space, VirtAddr(at), out)?;
+        Ok(out.len())
     }
 
     fn before_file_read(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno> {

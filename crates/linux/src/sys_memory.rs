@@ -1,17 +1,21 @@
-//! Memory: brk, mmap and their kin. The kernel does the work; here flags are judged as Linux does.
+//! Mappings: brk, mmap, munmap, mprotect, mremap, remap_file_pages. The kernel does the work; here
+//! flags are judged as Linux does (mm/mmap.c, mm/mprotect.c, mm/mremap.c of 6.18).
+//!
+//! Advice on memory and locks are in `sys_advice.rs`.
 
-use crate::call::{Args, Call, descriptor, int};
+use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
 use crate::fd::{O_PATH, Object};
-use crate::memory::CHUNK_BYTES;
-use pagewalk_kernel::{Backing, HugeAdvice, MapRequest, Placement, Prot, Remap};
+use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, RegionFlags, Remap};
 use pagewalk_mmu::VirtAddr;
 
 const PROT_READ: u64 = 1;
 const PROT_WRITE: u64 = 2;
 const PROT_EXEC: u64 = 4;
-/// PROT_GROWSDOWN, PROT_GROWSUP and PROT_SEM: known, without effect here.
-const PROT_OTHER: u64 = 0x0300_0008;
+/// Known, without effect.
+const PROT_SEM: u64 = 8;
+const PROT_GROWSDOWN: u64 = 0x0100_0000;
+const PROT_GROWSUP: u64 = 0x0200_0000;
 
 const MAP_SHARED: u64 = 1;
 const MAP_PRIVATE: u64 = 2;
@@ -20,63 +24,102 @@ const MAP_TYPE: u64 = 0xf;
 const MAP_FIXED: u64 = 0x10;
 const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_GROWSDOWN: u64 = 0x100;
+const MAP_LOCKED: u64 = 0x2000;
+const MAP_NORESERVE: u64 = 0x4000;
+const MAP_POPULATE: u64 = 0x8000;
+const MAP_NONBLOCK: u64 = 0x1_0000;
 const MAP_HUGETLB: u64 = 0x4_0000;
+const MAP_SYNC: u64 = 0x8_0000;
 const MAP_FIXED_NOREPLACE: u64 = 0x10_0000;
-/// All that MAP_SHARED_VALIDATE lets pass besides the type (LEGACY_MAP_MASK and newer ones).
-const MAP_KNOWN: u64 = 0x1f_ff30 | MAP_GROWSDOWN;
+/// The logarithm of a huge page's size, in MAP_HUGETLB mappings.
+const MAP_HUGE_SHIFT: u32 = 26;
+const MAP_HUGE_MASK: u64 = 0x3f;
+/// All that MAP_SHARED_VALIDATE lets pass (LEGACY_MAP_MASK where there is neither MAP_32BIT nor
+/// MAP_ABOVE4G). MAP_FIXED_NOREPLACE is not among them.
+const LEGACY_MAP_MASK: u64 = MAP_SHARED
+    | MAP_PRIVATE
+    | MAP_FIXED
+    | MAP_ANONYMOUS
+    | MAP_GROWSDOWN
+    | 0x800 // MAP_DENYWRITE
+    | 0x1000 // MAP_EXECUTABLE
+    | MAP_LOCKED
+    | MAP_NORESERVE
+    | MAP_POPULATE
+    | MAP_NONBLOCK
+    | 0x2_0000 // MAP_STACK
+    | MAP_HUGETLB
+    | (21 | 30) << MAP_HUGE_SHIFT;
 
 const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
-
-const MS_ASYNC: u64 = 1;
-const MS_INVALIDATE: u64 = 2;
-const MS_SYNC: u64 = 4;
+const MREMAP_DONTUNMAP: u64 = 4;
 
 pub(crate) fn brk(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     Ok(call.memory.brk(args[0]))
 }
 
-fn protection(bits: u64) -> Result<Prot, Errno> {
-    if bits & !(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_OTHER) != 0 {
-        return Err(Errno::EINVAL);
-    }
+fn protection(bits: u64) -> Prot {
     let mut prot = Prot::empty();
     prot.set(Prot::READ, bits & PROT_READ != 0);
     prot.set(Prot::WRITE, bits & PROT_WRITE != 0);
     prot.set(Prot::EXEC, bits & PROT_EXEC != 0);
-    Ok(prot)
+    prot
 }
 
 pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [at, len, prot, flags, fd, offset] = args;
     let page_mask = call.memory.page_bytes() - 1;
-    if len == 0 || offset & page_mask != 0 {
+    if offset & page_mask != 0 {
         return Err(Errno::EINVAL);
     }
-    let shared = match flags & MAP_TYPE {
-        MAP_PRIVATE => false,
-        MAP_SHARED => true,
-        MAP_SHARED_VALIDATE if flags & !(MAP_TYPE | MAP_KNOWN) != 0 => {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        MAP_SHARED_VALIDATE => true,
-        _ => return Err(Errno::EINVAL),
-    };
-    if flags & MAP_HUGETLB != 0 {
-        // As on a system with no huge pages reserved.
-        return Err(Errno::ENOMEM);
+    let anonymous = flags & MAP_ANONYMOUS != 0;
+    if !anonymous {
+        check_descriptor(call, descriptor(fd))?;
     }
-    let prot = protection(prot & 7)?;
-    let grows_down = flags & MAP_GROWSDOWN != 0;
-    let place = placement(VirtAddr(at), flags);
-    let anonymous = MapRequest { place, shared, grows_down, ..MapRequest::anonymous(len, prot) };
-    let request = if flags & MAP_ANONYMOUS != 0 {
-        anonymous
-    } else {
-        offset.checked_add(len).ok_or(Errno::EOVERFLOW)?;
-        file_mapping(call, anonymous, descriptor(fd), offset)?
+    if flags & MAP_HUGETLB != 0 {
+        return Err(no_huge_pages(anonymous, flags));
+    }
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let len = len.checked_add(page_mask).ok_or(Errno::ENOMEM)? & !page_mask;
+    let request = MapRequest {
+        place: placement(VirtAddr(at), flags),
+        grows_down: flags & MAP_GROWSDOWN != 0,
+        flags: region_flags(flags),
+        populate: flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE,
+        // Bits that are no rights are ignored here, unlike in mprotect.
+        ..MapRequest::anonymous(len, protection(prot))
+    };
+    let request = match anonymous {
+        true => anonymous_mapping(request, flags)?,
+        false => file_mapping(call, request, descriptor(fd), flags, offset)?,
     };
     call.memory.map(request)
+}
+
+/// As on a system whose pool of huge pages is empty.
+fn no_huge_pages(anonymous: bool, flags: u64) -> Errno {
+    // The sizes that RV64 has above the base page; 0 is the default one.
+    let known = [0, 16, 21, 30].contains(&(flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK));
+    if anonymous && known { Errno::ENOMEM } else { Errno::EINVAL }
+}
+
+fn region_flags(flags: u64) -> RegionFlags {
+    let mut result = RegionFlags::empty();
+    result.set(RegionFlags::LOCKED, flags & MAP_LOCKED != 0);
+    result.set(RegionFlags::NO_RESERVE, flags & MAP_NORESERVE != 0);
+    result
+}
+
+fn anonymous_mapping(request: MapRequest, flags: u64) -> Result<MapRequest, Errno> {
+    match flags & MAP_TYPE {
+        MAP_PRIVATE => Ok(request),
+        MAP_SHARED if !request.grows_down => Ok(MapRequest { shared: true, ..request }),
+        // MAP_SHARED_VALIDATE is for files.
+        _ => Err(Errno::EINVAL),
+    }
 }
 
 fn placement(at: VirtAddr, flags: u64) -> Placement {
@@ -89,24 +132,45 @@ fn placement(at: VirtAddr, flags: u64) -> Placement {
     }
 }
 
+/// Whether there is something behind a descriptor that could be mapped.
+fn check_descriptor(call: &Call<'_>, fd: u64) -> Result<(), Errno> {
+    match call.file(fd)?.flags & O_PATH {
+        0 => Ok(()),
+        _ => Err(Errno::EBADF),
+    }
+}
+
 /// The mapping of the file behind a descriptor, if it may be mapped so.
 fn file_mapping(
     call: &Call<'_>,
     request: MapRequest,
     fd: u64,
+    flags: u64,
     offset: u64,
 ) -> Result<MapRequest, Errno> {
     let description = call.file(fd)?;
-    if description.flags & O_PATH != 0 {
-        return Err(Errno::EBADF);
-    }
+    offset.checked_add(request.len).ok_or(Errno::EOVERFLOW)?;
+    let shared = match flags & MAP_TYPE {
+        MAP_PRIVATE => false,
+        MAP_SHARED => true,
+        MAP_SHARED_VALIDATE if flags & !LEGACY_MAP_MASK != 0 => return Err(Errno::EOPNOTSUPP),
+        MAP_SHARED_VALIDATE => true,
+        _ => return Err(Errno::EINVAL),
+    };
     // Stores of a private mapping never reach the file.
-    let may_write = !request.shared || description.writable();
+    let may_write = !shared || description.writable();
     if !description.readable() || (request.prot.contains(Prot::WRITE) && !may_write) {
         return Err(Errno::EACCES);
     }
     let Object::File(file) = description.object else { return Err(Errno::ENODEV) };
-    Ok(MapRequest { backing: Backing::File { file, offset }, may_write, ..request })
+    if request.grows_down {
+        return Err(Errno::EINVAL);
+    }
+    if flags & MAP_SYNC != 0 {
+        // No file here is persistent memory.
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(MapRequest { backing: Backing::File { file, offset }, shared, may_write, ..request })
 }
 
 pub(crate) fn munmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -115,122 +179,62 @@ pub(crate) fn munmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 
 pub(crate) fn mprotect(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [at, len, prot, ..] = args;
-    let prot = protection(prot)?;
+    let down = prot & PROT_GROWSDOWN != 0;
+    let up = prot & PROT_GROWSUP != 0;
     let page_mask = call.memory.page_bytes() - 1;
-    if at & page_mask != 0 {
+    if (down && up) || at & page_mask != 0 {
         return Err(Errno::EINVAL);
     }
     if len == 0 {
         return Ok(0);
     }
-    call.memory.protect(at, len, prot).map(|()| 0)
+    let len = len.checked_add(page_mask).ok_or(Errno::ENOMEM)? & !page_mask;
+    at.checked_add(len).ok_or(Errno::ENOMEM)?;
+    let known = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN;
+    // Nothing grows up on this architecture.
+    if prot & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match down {
+        true => call.memory.protect_stack(at, len, protection(prot)),
+        false => call.memory.protect(at, len, protection(prot)),
+    }
+    .map(|()| 0)
 }
 
 pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [at, old, new, flags, to, _] = args;
-    let page_mask = call.memory.page_bytes() - 1;
-    let how = match flags {
-        0 => Remap::InPlace,
-        MREMAP_MAYMOVE => Remap::MayMove,
-        f if f == MREMAP_MAYMOVE | MREMAP_FIXED && to & page_mask == 0 => {
-            Remap::Fixed(VirtAddr(to))
-        }
-        // MREMAP_DONTUNMAP comes with the calls on shared memory.
-        _ => return Err(Errno::EINVAL),
-    };
-    if at & page_mask != 0 || new == 0 || old == 0 {
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 {
         return Err(Errno::EINVAL);
     }
+    let may_move = flags & MREMAP_MAYMOVE != 0;
+    let how = match (flags & MREMAP_FIXED != 0, flags & MREMAP_DONTUNMAP != 0) {
+        (false, false) if may_move => Remap::MayMove,
+        (false, false) => Remap::InPlace,
+        // A place, or to leave the mapping behind, implies a move.
+        _ if !may_move => return Err(Errno::EINVAL),
+        (true, false) => Remap::Fixed(VirtAddr(to)),
+        (fixed, true) => {
+            let page_mask = call.memory.page_bytes() - 1;
+            let rounded = |len: u64| len.checked_add(page_mask).map(|len| len & !page_mask);
+            if rounded(old) != rounded(new) {
+                return Err(Errno::EINVAL);
+            }
+            let to = VirtAddr(to);
+            Remap::DontUnmap(match fixed {
+                true => Placement::Fixed(to),
+                false => Placement::Anywhere { hint: to },
+            })
+        }
+    };
     call.memory.remap(at, old, new, how)
 }
 
-/// Rounds a length up to pages.
-fn page_range(call: &Call<'_>, at: u64, len: u64) -> Result<u64, Errno> {
-    let page_mask = call.memory.page_bytes() - 1;
-    if at & page_mask != 0 {
+pub(crate) fn remap_file_pages(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [at, len, prot, index, ..] = args;
+    // The flags are ignored but for MAP_NONBLOCK, which says nothing any more.
+    if prot != 0 {
         return Err(Errno::EINVAL);
     }
-    let rounded = len.checked_add(page_mask).ok_or(Errno::EINVAL)? & !page_mask;
-    at.checked_add(rounded).ok_or(Errno::EINVAL)?;
-    Ok(rounded)
-}
-
-pub(crate) fn madvise(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const NORMAL: i32 = 0;
-    const WILLNEED: i32 = 3;
-    const DONTNEED: i32 = 4;
-    const FREE: i32 = 8;
-    const HUGEPAGE: i32 = 14;
-    const NOHUGEPAGE: i32 = 15;
-    let [at, len, advice, ..] = args;
-    let len = page_range(call, at, len)?;
-    if len == 0 {
-        return Ok(0);
-    }
-    match int(advice) {
-        // Freeing at once is one of the times at which MADV_FREE may free.
-        DONTNEED | FREE => call.memory.discard(at, len).map(|()| 0),
-        HUGEPAGE => call.memory.advise_huge(at, len, HugeAdvice::Use).map(|()| 0),
-        NOHUGEPAGE => call.memory.advise_huge(at, len, HugeAdvice::Avoid).map(|()| 0),
-        // RANDOM, SEQUENTIAL, WILLNEED, DONTDUMP, DODUMP, COLD, PAGEOUT: hints that may be ignored.
-        NORMAL..=WILLNEED | 16 | 17 | 20 | 21 => call.memory.check_mapped(at, len).map(|()| 0),
-        // DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK: without fork they hold by themselves.
-        10 | 11 | 18 | 19 => call.memory.check_mapped(at, len).map(|()| 0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-pub(crate) fn mincore(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let [at, len, out, ..] = args;
-    let page = call.memory.page_bytes();
-    let len = page_range(call, at, len)
-        .map_err(|e| if at & (page - 1) == 0 { Errno::ENOMEM } else { e })?;
-    let pages = len / page;
-    let mut bytes = vec![0; pages.min(CHUNK_BYTES as u64) as usize];
-    let mut done = 0;
-    while done < pages {
-        let piece = &mut bytes[..(pages - done).min(CHUNK_BYTES as u64) as usize];
-        call.memory.resident(at + done * page, piece)?;
-        call.memory.write(out.checked_add(done).ok_or(Errno::EFAULT)?, piece)?;
-        done += piece.len() as u64;
-    }
-    Ok(0)
-}
-
-pub(crate) fn msync(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let [at, len, flags, ..] = args;
-    let both = MS_ASYNC | MS_SYNC;
-    if flags & !(both | MS_INVALIDATE) != 0 || flags & both == both {
-        return Err(Errno::EINVAL);
-    }
-    let page_mask = call.memory.page_bytes() - 1;
-    if at & page_mask != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let len = page_range(call, at, len).map_err(|_| Errno::ENOMEM)?;
-    if len == 0 {
-        return Ok(0);
-    }
-    if flags & MS_SYNC != 0 {
-        return call.memory.sync(at, len).map(|()| 0);
-    }
-    call.memory.check_mapped(at, len).map(|()| 0)
-}
-
-/// mlock and munlock: a check of the range. Pages stay pageable: there is no memory to lock them
-/// into that the user did not give for paging.
-pub(crate) fn lock(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let page_mask = call.memory.page_bytes() - 1;
-    let start = args[0] & !page_mask;
-    let end = args[0].checked_add(args[1]).ok_or(Errno::EINVAL)?;
-    if args[1] == 0 {
-        return Ok(0);
-    }
-    let len = page_range(call, start, end - start)?;
-    call.memory.check_mapped(start, len).map(|()| 0)
-}
-
-/// mlockall and munlockall.
-pub(crate) fn succeed(_: &mut Call<'_>, _: Args) -> Result<u64, Errno> {
-    Ok(0)
+    call.memory.remap_file_pages(at, len, index).map(|()| 0)
 }

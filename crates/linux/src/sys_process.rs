@@ -8,16 +8,20 @@ use crate::fd::MAX_DESCRIPTORS;
 use crate::memory::{CHUNK_BYTES, read_array, read_u64};
 use crate::process::Process;
 use crate::stat::Layout;
+use crate::sys_advice;
 use crate::system::Outcome;
+use pagewalk_kernel::MemoryLimits;
 
 /// RLIM_INFINITY.
 const INFINITY: u64 = u64::MAX;
+const RLIMIT_DATA: usize = 2;
 const RLIMIT_STACK: usize = 3;
 const RLIMIT_NOFILE: usize = 7;
+const RLIMIT_AS: usize = 9;
 const LIMIT_COUNT: usize = 16;
 
-/// Resource limits, soft and hard. The stack's is the machine's own; others are kept for the
-/// program to read.
+/// Resource limits, soft and hard. Those on memory are the kernel's to enforce; others are kept
+/// for the program to read.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits([[u64; 2]; LIMIT_COUNT]);
 
@@ -27,6 +31,16 @@ impl Limits {
         limits[RLIMIT_STACK] = [stack_bytes, INFINITY];
         limits[RLIMIT_NOFILE] = [MAX_DESCRIPTORS as u64; 2];
         Self(limits)
+    }
+
+    /// The soft limits that bound an address space.
+    pub(crate) fn of_memory(&self) -> MemoryLimits {
+        let soft = |index: usize| self.0[index][0];
+        MemoryLimits {
+            address_space: soft(RLIMIT_AS),
+            data: soft(RLIMIT_DATA),
+            stack: soft(RLIMIT_STACK),
+        }
     }
 }
 
@@ -226,6 +240,13 @@ fn read_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<[u64; 2], 
     Ok([soft, hard])
 }
 
+/// Tells the kernel of a limit that it enforces.
+fn limit_memory(call: &mut Call<'_>, index: usize) {
+    if [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK].contains(&index) {
+        call.memory.set_limits(call.process.limits.of_memory());
+    }
+}
+
 pub(crate) fn getrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let pair = call.process.limits.0[limit_index(args[0])?];
     call.write_pair(args[1], pair)?;
@@ -235,6 +256,7 @@ pub(crate) fn getrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 pub(crate) fn setrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let index = limit_index(args[0])?;
     call.process.limits.0[index] = read_limit(call, index, args[1])?;
+    limit_memory(call, index);
     Ok(0)
 }
 
@@ -245,7 +267,10 @@ pub(crate) fn prlimit64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if new != 0 {
         let pair = read_limit(call, index, new)?;
         match int(pid) as u32 {
-            pid if pid == 0 || pid == call.process.pid => call.process.limits.0[index] = pair,
+            pid if pid == 0 || pid == call.process.pid => {
+                call.process.limits.0[index] = pair;
+                limit_memory(call, index);
+            }
             pid => {
                 let other = call.system.processes.get_mut(&pid).ok_or(Errno::ESRCH)?;
                 other.limits.0[index] = pair;
@@ -289,6 +314,8 @@ pub(crate) fn prctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const SET_NAME: i32 = 15;
     const GET_NAME: i32 = 16;
     const GET_DUMPABLE: i32 = 3;
+    const SET_VMA: i32 = 0x5356_4d41;
+    const SET_VMA_ANON_NAME: u64 = 0;
     match int(args[0]) {
         SET_NAME => {
             let mut name: [u8; 16] = read_array(call.memory, args[1])?;
@@ -298,6 +325,9 @@ pub(crate) fn prctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         }
         GET_NAME => call.memory.write(args[1], &call.thread.name.clone()).map(|()| 0),
         GET_DUMPABLE => Ok(1),
+        SET_VMA if args[1] == SET_VMA_ANON_NAME => {
+            sys_advice::name_memory(call, args[2], args[3], args[4])
+        }
         _ => Err(Errno::EINVAL),
     }
 }

@@ -7,8 +7,8 @@
 use crate::call::{Call, Handler};
 use crate::errno::Errno;
 use crate::{
-    sys_clone, sys_exec, sys_file, sys_futex, sys_io, sys_memory, sys_open, sys_path, sys_poll,
-    sys_process, sys_signal, sys_time, sys_wait,
+    sys_advice, sys_clone, sys_exec, sys_file, sys_futex, sys_io, sys_memory, sys_open, sys_path,
+    sys_poll, sys_process, sys_signal, sys_time, sys_wait,
 };
 
 /// A system call.
@@ -278,14 +278,14 @@ static TABLE: &[Entry] = &[
     off(224, "swapon"),
     off(225, "swapoff"),
     on(226, "mprotect", sys_memory::mprotect),
-    on(227, "msync", sys_memory::msync),
-    on(228, "mlock", sys_memory::lock),
-    on(229, "munlock", sys_memory::lock),
-    on(230, "mlockall", sys_memory::succeed),
-    on(231, "munlockall", sys_memory::succeed),
-    on(232, "mincore", sys_memory::mincore),
-    on(233, "madvise", sys_memory::madvise),
-    off(234, "remap_file_pages"),
+    on(227, "msync", sys_advice::msync),
+    on(228, "mlock", sys_advice::mlock),
+    on(229, "munlock", sys_advice::munlock),
+    on(230, "mlockall", sys_advice::mlockall),
+    on(231, "munlockall", sys_advice::munlockall),
+    on(232, "mincore", sys_advice::mincore),
+    on(233, "madvise", sys_advice::madvise),
+    on(234, "remap_file_pages", sys_memory::remap_file_pages),
     off(235, "mbind"),
     off(236, "get_mempolicy"),
     off(237, "set_mempolicy"),
@@ -321,7 +321,7 @@ static TABLE: &[Entry] = &[
     off(281, "execveat"),
     off(282, "userfaultfd"),
     on(283, "membarrier", sys_process::membarrier),
-    on(284, "mlock2", sys_memory::lock),
+    on(284, "mlock2", sys_advice::mlock2),
     on(285, "copy_file_range", sys_file::copy_file_range),
     on(286, "preadv2", sys_io::preadv2),
     on(287, "pwritev2", sys_io::pwritev2),
@@ -348,7 +348,7 @@ static TABLE: &[Entry] = &[
     off(437, "openat2"),
     off(438, "pidfd_getfd"),
     on(439, "faccessat2", sys_path::faccessat2),
-    off(440, "process_madvise"),
+    on(440, "process_madvise", sys_advice::process_madvise),
     off(441, "epoll_pwait2"),
     off(442, "mount_setattr"),
     off(443, "quotactl_fd"),

@@ -19,7 +19,7 @@
 //! 2. If a frame is `indexed`, all of its places in the slab are in the index; else none is.
 //! 3. The index is never iterated, so that its order shows nowhere.
 
-use super::{END, FrameTable, ReverseMapping};
+use super::{END, FrameTable, Marks, ReverseMapping};
 use crate::SpaceId;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
@@ -198,7 +198,7 @@ impl FrameTable {
     pub(crate) fn share(&mut self, pfn: Pfn, mapping: ReverseMapping, modified: bool) {
         self.add_mapping(pfn, mapping);
         let frame = &mut self.frames[pfn.0 as usize];
-        frame.cow = true;
+        frame.marks |= Marks::COW;
         frame.dirty |= modified;
     }
 

@@ -11,7 +11,7 @@
 use super::claim::Claim;
 use super::{Geometry, SegmentKernel, SegmentPlatform};
 use crate::{
-    Backing, Event, FaultResult, ForkAdvice, HugeAdvice, Prot, Region, RegionName, SegvCode,
+    Backing, Event, FaultResult, HugeAdvice, Prot, Region, RegionFlags, RegionName, SegvCode,
     Shortage, Signal, SpaceId,
 };
 use pagewalk_mmu::{AccessKind, VirtAddr};
@@ -95,7 +95,7 @@ impl SegmentKernel {
             grows_down: false,
             name: RegionName::Heap,
             huge: HugeAdvice::None,
-            fork: ForkAdvice::Inherit,
+            flags: RegionFlags::empty(),
         };
         if self.cover(platform, id, from, to, Claim::Grow).is_err()
             || self.fill(platform, id, &heap).is_err()

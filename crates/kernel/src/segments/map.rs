@@ -10,8 +10,8 @@
 use super::claim::Claim;
 use super::{SegmentKernel, SegmentPlatform};
 use crate::{
-    Backing, Errno, Event, ForkAdvice, HugeAdvice, MapRequest, Placement, Prot, Region, RegionName,
-    SpaceId,
+    Backing, Errno, Event, HugeAdvice, MapRequest, Placement, Prot, Region, RegionFlags,
+    RegionName, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 
@@ -81,7 +81,7 @@ impl SegmentKernel {
             grows_down: request.grows_down,
             name: request.name,
             huge: HugeAdvice::None,
-            fork: ForkAdvice::Inherit,
+            flags: RegionFlags::empty(),
         })
     }
 

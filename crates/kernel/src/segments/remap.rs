@@ -27,6 +27,10 @@ impl SegmentKernel {
             return Err(Errno::Einval);
         }
         let region = *self.space(id).regions.find(start).ok_or(Errno::Efault)?;
+        if matches!(how, Remap::DontUnmap(_)) {
+            // There are no pages to go without their mapping.
+            return Err(Errno::Einval);
+        }
         if let Remap::Fixed(to) = how {
             self.check_fixed(id, start, old_len, to, new_len)?;
         }

@@ -4,8 +4,9 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use pagewalk_kernel::{
-    AnyPmap, Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush, IoError,
-    Kernel, Layout, MapRequest, Placement, Platform, Pmap, Prot, Signal, SpaceId, SwapSlot,
+    Advice, AnyPmap, Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush,
+    IoError, Kernel, Layout, MapRequest, Msync, Placement, Platform, Pmap, Prot, Signal, SpaceId,
+    SwapSlot,
 };
 use pagewalk_mmu::hashed::{self, Hashed};
 use pagewalk_mmu::radix::{
@@ -366,6 +367,12 @@ impl Machine {
         self.unmap(hog, pages);
     }
 }
+
+/// MADV_DONTNEED.
+pub const DONTNEED: Advice = Advice::DontNeed { locked: false };
+
+/// MS_SYNC.
+pub const SYNC: Msync = Msync { write: true, invalidate: false };
 
 /// Fixed placement.
 pub fn at(va: u64) -> Placement {

@@ -1,0 +1,122 @@
+//! How much address space a program may have, and how much memory it may be promised.
+//!
+//! ```text
+//!                            mmap   brk   mremap   mprotect   stack       refused with
+//!   RLIMIT_AS     VmSize      x      x      x                   x         ENOMEM, SIGSEGV (stack)
+//!   RLIMIT_DATA   VmData      x      x      x         x                   ENOMEM
+//!   RLIMIT_STACK  one stack                                     x         SIGSEGV
+//!   commitment    one call    x      x      x         x         x         ENOMEM, SIGSEGV (stack)
+//! ```
+//!
+//! Commitment is Linux's heuristic (vm.overcommit_memory = 0): a single call may not ask for more
+//! memory than there is RAM and swap. Only private memory that can be written counts, unless
+//! MAP_NORESERVE was given; reservations without rights are free.
+
+use crate::{Errno, Kernel, Pmap, Region, SpaceId};
+use pagewalk_mmu::VirtAddr;
+
+/// The most regions that a space can have (Linux: vm.max_map_count).
+pub const REGIONS_MAX: usize = 65530;
+
+/// Bounds on a space, in bytes; `u64::MAX` is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// All mappings together (RLIMIT_AS).
+    pub address_space: u64,
+    /// Private writable mappings together (RLIMIT_DATA).
+    pub data: u64,
+    /// A region that grows down (RLIMIT_STACK).
+    pub stack: u64,
+}
+
+impl MemoryLimits {
+    /// No bounds but on the stack.
+    pub const fn stack(bytes: u64) -> Self {
+        Self { address_space: u64::MAX, data: u64::MAX, stack: bytes }
+    }
+}
+
+/// How many calls were refused, and for want of what. Want of RAM and swap themselves shows when
+/// pages are touched: [`crate::Shortage`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// No gap in the address space is large enough.
+    pub addresses: u64,
+    /// RLIMIT_AS, RLIMIT_DATA.
+    pub limit: u64,
+    /// More than RAM and swap in one call.
+    pub commitment: u64,
+    /// Too many regions.
+    pub regions: u64,
+}
+
+impl<P: Pmap> Kernel<P> {
+    /// Sets a space's bounds. What is mapped already stays.
+    pub fn set_limits(&mut self, id: SpaceId, limits: MemoryLimits) {
+        let space = self.space_mut(id);
+        space.limits = limits;
+        space.layout.stack_limit = limits.stack;
+    }
+
+    /// A space's bounds.
+    pub fn limits(&self, id: SpaceId) -> MemoryLimits {
+        self.space(id).limits
+    }
+
+    /// Memory calls that were refused so far, in all spaces.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
+    }
+
+    /// Whether the space may grow by `bytes` bytes like `region`'s, after `replaced` bytes of the
+    /// same kind went.
+    pub(crate) fn may_expand(
+        &mut self,
+        id: SpaceId,
+        region: &Region,
+        bytes: u64,
+        replaced: u64,
+    ) -> Result<(), Errno> {
+        let space = self.space(id);
+        let (sizes, limits) = (space.regions.sizes(), space.limits);
+        let exceeds =
+            |size: u64, limit| size.saturating_sub(replaced).saturating_add(bytes) > limit;
+        let refused = exceeds(sizes.total, limits.address_space)
+            || (region.is_data() && exceeds(sizes.data, limits.data));
+        self.refusals.limit += u64::from(refused);
+        if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    /// Whether `bytes` bytes that are mapped may become data.
+    pub(crate) fn may_expand_data(&mut self, id: SpaceId, bytes: u64) -> Result<(), Errno> {
+        let space = self.space(id);
+        let size = space.regions.sizes().data.saturating_add(bytes);
+        let refused = size > space.limits.data;
+        self.refusals.limit += u64::from(refused);
+        if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    /// Whether `bytes` bytes of memory can be promised to `region`.
+    pub(crate) fn may_commit(&mut self, region: &Region, bytes: u64) -> Result<(), Errno> {
+        let pages = self.frames.total().saturating_add(self.swap.total());
+        let refused = region.is_accountable() && bytes >> self.page.shift() > pages;
+        self.refusals.commitment += u64::from(refused);
+        if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    /// Whether there is room for the regions that a change of `[start, end)` adds, and for `more`.
+    pub(crate) fn may_split(
+        &mut self,
+        id: SpaceId,
+        start: VirtAddr,
+        end: VirtAddr,
+        more: usize,
+    ) -> Result<(), Errno> {
+        let regions = &self.space(id).regions;
+        // Two at most: no need to look while there is room for any.
+        let refused = regions.len() + more + 2 > REGIONS_MAX
+            && regions.len() + more + regions.splits(start, end) > REGIONS_MAX;
+        self.refusals.regions += u64::from(refused);
+        if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+}
