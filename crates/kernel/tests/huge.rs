@@ -4,8 +4,8 @@ mod common;
 
 use common::*;
 use pagewalk_kernel::{
-    AnyPmap, Config, Errno, FaultResult, HugeAdvice, HugePolicy, IoError, Placement, Pmap, Prot,
-    Remap, Watermarks,
+    Advice, AnyPmap, Config, Errno, FaultResult, HugeAdvice, HugePolicy, IoError, Placement, Pmap,
+    Prot, Remap, Watermarks,
 };
 use pagewalk_mmu::{AccessKind, VirtAddr};
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use pagewalk_cpu::{AccessKind, Bus, MemFault, RefTime};
 use pagewalk_kernel::{
-    Config as KernelConfig, FaultResult, Layout, MapRequest, Placement, Prot, SpaceId,
+    Advice, Config as KernelConfig, FaultResult, Layout, MapRequest, Placement, Prot, SpaceId,
 };
 use pagewalk_linux::Files;
 use pagewalk_mmu::tlb::TlbConfig;
@@ -28,6 +28,7 @@ use crate::swap_file::SwapFile;
 use crate::time::Time;
 
 /// Where each space has its pages, and how many.
+const DONTNEED: Advice = Advice::DontNeed { locked: false };
 const START: u64 = 0x10_0000;
 const PAGES: u64 = 24;
 const FRAMES: u64 = 64;
@@ -248,7 +249,7 @@ fn stress(rig: &mut Rig, seed: u64, steps: u64) {
             4..=6 => rig.enter(space),
             7 => {
                 // Pages that are not mapped are skipped, and told of.
-                let _told = rig.kernel(|kernel, p| kernel.madvise_dontneed(p, id, at, bytes));
+                let _told = rig.kernel(|kernel, p| kernel.madvise(p, id, at, bytes, DONTNEED));
                 rig.forget(space, page, bytes / rig.page);
             }
             8 => {
@@ -352,7 +353,7 @@ fn a_shoot_down_reaches_who_may_hold_the_space() {
     let (before, held) = (counts(&rig), rig.entries());
     let id = rig.spaces[0];
     let (at, bytes) = (VirtAddr(START), rig.page);
-    rig.kernel(|kernel, p| kernel.madvise_dontneed(p, id, at, bytes)).expect("mapped");
+    rig.kernel(|kernel, p| kernel.madvise(p, id, at, bytes, DONTNEED)).expect("mapped");
     let (after, left) = (counts(&rig), rig.entries());
     let deltas = [0, 1, 2, 3].map(|n| (after[n].0 - before[n].0, after[n].1 - before[n].1));
     assert_eq!(deltas, [(1, 0), (0, 1), (0, 1), (0, 0)]);
