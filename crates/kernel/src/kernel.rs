@@ -6,8 +6,8 @@ use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::{
     FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, MemoryLimits,
-    PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency, ReverseMapping,
-    Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
+    Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency,
+    ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -32,6 +32,8 @@ pub struct Config {
     pub huge: HugePolicy,
     /// Pages that stay free below a region that grows down (Linux: stack_guard_gap).
     pub stack_guard_pages: u64,
+    /// How much memory programs are promised.
+    pub overcommit: Overcommit,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
     /// The top table of each space maps itself in its last entry.
@@ -49,6 +51,7 @@ impl Default for Config {
             watermarks: None,
             huge: HugePolicy::Never,
             stack_guard_pages: 256,
+            overcommit: Overcommit::Always,
             kernel: KernelMapping::Absent,
             self_map: false,
         }

@@ -92,7 +92,7 @@ pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
 pub use kernel::{Config, ConfigError, Kernel, KernelError};
 pub use kernel_map::{KernelMap, KernelMapping};
-pub use limits::{MemoryLimits, REGIONS_MAX, Refusals};
+pub use limits::{MemoryLimits, Overcommit, REGIONS_MAX, Refusals};
 pub use lock::Lock;
 pub use mmap::MapRequest;
 pub use names::{NAME_BYTES_MAX, NameId};

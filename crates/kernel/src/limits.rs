@@ -8,15 +8,24 @@
 //!   commitment    one call    x      x      x         x         x         ENOMEM, SIGSEGV (stack)
 //! ```
 //!
-//! Commitment is Linux's heuristic (vm.overcommit_memory = 0): a single call may not ask for more
-//! memory than there is RAM and swap. Only private memory that can be written counts, unless
-//! MAP_NORESERVE was given; reservations without rights are free.
+//! Commitment counts only private memory that can be written, unless MAP_NORESERVE was given:
+//! reservations without rights are free.
 
 use crate::{Errno, Kernel, Pmap, Region, SpaceId};
 use pagewalk_mmu::VirtAddr;
 
 /// The most regions that a space can have (Linux: vm.max_map_count).
 pub const REGIONS_MAX: usize = 65530;
+
+/// How much memory programs are promised (Linux: vm.overcommit_memory).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overcommit {
+    /// Not more in a single call than there is RAM and swap (0, the default of Linux).
+    Heuristic,
+    /// Whatever they ask for (1).
+    #[default]
+    Always,
+}
 
 /// Bounds on a space, in bytes; `u64::MAX` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +108,9 @@ impl<P: Pmap> Kernel<P> {
     /// Whether `bytes` bytes of memory can be promised to `region`.
     pub(crate) fn may_commit(&mut self, region: &Region, bytes: u64) -> Result<(), Errno> {
         let pages = self.frames.total().saturating_add(self.swap.total());
-        let refused = region.is_accountable() && bytes >> self.page.shift() > pages;
+        let refused = self.config.overcommit == Overcommit::Heuristic
+            && region.is_accountable()
+            && bytes >> self.page.shift() > pages;
         self.refusals.commitment += u64::from(refused);
         if refused { Err(Errno::Enomem) } else { Ok(()) }
     }
