@@ -6,7 +6,7 @@
 //!     ├──────────────┤ e_phoff
 //!     │ program      │ PT_LOAD    p_offset p_vaddr p_filesz p_memsz p_flags
 //!     │ headers      │ PT_LOAD    …                 ascending, not overlapping
-//!     ├──────────────┤ PT_INTERP  a dynamic linker: not supported
+//!     ├──────────────┤ PT_INTERP  the name of the dynamic linker, which is loaded as well
 //!     │ contents …   │ PT_GNU_STACK  whether the stack is executable
 //!     └──────────────┘
 //! ```
@@ -75,6 +75,8 @@ pub struct Executable {
     pub segments: Vec<Segment>,
     /// Whether the program asks for an executable stack.
     pub executable_stack: bool,
+    /// The path of the dynamic linker, which runs in the program's stead and loads the rest.
+    pub interpreter: Option<Vec<u8>>,
 }
 
 /// A loadable segment.
@@ -114,7 +116,7 @@ const MAX_INTERPRETER_BYTES: u64 = 4096;
 pub fn parse<I: Image + ?Sized>(image: &I) -> Result<Executable, ElfError> {
     let header = read_header(image)?;
     let headers = read_program_headers(image, &header)?;
-    reject_interpreter(image, &header, &headers)?;
+    let interpreter = interpreter(image, &header, &headers)?;
     let segments = load_segments(image, &header, &headers)?;
     let entry = header.e_entry.get(LE);
     check_entry(entry, &segments)?;
@@ -128,6 +130,7 @@ pub fn parse<I: Image + ?Sized>(image: &I) -> Result<Executable, ElfError> {
             .iter()
             .find(|h| h.p_type.get(LE) == elf::PT_GNU_STACK)
             .is_some_and(|h| flags(h) & PF_X != 0),
+        interpreter,
     })
 }
 
@@ -179,7 +182,7 @@ fn read_header<I: Image + ?Sized>(image: &I) -> Result<Header, ElfError> {
 /// The fields that decide whether this machine can run the file at all. Offsets as in the ELF
 /// specification's Elf64_Ehdr.
 fn check_header(header: &Header) -> Result<(), ElfError> {
-    const ADVICE: &str = "compile for 64-bit RISC-V Linux, e.g. with riscv64-linux-gnu-gcc -static";
+    const ADVICE: &str = "compile for 64-bit RISC-V Linux, e.g. with riscv64-linux-gnu-gcc";
     let require = |ok: bool, offset, field, what, found: u64, expected, advice| {
         if ok {
             return Ok(());
@@ -223,8 +226,8 @@ fn check_header(header: &Header) -> Result<(), ElfError> {
         "e_type",
         "file type",
         kind.0.into(),
-        "2 (executable) or 3 (static PIE)",
-        "link it with -static or -static-pie",
+        "2 (executable) or 3 (position-independent)",
+        "link an executable",
     )?;
     let entry_bytes = header.e_phentsize.get(LE);
     require(
@@ -264,17 +267,25 @@ fn read_program_headers<I: Image + ?Sized>(
         .collect()
 }
 
-fn reject_interpreter<I: Image + ?Sized>(
+/// The interpreter's path, as Linux takes it: the first PT_INTERP, which ends with a zero byte.
+fn interpreter<I: Image + ?Sized>(
     image: &I,
     header: &Header,
     headers: &[ProgramHeader],
-) -> Result<(), ElfError> {
+) -> Result<Option<Vec<u8>>, ElfError> {
     let Some(index) = headers.iter().position(|h| h.p_type.get(LE) == elf::PT_INTERP) else {
-        return Ok(());
+        return Ok(None);
     };
     let at = header_offset(header, index);
     let offset = headers[index].p_offset.get(LE);
-    let length = headers[index].p_filesz.get(LE).min(MAX_INTERPRETER_BYTES);
+    let length = headers[index].p_filesz.get(LE);
+    let refuse = |what| {
+        let index = index as u16;
+        error(at + P_FILESZ, "PT_INTERP", Problem::Segment { index, what })
+    };
+    if !(2..=MAX_INTERPRETER_BYTES).contains(&length) {
+        return Err(refuse("the interpreter's name is empty or longer than a path"));
+    }
     let need = offset.saturating_add(length);
     if need > image.len() {
         let have = image.len();
@@ -284,9 +295,12 @@ fn reject_interpreter<I: Image + ?Sized>(
     image
         .read_exact_at(offset, &mut name)
         .map_err(|e| error(offset, "PT_INTERP", Problem::Read(e)))?;
-    let text = name.split(|&byte| byte == 0).next().unwrap_or_default();
-    let shown = String::from_utf8_lossy(text).escape_debug().to_string();
-    Err(error(at, "PT_INTERP", Problem::Dynamic(shown)))
+    if name.pop() != Some(0) {
+        return Err(refuse("the interpreter's name does not end"));
+    }
+    let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+    name.truncate(end);
+    Ok(Some(name))
 }
 
 /// The offset of the program header `index` in the file.

@@ -20,7 +20,7 @@ pub struct ElfError {
 pub enum Problem {
     /// The magic number is missing.
     #[error(
-        "not an ELF file (starts with {0:02x?}, expected 7f 45 4c 46): give a RISC-V executable, e.g. from riscv64-linux-gnu-gcc -static"
+        "not an ELF file (starts with {0:02x?}, expected 7f 45 4c 46): give a RISC-V executable, e.g. from riscv64-linux-gnu-gcc"
     )]
     NotElf(Vec<u8>),
     /// The header or a table ends after the file.
@@ -46,9 +46,6 @@ pub enum Problem {
         /// What to do.
         advice: &'static str,
     },
-    /// An interpreter is named.
-    #[error("dynamically linked (interpreter {0}); not supported yet: link with -static")]
-    Dynamic(String),
     /// There is nothing to load.
     #[error("no loadable segment: link an executable, not an object or debug file")]
     NoSegments,

@@ -71,6 +71,7 @@ errnos! {
     ENOTEMPTY = 39, "directory not empty";
     ELOOP = 40, "too many levels of symbolic links";
     EOVERFLOW = 75, "value too large for defined data type";
+    ELIBBAD = 80, "accessing a corrupted shared library";
     EOPNOTSUPP = 95, "operation not supported";
     ETIMEDOUT = 110, "connection timed out";
     ERESTARTSYS = 512, "to be made again if the handler says so; no program sees it";

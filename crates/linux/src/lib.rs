@@ -80,7 +80,7 @@ pub use load::LoadError;
 pub use memory::{Usage, UserMemory};
 pub use process::{Process, Program};
 pub use regs::Regs;
-pub use root::Root;
+pub use root::{Layer, Root};
 pub use segment_memory::SegmentMemory;
 pub use signal::Signal;
 pub use system::{FIRST, Outcome, SyncSignal, System};

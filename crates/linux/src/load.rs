@@ -12,6 +12,9 @@
 //! 2. The heap begins at the first page after the last segment.
 //! 3. A position-independent program is based where the memory says, by default at two thirds of
 //!    user space.
+//! 4. A program with an interpreter starts in that: it is loaded below the stack like any mapping,
+//!    and finds the program through the auxiliary vector (Linux: load_elf_interp in
+//!    fs/binfmt_elf.c). The libraries it maps by itself.
 
 use crate::elf::{ElfError, Executable, Image, Mapping};
 use crate::errno::Errno;
@@ -33,6 +36,27 @@ pub struct Loaded {
     pub header_count: u16,
     /// The first address after all segments, where the heap begins.
     pub end: u64,
+    /// Where the interpreter was put, if there is one.
+    pub interpreter: Option<Interpreter>,
+}
+
+/// A loaded interpreter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interpreter {
+    /// What was added to its addresses (AT_BASE).
+    pub base: u64,
+    /// Where execution begins, before it is the program's turn.
+    pub entry: u64,
+}
+
+impl Loaded {
+    /// The first instruction of all.
+    pub const fn start(&self) -> u64 {
+        match self.interpreter {
+            Some(interpreter) => interpreter.entry,
+            None => self.entry,
+        }
+    }
 }
 
 /// Why a program cannot be loaded.
@@ -53,6 +77,18 @@ pub enum LoadError {
         file: String,
         /// What is wrong and where.
         source: ElfError,
+    },
+    /// The program's interpreter cannot be had.
+    #[error("{file}: interpreter {interpreter}: {problem}")]
+    Interpreter {
+        /// The program.
+        file: String,
+        /// The interpreter's path, as the program names it.
+        interpreter: String,
+        /// What is wrong and what to do.
+        problem: String,
+        /// What execve says.
+        errno: Errno,
     },
     /// A segment lies above what the MMU can address.
     #[error(
@@ -138,24 +174,80 @@ pub fn load(
     file: FileId,
     name: &str,
 ) -> Result<Loaded, LoadError> {
-    let elf_error = |source| LoadError::Elf { file: name.to_owned(), source };
-    let page = memory.page_bytes();
-    let mappings = executable.layout(page).map_err(elf_error)?;
+    let mappings = layout(executable, name, memory)?;
     let base = load_base(executable, &mappings, memory);
-    let mut end = 0;
-    for mapping in &mappings {
-        end = base.saturating_add(mapping.end());
-        check_user_space(memory, name, mapping, end)?;
-        map_segment(memory, mapping, base, file)
-            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory))?;
-    }
+    let end = map_segments(memory, &mappings, base, file, name)?;
     memory.set_heap_start(end);
     Ok(Loaded {
         entry: executable.entry + base,
         headers_at: if executable.headers_at == 0 { 0 } else { executable.headers_at + base },
         header_count: executable.header_count,
         end,
+        interpreter: None,
     })
+}
+
+/// Maps an interpreter's segments: where there is room if it can be anywhere.
+///
+/// # Errors
+/// If a segment cannot be where it must be.
+pub fn load_interpreter(
+    memory: &mut dyn UserMemory,
+    executable: &Executable,
+    file: FileId,
+    name: &str,
+) -> Result<Interpreter, LoadError> {
+    let mappings = layout(executable, name, memory)?;
+    let base = match executable.relocatable {
+        true => free_place(memory, &mappings, name)?,
+        false => 0,
+    };
+    map_segments(memory, &mappings, base, file, name)?;
+    Ok(Interpreter { base, entry: executable.entry + base })
+}
+
+fn layout(
+    executable: &Executable,
+    name: &str,
+    memory: &dyn UserMemory,
+) -> Result<Vec<Mapping>, LoadError> {
+    let elf_error = |source| LoadError::Elf { file: name.to_owned(), source };
+    executable.layout(memory.page_bytes()).map_err(elf_error)
+}
+
+/// Maps everything `base` higher than it was linked; returns the end.
+fn map_segments(
+    memory: &mut dyn UserMemory,
+    mappings: &[Mapping],
+    base: u64,
+    file: FileId,
+    name: &str,
+) -> Result<u64, LoadError> {
+    let mut end = 0;
+    for mapping in mappings {
+        end = base.saturating_add(mapping.end());
+        check_user_space(memory, name, mapping, end)?;
+        map_segment(memory, mapping, base, file)
+            .map_err(|(what, at, e)| LoadError::map(name, what, at, e, memory))?;
+    }
+    Ok(end)
+}
+
+/// What to add to the addresses of `mappings` so that all of them are where nothing is.
+fn free_place(
+    memory: &mut dyn UserMemory,
+    mappings: &[Mapping],
+    name: &str,
+) -> Result<u64, LoadError> {
+    let first = mappings.first().map_or(0, |mapping| mapping.start);
+    let len = mappings.last().map_or(0, |mapping| mapping.end() - first);
+    // Mapped as one, then given up: the place is the memory's choice.
+    let request = MapRequest::anonymous(len, Prot::READ | Prot::EXEC);
+    let found = memory.map(request).and_then(|at| memory.unmap(at, len).map(|()| at));
+    let at = found.map_err(|e| LoadError::map(name, "the interpreter", 0, e, memory))?;
+    // Linkers put interpreters at 0; one that is higher than the place has no base of its own.
+    at.checked_sub(first)
+        .ok_or_else(|| LoadError::map(name, "the interpreter", at, Errno::ENOMEM, memory))
 }
 
 /// What is added to every address.

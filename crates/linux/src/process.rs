@@ -12,14 +12,15 @@
 //!    ends; what is left is its status, for its parent.
 
 use crate::clock::Clock;
-use crate::elf;
+use crate::elf::{self, Executable};
+use crate::errno::Errno;
 use crate::fd::{Descriptions, FdTable};
 use crate::files::FileId;
 use crate::host::Host;
-use crate::load::{self, FileImage, LoadError, Loaded};
+use crate::load::{self, FileImage, Interpreter, LoadError, Loaded};
 use crate::memory::UserMemory;
 use crate::regs::{Regs, SP};
-use crate::root::Location;
+use crate::root::{LastLink, Location};
 use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
@@ -133,7 +134,7 @@ impl Image {
             page_bytes: memory.page_bytes(),
         };
         let sp = write_stack(memory, &image, &name)?;
-        let mut regs = Regs { pc: loaded.entry, ..Regs::default() };
+        let mut regs = Regs { pc: loaded.start(), ..Regs::default() };
         regs.x[SP] = sp;
         let command_line = argv.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         Ok(Self {
@@ -219,6 +220,15 @@ fn load_file(
     file: File,
     name: &str,
 ) -> Result<(FileId, Loaded), LoadError> {
+    let (id, executable) = parse_file(host, file, name)?;
+    let mut loaded = load::load(memory, &executable, id, name)?;
+    if let Some(path) = &executable.interpreter {
+        loaded.interpreter = Some(load_interpreter(memory, host, path, name)?);
+    }
+    Ok((id, loaded))
+}
+
+fn parse_file(host: &Host, file: File, name: &str) -> Result<(FileId, Executable), LoadError> {
     let open_error = |source| LoadError::Open { file: name.to_owned(), source };
     let metadata = file.metadata().map_err(open_error)?;
     if !metadata.is_file() {
@@ -228,7 +238,34 @@ fn load_file(
     let image = FileImage { files: &host.files, id, len: metadata.len() };
     let executable =
         elf::parse(&image).map_err(|source| LoadError::Elf { file: name.to_owned(), source })?;
-    Ok((id, load::load(memory, &executable, id, name)?))
+    Ok((id, executable))
+}
+
+/// Loads the dynamic linker that the program names, from below the root or the sysroot.
+fn load_interpreter(
+    memory: &mut dyn UserMemory,
+    host: &Host,
+    path: &[u8],
+    program: &str,
+) -> Result<Interpreter, LoadError> {
+    let shown = String::from_utf8_lossy(path).escape_debug().to_string();
+    let refuse = |problem: String, errno| LoadError::Interpreter {
+        file: program.to_owned(),
+        interpreter: shown.clone(),
+        problem,
+        errno,
+    };
+    let opened = host.root.resolve(&Location::default(), path, LastLink::Follow);
+    let file = opened.and_then(|at| host.root.open_file(&at)).map_err(|errno| {
+        let advice = "give the directory that holds it with --sysroot DIR, or link with -static";
+        refuse(format!("{errno}; {advice}"), errno)
+    })?;
+    // What is wrong with it is told under its own name.
+    let (id, executable) = parse_file(host, file, &shown)?;
+    if executable.interpreter.is_some() {
+        return Err(refuse("has an interpreter itself".to_owned(), Errno::ELIBBAD));
+    }
+    load::load_interpreter(memory, &executable, id, &shown)
 }
 
 /// The page that Linux would take from its vDSO: signal handlers return to it.

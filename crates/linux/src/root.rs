@@ -1,4 +1,4 @@
-//! Paths: everything the guest names lies below one directory of the host.
+//! Paths of the host: what the guest names there lies below one of two directories.
 //!
 //! ```text
 //!   guest path   "/etc/../lib/libc.so"      absolute: from the root; otherwise from the cwd
@@ -7,14 +7,15 @@
 //!   Location     "usr/lib/libc.so"          no "..", no symbolic link on the way
 //!        │ cap-std
 //!        ▼
-//!   host file
+//!   host file    below the root; if that has no such name, below the sysroot
 //! ```
 //!
 //! Architecture invariants:
-//! 1. Host files are reached through the one [`Dir`] capability only. Its own sandbox holds even if
-//!    a directory is replaced by a symbolic link between walk and use.
+//! 1. Host files are reached through the two [`Dir`] capabilities only. Their own sandbox holds even
+//!    if a directory is replaced by a symbolic link between walk and use.
 //! 2. No path names anything but regular files and directories: a device or FIFO of the host is
 //!    never opened.
+//! 3. The sysroot is never written: what would change it fails with EROFS.
 
 use crate::errno::Errno;
 use cap_std::ambient_authority;
@@ -84,37 +85,113 @@ pub enum LastLink {
     Keep,
 }
 
-/// The directory that the guest sees as `/`; without one the tree is empty.
+/// Which of the two directories a name is found in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The root, where everything is made and changed.
+    Root,
+    /// The sysroot below it, which is only read.
+    Sysroot,
+}
+
+/// The directories that the guest sees as `/`: the first that has a name answers for it. Without
+/// any the tree is empty.
 #[derive(Clone, Debug, Default)]
 pub struct Root {
     dir: Option<Arc<Dir>>,
+    sysroot: Option<Arc<Dir>>,
 }
 
 impl Root {
     /// The tree below a directory of the host.
     pub fn below(dir: Dir) -> Self {
-        Self { dir: Some(Arc::new(dir)) }
+        Self { dir: Some(Arc::new(dir)), sysroot: None }
     }
 
-    /// The tree below the directory at `path`.
+    /// The tree below the directory at `path`, and what it has not of that at `sysroot`.
     ///
     /// # Errors
-    /// If the host cannot open it as a directory.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        Dir::open_ambient_dir(path, ambient_authority()).map(Self::below)
+    /// If the host cannot open one as a directory: which, and why.
+    pub fn open(path: Option<&Path>, sysroot: Option<&Path>) -> Result<Self, (Layer, io::Error)> {
+        let open = |layer, path: Option<&Path>| {
+            let dir = path.map(|path| Dir::open_ambient_dir(path, ambient_authority()));
+            dir.transpose().map(|dir| dir.map(Arc::new)).map_err(|error| (layer, error))
+        };
+        Ok(Self { dir: open(Layer::Root, path)?, sysroot: open(Layer::Sysroot, sysroot)? })
     }
 
     /// Whether the guest sees any files at all.
     pub const fn is_given(&self) -> bool {
-        self.dir.is_some()
+        self.dir.is_some() || self.sysroot.is_some()
     }
 
-    /// The directory.
+    /// The directory in which things are made and changed.
     ///
     /// # Errors
-    /// ENOENT if there is none.
+    /// EROFS if there is only a sysroot, ENOENT if there is nothing.
     pub fn dir(&self) -> Result<&Dir, Errno> {
-        self.dir.as_deref().ok_or(Errno::ENOENT)
+        let absent = if self.sysroot.is_some() { Errno::EROFS } else { Errno::ENOENT };
+        self.dir.as_deref().ok_or(absent)
+    }
+
+    /// The directory, if `at` is not in the sysroot alone: for what is to be changed.
+    ///
+    /// # Errors
+    /// EROFS, or why there is no such place.
+    pub fn writable(&self, at: &Location) -> Result<&Dir, Errno> {
+        match self.find(at)? {
+            (Layer::Root, _) => self.dir(),
+            (Layer::Sysroot, _) => Err(Errno::EROFS),
+        }
+    }
+
+    /// The directories, with what they are.
+    pub fn layers(&self) -> impl Iterator<Item = (Layer, &Dir)> {
+        let root = self.dir.as_deref().map(|dir| (Layer::Root, dir));
+        root.into_iter().chain(self.sysroot.as_deref().map(|dir| (Layer::Sysroot, dir)))
+    }
+
+    fn layer(&self, layer: Layer) -> Result<&Dir, Errno> {
+        self.layers().find(|(is, _)| *is == layer).map(|(_, dir)| dir).ok_or(Errno::ENOENT)
+    }
+
+    /// The layer that has a place, and its metadata there, without following it.
+    ///
+    /// # Errors
+    /// ENOENT, ENOTDIR if a file is named like a directory, or what the host says.
+    pub fn find(&self, at: &Location) -> Result<(Layer, Metadata), Errno> {
+        for (layer, dir) in self.layers() {
+            match dir.symlink_metadata(at.host_path()).map_err(host_error) {
+                Ok(metadata) if at.must_be_directory && !metadata.is_dir() => {
+                    return Err(Errno::ENOTDIR);
+                }
+                Ok(metadata) => return Ok((layer, metadata)),
+                Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::ENOENT)
+    }
+
+    /// Opens what is at a place, as `options` say.
+    ///
+    /// # Errors
+    /// EROFS if they ask for changes of the sysroot, or what the host says.
+    pub fn open_with(
+        &self,
+        at: &Location,
+        options: &OpenOptions,
+        changes: bool,
+    ) -> Result<std::fs::File, Errno> {
+        let layer = match self.find(at) {
+            Ok((Layer::Sysroot, _)) if changes => return Err(Errno::EROFS),
+            Ok((layer, _)) => layer,
+            // To be made.
+            Err(Errno::ENOENT) if changes => Layer::Root,
+            Err(errno) => return Err(errno),
+        };
+        let dir = if changes { self.dir()? } else { self.layer(layer)? };
+        Ok(dir.open_with(at.host_path(), options).map_err(host_error)?.into_std())
     }
 
     /// Finds the place that a path names. The last component need not exist.
@@ -148,11 +225,7 @@ impl Root {
     /// # Errors
     /// ENOENT, ENOTDIR if a file is named like a directory, or what the host says.
     pub fn metadata(&self, at: &Location) -> Result<Metadata, Errno> {
-        let metadata = self.dir()?.symlink_metadata(at.host_path()).map_err(host_error)?;
-        if at.must_be_directory && !metadata.is_dir() {
-            return Err(Errno::ENOTDIR);
-        }
-        Ok(metadata)
+        self.find(at).map(|(_, metadata)| metadata)
     }
 
     /// Whether somebody may execute a file: the guest is root, to whom one is enough.
@@ -167,7 +240,7 @@ impl Root {
     pub fn open_file(&self, at: &Location) -> Result<std::fs::File, Errno> {
         let mut options = OpenOptions::new();
         options.read(true);
-        let file = self.dir()?.open_with(at.host_path(), &options).map_err(host_error)?.into_std();
+        let file = self.open_with(at, &options, false)?;
         if !file.metadata()?.is_file() {
             return Err(Errno::EACCES);
         }
@@ -179,7 +252,8 @@ impl Root {
     /// # Errors
     /// EINVAL if it is no link, or what the host says.
     pub fn read_link(&self, at: &Location) -> Result<Vec<u8>, Errno> {
-        let target = self.dir()?.read_link_contents(at.host_path()).map_err(host_error)?;
+        let (layer, _) = self.find(at)?;
+        let target = self.layer(layer)?.read_link_contents(at.host_path()).map_err(host_error)?;
         Ok(target.into_os_string().into_vec())
     }
 }
@@ -332,6 +406,33 @@ mod tests {
         assert_eq!(up.guest_path(), b"/etc/passwd");
         let kept = root.resolve(&Location::default(), b"/absolute", LastLink::Keep).unwrap();
         assert_eq!(root.read_link(&kept).unwrap(), b"/etc/passwd");
+    }
+
+    #[test]
+    fn the_sysroot_has_what_the_root_has_not() {
+        let (temp, _) = tree();
+        let sysroot = temp.path().join("sysroot");
+        fs::create_dir_all(sysroot.join("lib")).unwrap();
+        fs::create_dir_all(sysroot.join("etc")).unwrap();
+        fs::write(sysroot.join("lib/libc.so"), b"library").unwrap();
+        fs::write(sysroot.join("etc/passwd"), b"hidden").unwrap();
+        symlink("../../outside/secret", sysroot.join("lib/climb")).unwrap();
+        symlink("/etc/passwd", sysroot.join("lib/up")).unwrap();
+        let root = Root::open(Some(&temp.path().join("root")), Some(&sysroot)).unwrap();
+        let find = |path: &str| {
+            let at = root.resolve(&Location::default(), path.as_bytes(), LastLink::Follow)?;
+            root.find(&at).map(|(layer, metadata)| (layer, metadata.len()))
+        };
+        assert_eq!(find("/lib/libc.so"), Ok((Layer::Sysroot, 7)));
+        assert_eq!(find("/etc/passwd"), Ok((Layer::Root, 5)), "the root hides the sysroot's");
+        assert_eq!(find("/lib/up"), Ok((Layer::Root, 5)), "links go through both");
+        assert_eq!(find("/lib/climb"), Err(Errno::ENOENT));
+        let at = root.resolve(&Location::default(), b"/lib/libc.so", LastLink::Follow).unwrap();
+        assert_eq!(root.writable(&at).unwrap_err(), Errno::EROFS);
+        let options = OpenOptions::new().write(true).clone();
+        assert_eq!(root.open_with(&at, &options, true).unwrap_err(), Errno::EROFS);
+        let (layer, _) = Root::open(None, Some(&temp.path().join("none"))).unwrap_err();
+        assert_eq!(layer, Layer::Sysroot);
     }
 
     #[test]

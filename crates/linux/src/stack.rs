@@ -120,7 +120,7 @@ impl StackImage<'_> {
             [AT_PHDR, loaded.headers_at],
             [AT_PHENT, crate::elf::PROGRAM_HEADER_BYTES as u64],
             [AT_PHNUM, loaded.header_count.into()],
-            [AT_BASE, 0],
+            [AT_BASE, loaded.interpreter.map_or(0, |interpreter| interpreter.base)],
             [AT_FLAGS, 0],
             [AT_ENTRY, loaded.entry],
             [AT_UID, 0],
@@ -151,6 +151,7 @@ fn addresses(strings: &[Vec<u8>], mut at: u64) -> (Vec<u64>, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Interpreter;
 
     const TOP: u64 = 0x8000_0000;
 
@@ -167,7 +168,13 @@ mod tests {
     fn start_finds_arguments_environment_and_auxv() {
         let argv = [b"prog".to_vec(), b"".to_vec(), b"-x".to_vec()];
         let envp = [b"HOME=/".to_vec()];
-        let loaded = Loaded { entry: 0x10400, headers_at: 0x10040, header_count: 4, end: 0x20000 };
+        let loaded = Loaded {
+            entry: 0x10400,
+            headers_at: 0x10040,
+            header_count: 4,
+            end: 0x20000,
+            interpreter: Some(Interpreter { base: 0x7000, entry: 0x7040 }),
+        };
         let image = StackImage {
             argv: &argv,
             envp: &envp,
@@ -196,6 +203,7 @@ mod tests {
         assert_eq!(aux[&AT_PHDR], 0x10040);
         assert_eq!(aux[&AT_PHENT], 56);
         assert_eq!(aux[&AT_ENTRY], 0x10400);
+        assert_eq!(aux[&AT_BASE], 0x7000);
         assert_eq!(aux[&AT_HWCAP], 0x112d);
         assert_eq!(string(sp, &bytes, aux[&AT_EXECFN]), b"bin/prog");
         let random = (aux[&AT_RANDOM] - sp) as usize;
@@ -205,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_empty_command_line_is_laid_out() {
-        let loaded = Loaded { entry: 0, headers_at: 0, header_count: 0, end: 0 };
+        let loaded = Loaded { entry: 0, headers_at: 0, header_count: 0, end: 0, interpreter: None };
         let image = StackImage {
             argv: &[],
             envp: &[],

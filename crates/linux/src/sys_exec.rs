@@ -187,6 +187,7 @@ fn errno_of(call: &mut Call<'_>, error: &LoadError) -> Errno {
     call.host.say_once(&format!("execve: {error}"));
     match error {
         LoadError::Elf { .. } => Errno::ENOEXEC,
+        LoadError::Interpreter { errno, .. } => *errno,
         LoadError::TooManyArguments { .. } => Errno::E2BIG,
         LoadError::Open { .. } => Errno::EACCES,
         LoadError::OutsideUserSpace { .. } | LoadError::Map { .. } => Errno::ENOMEM,

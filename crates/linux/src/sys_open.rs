@@ -9,7 +9,7 @@ use crate::fd::{
 };
 use crate::memory::read_path;
 use crate::pipe::{PIPE_BYTES, PipeEnd};
-use crate::root::{LastLink, Location, host_error};
+use crate::root::{LastLink, Location};
 use cap_std::fs::{OpenOptions, OpenOptionsExt};
 
 /// "Relative to the working directory."
@@ -146,18 +146,18 @@ fn open_file(
     let writable = matches!(access, O_WRONLY | O_RDWR);
     // Linux truncates even for readers, if the permissions allow it.
     let truncate = flags & O_TRUNC != 0 && create.is_none() && flags & O_PATH == 0;
+    let changes = writable || truncate || create.is_some();
     let mut options = OpenOptions::new();
-    options.read(readable).write(writable || truncate || create.is_some());
+    options.read(readable).write(changes);
     if let Some(mode) = create {
         options.create_new(true).mode(mode);
     }
-    let file = call.host.root.dir()?.open_with(at.host_path(), &options).map_err(host_error)?;
-    let file = file.into_std();
+    let file = call.host.root.open_with(at, &options, changes)?;
     // What was a regular file may have been replaced since.
     if !file.metadata()?.is_file() {
         return Err(Errno::ENXIO);
     }
-    let id = call.host.files.insert(file, readable, writable || truncate || create.is_some())?;
+    let id = call.host.files.insert(file, readable, changes)?;
     if truncate {
         call.host.files.set_len(id, 0)?;
         call.memory.file_changed(id, 0, u64::MAX)?;

@@ -11,6 +11,7 @@ use crate::stat::{DirectoryEntry, Layout, S_IFCHR, S_IFDIR, S_IFIFO, Stat, Times
 use crate::sys_file;
 use crate::sys_open::{AT_FDCWD, locate};
 use cap_std::fs::{DirBuilder, DirBuilderExt, MetadataExt, OpenOptions};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
@@ -199,15 +200,22 @@ fn directory_entries(call: &mut Call<'_>, fd: u64) -> Result<Arc<Vec<DirectoryEn
 
 fn read_directory(call: &mut Call<'_>, at: &Location) -> Result<Vec<DirectoryEntry>, Errno> {
     let host = &mut *call.host;
-    let mut found = Vec::new();
-    for entry in host.root.dir()?.read_dir(at.host_path()).map_err(host_error)? {
-        let entry = entry.map_err(host_error)?;
-        // A name that is gone before it is looked at was not there.
-        let Ok(metadata) = entry.metadata() else { continue };
-        found.push((path_bytes(entry.file_name().as_ref()), metadata));
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
     let own = host.root.metadata(at)?;
+    let mut found = BTreeMap::new();
+    for (_, dir) in host.root.layers() {
+        let entries = match dir.read_dir(at.host_path()).map_err(host_error) {
+            Ok(entries) => entries,
+            // The other layer has it.
+            Err(Errno::ENOENT | Errno::ENOTDIR) => continue,
+            Err(errno) => return Err(errno),
+        };
+        for entry in entries {
+            let entry = entry.map_err(host_error)?;
+            // A name that is gone before it is looked at was not there.
+            let Ok(metadata) = entry.metadata() else { continue };
+            found.entry(path_bytes(entry.file_name().as_ref())).or_insert(metadata);
+        }
+    }
     let own_number = host.inodes.number((own.dev(), own.ino()));
     let dots = [&b"."[..], b".."];
     let dots = dots.map(|name| DirectoryEntry {
@@ -292,7 +300,7 @@ pub(crate) fn unlinkat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [dirfd, path, flags, ..] = args;
     let at = place(call, dirfd, path)?;
     let is_dir = call.host.root.metadata(&at)?.is_dir();
-    let dir = call.host.root.dir()?;
+    let dir = call.host.root.writable(&at)?;
     match (flags & AT_REMOVEDIR != 0, is_dir) {
         (true, _) if at.is_root() => Err(Errno::EBUSY),
         (true, true) => dir.remove_dir(at.host_path()).map_err(host_error).map(|()| 0),
@@ -316,8 +324,7 @@ pub(crate) fn renameat2(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags & NOREPLACE != 0 && call.host.root.metadata(&to).is_ok() {
         return Err(Errno::EEXIST);
     }
-    call.host.root.metadata(&from)?;
-    let dir = call.host.root.dir()?;
+    let dir = call.host.root.writable(&from)?;
     dir.rename(from.host_path(), dir, to.host_path()).map_err(host_error)?;
     Ok(0)
 }
@@ -349,7 +356,7 @@ pub(crate) fn linkat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if call.host.root.metadata(&from)?.is_dir() {
         return Err(Errno::EPERM);
     }
-    let dir = call.host.root.dir()?;
+    let dir = call.host.root.writable(&from)?;
     dir.hard_link(from.host_path(), dir, to.host_path()).map_err(host_error)?;
     Ok(0)
 }
@@ -365,8 +372,8 @@ pub(crate) fn truncate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let options = OpenOptions::new().write(true).clone();
-    let file = call.host.root.dir()?.open_with(at.host_path(), &options).map_err(host_error)?;
-    let id = call.host.files.insert(file.into_std(), false, true)?;
+    let file = call.host.root.open_with(&at, &options, true)?;
+    let id = call.host.files.insert(file, false, true)?;
     sys_file::set_length(call, id, args[1]).map(|()| 0)
 }
 

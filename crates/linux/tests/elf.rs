@@ -120,7 +120,7 @@ fn other_machines_are_refused() {
     refused(&with(4, &[1]), &["0x4 (e_ident[EI_CLASS])", "64-bit", "riscv64-linux-gnu-gcc"]);
     refused(&with(5, &[2]), &["EI_DATA", "little-endian"]);
     refused(&with(18, &[62, 0]), &["0x12 (e_machine)", "machine 62", "243 (RISC-V)"]);
-    refused(&with(16, &[1, 0]), &["e_type", "file type 1", "-static"]);
+    refused(&with(16, &[1, 0]), &["e_type", "file type 1", "executable"]);
     refused(&with(54, &[55, 0]), &["e_phentsize", "56"]);
     refused(&with(56, &[0xff, 0xff]), &["e_phnum", "65535"]);
     refused(&with(56, &[0, 0]), &["e_phnum", "no loadable segment"]);
@@ -129,11 +129,20 @@ fn other_machines_are_refused() {
 
 #[test]
 fn the_interpreter_is_named() {
-    let mut bytes = image(&[text(), Phdr { kind: INTERP, offset: 0x800, file_len: 12, ..data() }]);
-    put(&mut bytes, 0x800, b"/lib/ld.so\x1b\0");
-    refused(&bytes, &["0x78 (PT_INTERP)", "/lib/ld.so\\u{1b}", "not supported yet", "-static"]);
-    let beyond = Phdr { kind: INTERP, offset: 0x107f, file_len: u64::MAX, ..data() };
-    refused(&image(&[text(), beyond]), &["PT_INTERP", "truncated"]);
+    let interpreter = |name: &[u8]| {
+        let file_len = name.len() as u64;
+        let mut bytes = image(&[text(), Phdr { kind: INTERP, offset: 0x800, file_len, ..data() }]);
+        put(&mut bytes, 0x800, name);
+        bytes
+    };
+    let parsed = parse(&interpreter(b"/lib/ld.so\0")[..]).unwrap();
+    assert_eq!(parsed.interpreter.as_deref(), Some(&b"/lib/ld.so"[..]));
+    refused(&interpreter(b"/lib/ld.so"), &["0x98 (PT_INTERP)", "does not end"]);
+    refused(&interpreter(b"\0"), &["PT_INTERP", "empty"]);
+    let beyond = Phdr { kind: INTERP, offset: 0x107f, file_len: 100, ..data() };
+    refused(&image(&[text(), beyond]), &["0x78 (PT_INTERP)", "truncated"]);
+    let long = Phdr { kind: INTERP, offset: 0x800, file_len: u64::MAX, ..data() };
+    refused(&image(&[text(), long]), &["PT_INTERP", "longer"]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use pagewalk_kernel::{
     Config as KernelConfig, ConfigError, Geometry, KernelError, KernelMapping, Layout,
     SegmentKernel, SpaceId,
 };
-use pagewalk_linux::{Host, Program as LinuxProgram, Root, System};
+use pagewalk_linux::{Host, Layer, Program as LinuxProgram, Root, System};
 use pagewalk_mmu::cache::Caches;
 use pagewalk_mmu::radix::{Format, Ia32};
 use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
@@ -261,10 +261,15 @@ fn open_program(program: &Program) -> Result<File, MachineError> {
 
 fn open_host(program: &Program, stdio: Stdio) -> Result<Host, MachineError> {
     let mut host = Host::empty();
-    if let Some(path) = &program.root {
-        host.root = Root::open(path)
-            .map_err(|source| MachineError::Root { path: path.display().to_string(), source })?;
-    }
+    let (root, sysroot) = (program.root.as_deref(), program.sysroot.as_deref());
+    host.root = Root::open(root, sysroot).map_err(|(layer, source)| {
+        let (option, path) = match layer {
+            Layer::Root => ("root", root),
+            Layer::Sysroot => ("sysroot", sysroot),
+        };
+        let path = path.map(|path| path.display().to_string()).unwrap_or_default();
+        MachineError::Root { option, path, source }
+    })?;
     host.stdin = Arc::new(Mutex::new(stdio.stdin));
     host.stdout = Arc::new(Mutex::new(stdio.stdout));
     host.stderr = Arc::new(Mutex::new(stdio.stderr));

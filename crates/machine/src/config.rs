@@ -97,4 +97,6 @@ pub struct Program {
     pub env: Vec<String>,
     /// The host directory that is the guest's root; without one the guest has no files.
     pub root: Option<PathBuf>,
+    /// The host directory below which the guest finds, to read, what its root does not have.
+    pub sysroot: Option<PathBuf>,
 }

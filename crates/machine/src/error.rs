@@ -26,9 +26,11 @@ pub enum MachineError {
     /// The swap device cannot be used. The text names the option.
     #[error("{0}")]
     Swap(String),
-    /// The guest's root directory cannot be opened.
-    #[error("--root {path}: {source}")]
+    /// The guest's root directory, or its sysroot, cannot be opened.
+    #[error("--{option} {path}: {source}")]
     Root {
+        /// The option that names it.
+        option: &'static str,
         /// The directory.
         path: String,
         /// The host's reason.

@@ -133,6 +133,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub root: Option<PathBuf>,
 
+    /// A host directory whose files the program finds, to read, where its root has none: the dynamic
+    /// linker and shared libraries, e.g. /usr/riscv64-linux-gnu.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub sysroot: Option<PathBuf>,
+
     /// A variable of the program's environment; may be given repeatedly. Nothing is inherited.
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
@@ -173,7 +178,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub max_instructions: Option<String>,
 
-    /// The program, a static RISC-V executable of the host, and its arguments.
+    /// The program, a RISC-V executable of the host, and its arguments.
     ///
     /// Nothing behind PROGRAM is taken for an option of pagewalk.
     #[arg(value_name = "PROGRAM", required = true, value_hint = ValueHint::CommandWithArguments)]

@@ -63,7 +63,7 @@ impl Options {
         Ok(Self {
             snapshot: snapshot(args.snapshot, &config.hardware)?,
             config,
-            program: program(args.program, args.env, args.root)?,
+            program: program(args.program, args.env, args.root, args.sysroot)?,
             json,
             events,
             explain_faults: explain_faults(args.explain_faults.as_deref())?,
@@ -227,17 +227,18 @@ fn program(
     words: Vec<OsString>,
     env: Vec<String>,
     root: Option<PathBuf>,
+    sysroot: Option<PathBuf>,
 ) -> Result<Program, Failure> {
     let path = words.first().map(PathBuf::from).unwrap_or_default();
     check_program(&path)?;
     for variable in &env {
         check_variable(variable)?;
     }
-    if let Some(root) = &root {
-        check_root(root)?;
+    for (option, path) in [("root", &root), ("sysroot", &sysroot)] {
+        path.as_deref().map_or(Ok(()), |path| check_directory(option, path))?;
     }
     let args = words.into_iter().map(argument).collect::<Result<_, _>>()?;
-    Ok(Program { path, args, env, root })
+    Ok(Program { path, args, env, root, sysroot })
 }
 
 fn argument(word: OsString) -> Result<String, Failure> {
@@ -247,7 +248,7 @@ fn argument(word: OsString) -> Result<String, Failure> {
 }
 
 fn check_program(path: &Path) -> Result<(), Failure> {
-    let expected = "give a static RISC-V executable";
+    let expected = "give a RISC-V executable";
     match fs::metadata(path) {
         Err(error) => Err(Failure::bad_file(path, format!("{}; {expected}", plain(&error)))),
         Ok(data) if data.is_dir() => {
@@ -267,10 +268,10 @@ fn check_variable(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn check_root(path: &Path) -> Result<(), Failure> {
+fn check_directory(option: &str, path: &Path) -> Result<(), Failure> {
     let refuse = |problem: &str| {
         let shown = path.display().to_string();
-        Failure::bad_value("root", &shown, format!("{problem}; give a directory"))
+        Failure::bad_value(option, &shown, format!("{problem}; give a directory"))
     };
     match fs::metadata(path) {
         Err(error) => Err(refuse(&plain(&error))),

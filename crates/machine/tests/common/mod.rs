@@ -88,6 +88,7 @@ pub fn program(args: &[&str], root: &Path) -> Program {
         args: args.iter().map(|&arg| arg.to_owned()).collect(),
         env: Vec::new(),
         root: Some(root.to_owned()),
+        sysroot: None,
     }
 }
 

@@ -1,0 +1,84 @@
+//! Dynamically linked programs: the dynamic linker and the libraries of Debian's cross compiler,
+//! mapped from the sysroot, do here what they do under `qemu-riscv64`.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Done, finish, pagewalk, report};
+
+/// Where Debian's packages libc6-riscv64-cross and libstdc++6-riscv64-cross put their files.
+const SYSROOT: &str = "/usr/riscv64-linux-gnu";
+
+/// Builds a program from beside this file; `None`, and said so, if a tool is missing.
+fn build(source: &str, options: &[&str]) -> Option<PathBuf> {
+    let (compiler, library) = match source.ends_with(".cc") {
+        true => ("riscv64-linux-gnu-g++", "libstdc++.so.6"),
+        false => ("riscv64-linux-gnu-gcc", "libc.so.6"),
+    };
+    let is_tool = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
+    let missing = [compiler, "qemu-riscv64"].into_iter().find(|tool| !is_tool(tool));
+    let library = format!("{SYSROOT}/lib/{library}");
+    let missing = missing.or((!Path::new(&library).exists()).then_some(library.as_str()));
+    if let Some(missing) = missing {
+        let required = std::env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
+        assert!(!required, "{missing} not found, and CI_ORACLES is require");
+        println!("skipped: {missing} not found");
+        return None;
+    }
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dynamic");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let name = format!("{source}{}", options.concat().replace(['-', ','], ""));
+    let program = directory.join(name).with_extension("elf");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dynamic").join(source);
+    let mut command = Command::new(compiler);
+    // So that segments share no page, of whatever size.
+    command.args(["-O1", "-Wl,-z,max-page-size=65536"]).args(options).arg(source);
+    let done = finish(command.arg("-o").arg(&program).arg("-lm"), |_| ());
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    Some(program)
+}
+
+/// Runs a program here, with options, and under the emulator.
+fn compare(program: &Path, options: &[&str], args: &[&str]) {
+    let mut emulator = Command::new("qemu-riscv64");
+    let expected = finish(emulator.args(["-L", SYSROOT]).arg(program).args(args), |_| ());
+    let path = program.to_str().expect("a path in UTF-8");
+    let (done, report) =
+        report(&[&["--sysroot", SYSROOT], options].concat(), &[&[path], args].concat());
+    let what = format!("{path} {options:?}: {}", done.stderr);
+    assert_eq!(done.stdout, expected.stdout, "{what}");
+    let code = report["exit"]["code"].as_i64();
+    assert_eq!(code, Some(expected.status.into()), "{what}");
+}
+
+#[test]
+fn c_programs_run_wherever_they_are_linked() {
+    for options in [&[][..], &["-no-pie"], &["-static-pie"]] {
+        if options == ["-static-pie"] && !Path::new(SYSROOT).join("lib/rcrt1.o").exists() {
+            continue;
+        }
+        let Some(program) = build("plain.c", options) else { return };
+        compare(&program, &[], &["one", "two"]);
+    }
+}
+
+#[test]
+fn cpp_programs_run_on_any_mmu() {
+    let Some(program) = build("classes.cc", &[]) else { return };
+    for mmu in ["sv39", "ia32", "x86-64", "segments-paging", "r3000", "hashed", "segments"] {
+        compare(&program, &["--mmu", mmu], &["a", "b", "a"]);
+    }
+    compare(&program, &["--ram", "2MiB"], &["little", "room"]);
+}
+
+#[test]
+fn a_program_without_its_interpreter_is_told_where_to_look() {
+    let Some(program) = build("plain.c", &[]) else { return };
+    let Done { status, stderr, .. } = pagewalk([Path::new("run"), &program]);
+    assert_eq!(status, 2, "{stderr}");
+    for word in ["plain.elf", "/lib/ld-linux-riscv64-lp64d.so.1", "--sysroot DIR", "-static"] {
+        assert!(stderr.contains(word), "{word} is not in {stderr}");
+    }
+}
