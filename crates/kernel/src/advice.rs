@@ -234,8 +234,10 @@ impl<P: Pmap> Kernel<P> {
         file: FileId,
         range: Range<u64>,
     ) -> Result<(), Errno> {
-        let _ = (platform, file, range);
-        Err(Errno::Einval)
+        match file.is_memory() {
+            true => self.punch_object(platform, file, range),
+            false => Err(Errno::Einval),
+        }
     }
 
     /// Checks that a range is mapped.

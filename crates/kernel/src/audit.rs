@@ -3,9 +3,10 @@
 //! Tests call it after every operation; it takes time in proportion to memory and tables.
 
 use crate::{
-    Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId,
+    FileId, Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId,
     SwapSlot, Use,
 };
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -50,6 +51,7 @@ struct Seen {
 enum Owner {
     Entry(ReverseMapping),
     Frame(Pfn),
+    Object(FileId),
 }
 
 impl fmt::Display for Owner {
@@ -57,6 +59,7 @@ impl fmt::Display for Owner {
         match self {
             Self::Entry(place) => write!(f, "page {} of space {}", place.va, place.space.0),
             Self::Frame(pfn) => write!(f, "frame {pfn}"),
+            Self::Object(id) => write!(f, "object {}", id.number()),
         }
     }
 }
@@ -85,6 +88,8 @@ impl<P: Pmap> Kernel<P> {
         P::audit_machine_tables(&self.hardware, platform, &pmaps)?;
         self.audit_free_list()?;
         self.audit_frames(platform, &mut seen)?;
+        self.audit_objects(&mut seen)?;
+        self.audit_mapped()?;
         self.audit_slots(&seen)?;
         self.audit_tlb(platform)
     }
@@ -339,6 +344,64 @@ impl<P: Pmap> Kernel<P> {
         let zeroes =
             !clean || self.frames.lazy(pfn) || platform.frame(pfn).iter().all(|&byte| byte == 0);
         check!(zeroes, "frame {pfn} is clean and has no slot, but is not zero");
+        Ok(())
+    }
+
+    /// An object's pages are in the cache or on slots, and somebody needs the object.
+    fn audit_objects(&self, seen: &mut Seen) -> Result<(), AuditError> {
+        let mut cached = 0;
+        for (&id, object) in &self.objects.by_id {
+            let name = id.number();
+            let needed = object.handles > 0 || self.mapped_bytes(id) > 0;
+            check!(needed, "object {name} has no handle and no mapping");
+            let mut resident = 0;
+            for (&index, &slot) in &object.pages {
+                let within = u64::from(index) << self.page.shift() < object.len;
+                check!(within, "page {index} of object {name} lies behind its end");
+                let frame = self.cache.find(&self.frames, id, index);
+                resident += u64::from(frame.is_some());
+                if let Some(slot) = slot {
+                    self.audit_slot(slot, Owner::Object(id))?;
+                }
+                match (frame, slot) {
+                    (Some(pfn), None) => {
+                        let dirty = self.frames.dirty(pfn);
+                        check!(dirty, "page {index} of object {name} is clean without a slot");
+                    }
+                    (Some(_), Some(slot)) => {
+                        let twice = core::mem::replace(&mut seen.kept[slot.0 as usize], true);
+                        check!(!twice, "slot {} is kept by object {name} as well", slot.0);
+                    }
+                    (None, Some(slot)) => seen.names[slot.0 as usize] += 1,
+                    (None, None) => check!(false, "page {index} of object {name} is lost"),
+                }
+            }
+            let counted = object.resident;
+            check!(resident == counted, "object {name} has {resident} frames, counted: {counted}");
+            cached += resident;
+        }
+        let is_object = |pfn: &Pfn| matches!(self.frames.used(*pfn), Use::File { file, .. } if file.is_memory());
+        let frames = (0..self.frames.total()).map(Pfn).filter(is_object).count() as u64;
+        check!(frames == cached, "{frames} frames are objects', which know of {cached}");
+        Ok(())
+    }
+
+    /// What is counted as mapped of each file is what regions map.
+    fn audit_mapped(&self) -> Result<(), AuditError> {
+        let mut mapped: BTreeMap<FileId, u64> = BTreeMap::new();
+        for space in self.spaces.iter().flatten() {
+            let unsettled = space.regions.changes();
+            check!(unsettled.is_empty(), "changes of mappings are not settled: {unsettled:?}");
+            for region in space.regions.iter() {
+                if let Some((file, _)) = region.file_at(region.start) {
+                    *mapped.entry(file).or_default() += region.len();
+                } else {
+                    check!(!region.shared, "{region} is shared, and has no object");
+                }
+            }
+        }
+        let counted = &self.objects.mapped;
+        check!(mapped == *counted, "regions map {mapped:?}, counted as {counted:?}");
         Ok(())
     }
 

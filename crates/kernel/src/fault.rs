@@ -11,7 +11,8 @@
 //!         a slot       from the swap cache, else read it back
 //!                      store; other owners ─► copy    ── error ────────► SIGBUS, BUS_ADRERR
 //!         nothing      anonymous ─► a page of zeroes, a large one if that can be (huge.rs)
-//!                      file ─► from the page cache, else from the file; private, store ─► copy
+//!                      file ─► from the page cache, else from the file or the object's slot
+//!                              (object.rs); private, store ─► copy
 //!                                                     ── error, EOF ───► SIGBUS, BUS_ADRERR
 //!     5 enter the mapping; the instruction restarts
 //! ```
@@ -118,7 +119,7 @@ pub enum FaultResult {
 }
 
 /// Why a fault cannot be resolved.
-enum Refusal {
+pub(crate) enum Refusal {
     Signal(Signal),
     OutOfMemory(Shortage),
 }
@@ -404,7 +405,11 @@ impl<P: Pmap> Kernel<P> {
         }
         let prot = fault.region.prot_of(self.frames.used(pfn));
         self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
-        let cause = if major { FaultCause::File } else { FaultCause::MinorMap };
+        let cause = match (major, file.is_memory()) {
+            (false, _) => FaultCause::MinorMap,
+            (true, false) => FaultCause::File,
+            (true, true) => FaultCause::SwapIn,
+        };
         self.counters.pgminor_map += u64::from(!major);
         Ok(Resolution { cause, pfn, major })
     }
@@ -417,6 +422,12 @@ impl<P: Pmap> Kernel<P> {
         offset: u64,
     ) -> Result<(Pfn, bool), Refusal> {
         let index = (offset >> self.page.shift()) as u32;
+        if file.is_memory() {
+            return match self.is_beyond_object(file, offset) {
+                true => Err(Refusal::Signal(Signal::Bus)),
+                false => self.object_page(platform, file, index),
+            };
+        }
         if let Some(pfn) = self.cache.find(&self.frames, file, index) {
             return Ok((pfn, false));
         }

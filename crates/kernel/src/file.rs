@@ -15,7 +15,8 @@ use core::ops::Range;
 use pagewalk_mmu::Pfn;
 
 impl<P: Pmap> Kernel<P> {
-    /// Writes the dirty cached pages of a file's byte range back.
+    /// Writes the dirty cached pages of a file's byte range back. An object has nowhere to be written
+    /// to.
     ///
     /// # Errors
     /// The first error; the other pages are tried all the same, and what failed stays dirty.
@@ -26,6 +27,9 @@ impl<P: Pmap> Kernel<P> {
         range: Range<u64>,
     ) -> Result<(), IoError> {
         let mut result = Ok(());
+        if file.is_memory() {
+            return result;
+        }
         for pfn in self.cached_pages(file, range) {
             self.collect_modified(platform, pfn);
             if self.frames.dirty(pfn) {
@@ -33,6 +37,43 @@ impl<P: Pmap> Kernel<P> {
             }
         }
         result
+    }
+
+    /// Writes the dirty cached pages of all files back (sync).
+    ///
+    /// # Errors
+    /// As [`Kernel::sync_file`].
+    pub fn sync_all(&mut self, platform: &mut impl Platform) -> Result<(), IoError> {
+        let mut result = Ok(());
+        for pfn in (0..self.frames.total()).map(Pfn) {
+            let Use::File { file, .. } = self.frames.used(pfn) else { continue };
+            if file.is_memory() {
+                continue;
+            }
+            self.collect_modified(platform, pfn);
+            if self.frames.dirty(pfn) {
+                result = result.and(self.write_back(platform, pfn));
+            }
+        }
+        result
+    }
+
+    /// The file ends at `len` now: what is behind is unmapped everywhere, copies of private mappings
+    /// too, and faults with SIGBUS. Called after the file was made shorter or longer.
+    ///
+    /// # Errors
+    /// As [`Kernel::file_changed`], for the page that the end lies in.
+    pub fn file_resized(
+        &mut self,
+        platform: &mut impl Platform,
+        file: FileId,
+        before: u64,
+        len: u64,
+    ) -> Result<(), IoError> {
+        if len < before {
+            self.unmap_file_from(platform, file, len);
+        }
+        self.file_changed(platform, file, before.min(len)..u64::MAX)
     }
 
     /// The file's bytes changed other than through a mapping: cached pages show what is there
@@ -47,6 +88,9 @@ impl<P: Pmap> Kernel<P> {
         range: Range<u64>,
     ) -> Result<(), IoError> {
         let mut result = Ok(());
+        if file.is_memory() {
+            return result;
+        }
         for pfn in self.cached_pages(file, range) {
             let Use::File { index, .. } = self.frames.used(pfn) else { continue };
             let offset = u64::from(index) << self.page.shift();
@@ -62,15 +106,16 @@ impl<P: Pmap> Kernel<P> {
         result
     }
 
-    /// Drops the cached pages of a file that is closed. `false`, and nothing is dropped, if one is
-    /// mapped or cannot be written back.
+    /// Drops the cached pages of a file that is closed. `false`, and nothing is dropped, if a region
+    /// maps it or a page cannot be written back. An object keeps its pages.
     pub fn forget_file(&mut self, platform: &mut impl Platform, file: FileId) -> bool {
-        let pages = self.cached_pages(file, 0..u64::MAX);
-        if pages.iter().any(|&pfn| self.frames.mappings(pfn) > 0)
-            || self.sync_file(platform, file, 0..u64::MAX).is_err()
-        {
+        if self.mapped_bytes(file) > 0 || self.sync_file(platform, file, 0..u64::MAX).is_err() {
             return false;
         }
+        if file.is_memory() {
+            return true;
+        }
+        let pages = self.cached_pages(file, 0..u64::MAX);
         for pfn in pages {
             self.free_page(pfn);
         }

@@ -49,6 +49,7 @@ impl<P: Pmap> Kernel<P> {
         let layout = self.space(parent).layout;
         let child = self.create_space(platform, layout)?;
         self.copy_regions(parent, child);
+        self.settle_mapped(platform, child);
         match self.share_pages(platform, parent, child) {
             Ok(Shared { pages, slots }) => {
                 self.counters.forks += 1;

@@ -47,6 +47,7 @@ impl<P: Pmap> Kernel<P> {
             }
         } else {
             self.unmap_range(platform, id, wanted, mapped);
+            self.settle_mapped(platform, id);
         }
         self.space_mut(id).heap_end = new;
         platform.event(Event::Brk { space: id, from, to: new });

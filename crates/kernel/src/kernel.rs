@@ -1,6 +1,7 @@
 //! The kernel: its parts, and how address spaces come and go.
 
 use crate::names::NameTable;
+use crate::object::Objects;
 use crate::pmap::{Gather, Resident};
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
@@ -175,6 +176,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) cache: PageCache,
     pub(crate) swap: SwapMap,
     pub(crate) swap_cache: SwapCache,
+    pub(crate) objects: Objects,
     pub(crate) slot_hand: u64,
     pub(crate) policy: Box<dyn Policy>,
     pub(crate) spaces: Vec<Option<Space<P>>>,
@@ -250,6 +252,7 @@ impl<P: Pmap> Kernel<P> {
             cache: PageCache::default(),
             swap: SwapMap::new(slots as u32),
             swap_cache: SwapCache::default(),
+            objects: Objects::default(),
             slot_hand: 0,
             policy: config.policy.build(frames, config.seed),
             spaces: Vec::new(),
@@ -367,6 +370,8 @@ impl<P: Pmap> Kernel<P> {
     pub fn destroy_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
         let layout = self.space(id).layout;
         self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
+        self.space_mut(id).regions.remove(VirtAddr(0), layout.user_end);
+        self.settle_mapped(platform, id);
         if let Some(space) = self.spaces[id.0 as usize].take() {
             self.discharge(platform, crate::FlushDebt::space(space.asid));
             space.pmap.destroy(platform, &mut self.frames);
@@ -506,7 +511,12 @@ impl<P: Pmap> Kernel<P> {
     pub(crate) fn free_page(&mut self, pfn: Pfn) {
         match self.frames.used(pfn) {
             Use::Anon { .. } => self.forget_slot(pfn),
-            Use::File { .. } => self.cache.remove(&self.frames, pfn),
+            Use::File { file, .. } => {
+                self.cache.remove(&self.frames, pfn);
+                if let Some(object) = self.objects.get_mut(file) {
+                    object.resident -= 1;
+                }
+            }
             _ => {}
         }
         self.recent.remove(pfn);

@@ -21,8 +21,7 @@ pub struct MapRequest {
     pub prot: Prot,
     /// Where the pages come from.
     pub backing: Backing,
-    /// Stores reach the file and are seen by others. (Anonymous memory has no others to see it as
-    /// long as there is no fork.)
+    /// Stores reach the file and are seen by others: of anonymous memory, by those who are forked.
     pub shared: bool,
     /// Whether mprotect may allow stores.
     pub may_write: bool,
@@ -77,7 +76,7 @@ impl<P: Pmap> Kernel<P> {
         if request.shared && request.prot.contains(Prot::WRITE) && !request.may_write {
             return Err(Errno::Eacces);
         }
-        let region = Region {
+        let mut region = Region {
             start,
             end: VirtAddr(start.0 + len),
             prot: request.prot,
@@ -93,8 +92,10 @@ impl<P: Pmap> Kernel<P> {
         if matches!(request.place, Placement::Fixed(_)) {
             self.unmap_range(platform, id, region.start, region.end);
         }
+        region.backing = self.backing_of(&region);
         self.space_mut(id).regions.insert(region);
         platform.event(Event::Map { space: id, region: &region });
+        self.settle_mapped(platform, id);
         let locked = region.flags & RegionFlags::LOCK == RegionFlags::LOCKED;
         if request.populate || locked {
             self.populate_quietly(platform, id, region.start..region.end);
@@ -108,6 +109,16 @@ impl<P: Pmap> Kernel<P> {
         let replaced = self.space(id).regions.mapped_within(region.start, region.end);
         self.may_expand(id, region, region.len(), replaced)?;
         self.may_commit(region, region.len())
+    }
+
+    /// Anonymous memory that is shared has an object of its own: a fork has others see it.
+    fn backing_of(&mut self, region: &Region) -> Backing {
+        match region.backing {
+            Backing::Anonymous if region.shared => {
+                Backing::File { file: self.create_mapped_object(region.len()), offset: 0 }
+            }
+            backing => backing,
+        }
     }
 
     fn check_backing(&self, backing: &Backing, len: u64) -> Result<(), Errno> {
@@ -142,6 +153,7 @@ impl<P: Pmap> Kernel<P> {
             self.may_split(id, start, end, 0)?;
         }
         self.unmap_range(platform, id, start, end);
+        self.settle_mapped(platform, id);
         Ok(())
     }
 

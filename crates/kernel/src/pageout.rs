@@ -7,6 +7,7 @@
 //!   anon, clean, slot          unmap, PTE := slot ─ flush ─ free            Swapped(slot)
 //!   anon, dirty                slot ─ unmap, PTE := slot ─ flush ─ write    Swapped(slot)
 //!                                └ write failed: map again ───────────────► resident, dirty
+//!   object's page              as an anon page; the slot is the object's    the object's slot
 //!   file, clean                unmap ─ flush ─ free                         only in its file
 //!   file, dirty                take modified bits ─ flush ─ write ─ …       only in its file
 //!                                └ write failed ──────────────────────────► resident, dirty
@@ -25,8 +26,8 @@ use crate::fault::Fault;
 use crate::frame::Part;
 use crate::space::space_in;
 use crate::{
-    Event, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage, Store,
-    SwapSlot, Use,
+    Event, FileId, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage,
+    Store, SwapSlot, Use,
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
@@ -184,7 +185,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// Asks the policy, with referenced bits taken from the page tables.
     fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
-        let Self { policy, frames, spaces, counters, swap, recent, .. } = self;
+        let Self { policy, frames, spaces, counters, swap, objects, recent, .. } = self;
         let room = swap.free() > 0 || swap.reclaimable() > 0;
         policy.victim(&mut |pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
@@ -195,7 +196,14 @@ impl<P: Pmap> Kernel<P> {
             if recent.contains(pfn) || frames.reverse(pfn).any(locked) {
                 return Probe::Busy;
             }
-            if !room && matches!(frames.used(pfn), Use::Anon { slot: None }) {
+            let slotless = match frames.used(pfn) {
+                Use::Anon { slot } => slot.is_none(),
+                Use::File { file, index, .. } => {
+                    file.is_memory() && objects.slot(file, index).is_none()
+                }
+                _ => false,
+            };
+            if !room && slotless {
                 let modified = frames.reverse(pfn).any(|mapping| {
                     let space = spaces[mapping.space.0 as usize].as_ref();
                     let found = space.map(|space| space.pmap.lookup(platform, mapping.va));
@@ -225,6 +233,9 @@ impl<P: Pmap> Kernel<P> {
         }
         match self.frames.used(pfn) {
             Use::Anon { slot } => self.evict_anon(platform, pfn, slot, daemon),
+            Use::File { file, index, .. } if file.is_memory() => {
+                self.evict_object(platform, pfn, file, index, daemon)
+            }
             Use::File { .. } => self.evict_file(platform, pfn, daemon),
             other => unreachable!("the policy chose frame {pfn}, which is {other:?}"),
         }
@@ -249,6 +260,36 @@ impl<P: Pmap> Kernel<P> {
             _ => None,
         };
         self.finish_eviction(platform, pfn, dirty, store, daemon);
+        Ok(())
+    }
+
+    /// Evicts a page of an object: its slot, if it has one, is the object's again.
+    fn evict_object(
+        &mut self,
+        platform: &mut impl Platform,
+        pfn: Pfn,
+        file: FileId,
+        index: u32,
+        daemon: bool,
+    ) -> Result<(), Kept> {
+        self.collect_modified(platform, pfn);
+        let dirty = self.frames.dirty(pfn);
+        let kept = self.objects.slot(file, index);
+        let slot = match kept {
+            Some(slot) => {
+                self.swap.add_names(slot, 1);
+                self.swap.unkeep(slot);
+                slot
+            }
+            None => self.allocate_slot().ok_or(Kept::NoSlot)?,
+        };
+        if dirty && let Err(error) = self.swap_write(platform, slot, pfn) {
+            self.objects.set_slot(file, index, None);
+            return Err(self.suspect(slot, error));
+        }
+        self.unmap_everywhere(platform, pfn);
+        self.objects.set_slot(file, index, Some(slot));
+        self.finish_eviction(platform, pfn, dirty, Some(Store::Swap(slot)), daemon);
         Ok(())
     }
 
@@ -393,13 +434,23 @@ impl<P: Pmap> Kernel<P> {
         let total = self.frames.total();
         for step in 0..total {
             let pfn = Pfn((self.slot_hand + step) % total);
-            let Use::Anon { slot: Some(slot) } = self.frames.used(pfn) else { continue };
-            if self.swap.names(slot) == 0 {
-                self.drop_slot(pfn);
+            if self.give_up_slot(pfn) {
                 self.counters.slots_reclaimed += 1;
                 self.slot_hand = pfn.0 + 1;
                 return;
             }
         }
+    }
+
+    /// Takes the slot that a frame keeps, if nobody names it.
+    fn give_up_slot(&mut self, pfn: Pfn) -> bool {
+        match self.frames.used(pfn) {
+            Use::Anon { slot: Some(slot) } if self.swap.names(slot) == 0 => self.drop_slot(pfn),
+            Use::File { file, index, .. } if self.objects.slot(file, index).is_some() => {
+                self.drop_object_slot(pfn, file, index);
+            }
+            _ => return false,
+        }
+        true
     }
 }

@@ -15,8 +15,30 @@ use pagewalk_mmu::{Asid, Level, Pfn, PhysAddr, TableMemory, VirtAddr};
 
 /// A file that the kernel can page from and to. Two names of one file have one `FileId`, or their
 /// mappings are not coherent.
+///
+/// The upper half of the numbers are the kernel's memory objects (`object.rs`), which a platform
+/// never sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub u32);
+
+impl FileId {
+    const MEMORY: u32 = 1 << 31;
+
+    /// The object of this number, whose highest bit has no meaning.
+    pub(crate) const fn memory(number: u32) -> Self {
+        Self(number | Self::MEMORY)
+    }
+
+    /// The number of an object.
+    pub(crate) const fn number(self) -> u32 {
+        self.0 & !Self::MEMORY
+    }
+
+    /// Whether it is a memory object of the kernel, rather than a file of the platform.
+    pub const fn is_memory(self) -> bool {
+        self.0 & Self::MEMORY != 0
+    }
+}
 
 /// A page-sized place on the swap device: bytes `[slot × page, (slot + 1) × page)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

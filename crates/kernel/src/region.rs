@@ -241,6 +241,9 @@ impl fmt::Display for Region {
             (RegionName::Vdso, _) => f.write_str(" [vdso]"),
             // The name itself is the kernel's to tell.
             (RegionName::Anon(id), _) => write!(f, " [anon:#{}]", id.0),
+            (RegionName::None, Backing::File { file, .. }) if file.is_memory() => {
+                write!(f, " object {}", file.number())
+            }
             (RegionName::None, Backing::File { file, .. }) => write!(f, " file {}", file.0),
             (RegionName::None, Backing::Anonymous) => Ok(()),
         }

@@ -7,7 +7,7 @@
 //!
 //! Every change of the map goes through `put` and `take`, which keep the sizes.
 
-use crate::{Prot, Region, RegionFlags};
+use crate::{Backing, FileId, Prot, Region, RegionFlags};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use pagewalk_mmu::VirtAddr;
@@ -57,6 +57,8 @@ impl VmSizes {
 pub struct RegionSet {
     by_start: BTreeMap<u64, Region>,
     sizes: VmSizes,
+    /// By how many bytes of each file more, or less, is mapped since somebody asked.
+    changes: BTreeMap<FileId, i64>,
     /// The region found last: faults cluster.
     hint: Option<Region>,
 }
@@ -187,12 +189,33 @@ impl RegionSet {
 
     fn put(&mut self, region: Region) {
         self.sizes.add(&region);
+        self.note_change(&region, region.len() as i64);
         self.by_start.insert(region.start.0, region);
     }
 
     fn take(&mut self, start: VirtAddr) {
         if let Some(region) = self.by_start.remove(&start.0) {
             self.sizes.subtract(&region);
+            self.note_change(&region, -(region.len() as i64));
+        }
+    }
+
+    /// By how many bytes of each file more, or less, is mapped since the last call.
+    pub(crate) fn take_changes(&mut self) -> BTreeMap<FileId, i64> {
+        core::mem::take(&mut self.changes)
+    }
+
+    /// The same, without taking it.
+    pub(crate) fn changes(&self) -> &BTreeMap<FileId, i64> {
+        &self.changes
+    }
+
+    fn note_change(&mut self, region: &Region, bytes: i64) {
+        let Backing::File { file, .. } = region.backing else { return };
+        let change = self.changes.entry(file).or_default();
+        *change += bytes;
+        if *change == 0 {
+            self.changes.remove(&file);
         }
     }
 }

@@ -61,6 +61,19 @@ impl<P: Pmap> Kernel<P> {
         new_len: u64,
         how: Remap,
     ) -> Result<VirtAddr, Errno> {
+        let result = self.remap(platform, id, (start, old_len), new_len, how);
+        self.settle_mapped(platform, id);
+        result
+    }
+
+    fn remap(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        (start, old_len): (VirtAddr, u64),
+        new_len: u64,
+        how: Remap,
+    ) -> Result<VirtAddr, Errno> {
         if start.offset(self.page) != 0 {
             return Err(Errno::Einval);
         }

@@ -5,6 +5,7 @@
 //!   anon frame      modified bit ─► dirty; last owner gone ─► frame free, slot free
 //!   large page      each of its frames as an anon frame
 //!   file frame      modified bit ─► dirty; last mapping gone and dirty ─► written back; stays cached
+//!   object's frame  modified bit ─► dirty; stays cached as long as the object lives
 //!   swap slot       last owner gone ─► slot free, and the frame that keeps it
 //!   empty table     frame free
 //! ```
@@ -57,11 +58,11 @@ impl<P: Pmap> Kernel<P> {
                 }
                 self.free_unowned(was.pfn);
             }
-            Use::File { .. } => {
+            Use::File { file, .. } => {
                 if was.modified {
                     self.frames.set_dirty(was.pfn, true);
                 }
-                if left == 0 && self.frames.dirty(was.pfn) {
+                if left == 0 && !file.is_memory() && self.frames.dirty(was.pfn) {
                     self.write_back_or_keep(platform, was.pfn);
                 }
             }

@@ -4,8 +4,8 @@
 use crate::errno::Errno;
 use crate::memory::{Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, CopyError, FileId, Kernel, Layout, Lock, MapRequest, MemoryLimits, Msync, Placement,
-    Platform, Pmap, Prot, Remap, Shortage, SpaceId,
+    Advice, CopyError, FileId, Kernel, Layout, Lock, MapRequest, MemoryLimits, Msync, ObjectPages,
+    Placement, Platform, Pmap, Prot, Remap, Shortage, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -175,6 +175,56 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn file_changed(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno> {
         Ok(self.kernel.file_changed(self.platform, file, file_range(offset, len))?)
+    }
+
+    fn file_resized(&mut self, file: FileId, before: u64, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.file_resized(self.platform, file, before, len)?)
+    }
+
+    fn create_object(&mut self, len: u64) -> Result<FileId, Errno> {
+        Ok(self.kernel.create_object(len)?)
+    }
+
+    fn retain_object(&mut self, file: FileId) -> Result<(), Errno> {
+        self.kernel.retain_object(file);
+        Ok(())
+    }
+
+    fn release_object(&mut self, file: FileId) -> Result<(), Errno> {
+        self.kernel.release_object(self.platform, file);
+        Ok(())
+    }
+
+    fn object_len(&self, file: FileId) -> Result<u64, Errno> {
+        self.kernel.object_len(file).ok_or(Errno::EINVAL)
+    }
+
+    fn set_object_len(&mut self, file: FileId, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.set_object_len(self.platform, file, len)?)
+    }
+
+    fn read_object(&mut self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        Ok(self.kernel.read_object(self.platform, file, offset, buf)?)
+    }
+
+    fn write_object(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        Ok(self.kernel.write_object(self.platform, file, offset, bytes)?)
+    }
+
+    fn punch_object(&mut self, file: FileId, range: Range<u64>) -> Result<(), Errno> {
+        Ok(self.kernel.punch_object(self.platform, file, range)?)
+    }
+
+    fn object_data(&self, file: FileId, offset: u64) -> Result<u64, Errno> {
+        self.kernel.object_data(file, offset).ok_or(Errno::ENXIO)
+    }
+
+    fn object_hole(&self, file: FileId, offset: u64) -> Result<u64, Errno> {
+        self.kernel.object_hole(file, offset).ok_or(Errno::ENXIO)
+    }
+
+    fn object_pages(&self, file: FileId) -> Result<ObjectPages, Errno> {
+        Ok(self.kernel.object_pages(file))
     }
 
     fn forget_file(&mut self, file: FileId) -> bool {

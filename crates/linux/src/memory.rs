@@ -13,8 +13,10 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, Prot, Remap, Shortage, SpaceId,
+    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Prot, Remap, Shortage,
+    SpaceId,
 };
+use std::ops::Range;
 
 /// The largest piece in which system calls move bytes between the guest and the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
@@ -176,6 +178,117 @@ pub trait UserMemory {
     /// # Errors
     /// EIO if a page cannot be read again.
     fn file_changed(&mut self, file: FileId, offset: u64, len: u64) -> Result<(), Errno>;
+
+    /// Says that the host's file has `len` bytes now, and had `before`: pages behind the end are
+    /// unmapped everywhere, copies of private mappings too.
+    ///
+    /// # Errors
+    /// EIO if the page at the end cannot be read again.
+    fn file_resized(&mut self, file: FileId, before: u64, len: u64) -> Result<(), Errno> {
+        let start = before.min(len);
+        self.file_changed(file, start, u64::MAX - start)
+    }
+
+    /// Makes a memory object of so many bytes, with one handle: a file without a device, whose
+    /// pages are zeroes at first.
+    ///
+    /// # Errors
+    /// EOVERFLOW if it is too long; ENOSYS where there are no pages to share, here and in all calls
+    /// on objects.
+    fn create_object(&mut self, len: u64) -> Result<FileId, Errno> {
+        let _ = len;
+        Err(Errno::ENOSYS)
+    }
+
+    /// One more handle of an object.
+    ///
+    /// # Errors
+    /// ENOSYS.
+    fn retain_object(&mut self, file: FileId) -> Result<(), Errno> {
+        let _ = file;
+        Err(Errno::ENOSYS)
+    }
+
+    /// One handle less: without handles and mappings the object is gone.
+    ///
+    /// # Errors
+    /// ENOSYS.
+    fn release_object(&mut self, file: FileId) -> Result<(), Errno> {
+        let _ = file;
+        Err(Errno::ENOSYS)
+    }
+
+    /// An object's length in bytes.
+    ///
+    /// # Errors
+    /// EINVAL if there is no such object.
+    fn object_len(&self, file: FileId) -> Result<u64, Errno> {
+        let _ = file;
+        Err(Errno::ENOSYS)
+    }
+
+    /// Changes an object's length. What is cut off is unmapped everywhere.
+    ///
+    /// # Errors
+    /// EOVERFLOW if it is too long, ENOMEM or EIO if its last page cannot be brought in.
+    fn set_object_len(&mut self, file: FileId, len: u64) -> Result<(), Errno> {
+        let _ = (file, len);
+        Err(Errno::ENOSYS)
+    }
+
+    /// Copies from an object; returns how many bytes there were before its end.
+    ///
+    /// # Errors
+    /// ENOMEM or EIO if the first page cannot be brought in.
+    fn read_object(&mut self, file: FileId, offset: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+        let _ = (file, offset, buf);
+        Err(Errno::ENOSYS)
+    }
+
+    /// Copies to an object, which grows if need be; returns how many bytes were copied.
+    ///
+    /// # Errors
+    /// As [`UserMemory::set_object_len`], for the first page.
+    fn write_object(&mut self, file: FileId, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let _ = (file, offset, bytes);
+        Err(Errno::ENOSYS)
+    }
+
+    /// Makes a hole in an object; its length stays.
+    ///
+    /// # Errors
+    /// ENOMEM or EIO if a page at an end of the range cannot be brought in.
+    fn punch_object(&mut self, file: FileId, range: Range<u64>) -> Result<(), Errno> {
+        let _ = (file, range);
+        Err(Errno::ENOSYS)
+    }
+
+    /// The first byte from `offset` on that is not in a hole (SEEK_DATA).
+    ///
+    /// # Errors
+    /// ENXIO if there is none before the object's end.
+    fn object_data(&self, file: FileId, offset: u64) -> Result<u64, Errno> {
+        let _ = (file, offset);
+        Err(Errno::ENOSYS)
+    }
+
+    /// The first byte from `offset` on that is in a hole, or the object's end (SEEK_HOLE).
+    ///
+    /// # Errors
+    /// ENXIO if `offset` is not before the object's end.
+    fn object_hole(&self, file: FileId, offset: u64) -> Result<u64, Errno> {
+        let _ = (file, offset);
+        Err(Errno::ENOSYS)
+    }
+
+    /// How many pages of an object are in memory, and on the swap device alone.
+    ///
+    /// # Errors
+    /// ENOSYS.
+    fn object_pages(&self, file: FileId) -> Result<ObjectPages, Errno> {
+        let _ = file;
+        Err(Errno::ENOSYS)
+    }
 
     /// Drops the pages cached of a file that no mapping names; false if one does.
     fn forget_file(&mut self, file: FileId) -> bool;

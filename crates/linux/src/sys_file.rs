@@ -66,8 +66,7 @@ pub(crate) fn set_length(call: &mut Call<'_>, id: FileId, len: u64) -> Result<()
     // What lies beyond would come back with a later write-back.
     call.memory.before_file_read(id, 0, u64::MAX)?;
     call.host.files.set_len(id, len)?;
-    let start = before.min(len);
-    call.memory.file_changed(id, start, u64::MAX - start)?;
+    call.memory.file_resized(id, before, len)?;
     call.host.touch(id, call.clock)
 }
 

@@ -160,7 +160,7 @@ fn open_file(
     let id = call.host.files.insert(file, readable, changes)?;
     if truncate {
         call.host.files.set_len(id, 0)?;
-        call.memory.file_changed(id, 0, u64::MAX)?;
+        call.memory.file_resized(id, u64::MAX, 0)?;
     }
     if truncate || create.is_some() {
         call.host.touch(id, call.clock)?;
