@@ -194,7 +194,7 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
 
     fn create(hardware: &H, platform: &mut impl Platform, _: &mut FrameTable, asid: Asid) -> Self {
         let root = hardware.root(TABLE);
-        platform.load_root(asid, root);
+        platform.root_changed(asid, root);
         Self { table: hardware.clone(), root, asid, record: BTreeMap::new(), turn: 0 }
     }
 

@@ -131,9 +131,14 @@ pub trait Platform: TableMemory {
     /// Invalidates cached translations.
     fn flush(&mut self, what: Flush);
 
-    /// Loads the root register, after the top table changed where the processor holds it in
-    /// registers (PAE), or for a space that is new.
+    /// Loads the root register: a program is to run in the space.
     fn load_root(&mut self, asid: Asid, table: PhysAddr);
+
+    /// The top table of a space is new or changed. Who runs in the space, and holds top entries in
+    /// registers (PAE), loads it.
+    fn root_changed(&mut self, asid: Asid, table: PhysAddr) {
+        self.load_root(asid, table);
+    }
 
     /// Loads the base register of the upper half, where the hardware has one.
     fn load_upper_root(&mut self, table: PhysAddr) {

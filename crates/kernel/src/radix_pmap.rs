@@ -157,7 +157,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         self.tables -= kernel_map::share(&self.format, platform, frames, self.root, map);
         self.kernel = Some(map.base);
         // The processor may hold the top entries in registers.
-        platform.load_root(self.asid, self.root);
+        platform.root_changed(self.asid, self.root);
     }
 
     fn map_itself(
@@ -216,7 +216,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
             let va = VirtAddr(index << hardware.geometry().level(top).shift);
             pmap.add_table(platform, frames, root, top, va);
         }
-        platform.load_root(asid, root);
+        platform.root_changed(asid, root);
         pmap
     }
 

@@ -161,6 +161,7 @@ fn operating_system(
     if let Some(&map) = kernel.kernel_map() {
         platform.memory.set_kernel_map(map);
     }
+    kernel.activate(platform, space);
     Ok((Os::Paged(Box::new(kernel)), space))
 }
 

@@ -10,7 +10,7 @@ use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
 use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
-    CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, KernelReport,
+    CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
     MachineReport, MemoryReport, References, RefillReport, Report, SCHEMA_VERSION, SwapReport,
     TlbLevel, TlbReport, WalkCacheReport, WalkReport,
 };
@@ -35,6 +35,7 @@ impl Machine {
             references: self.references(),
             tlb: self.tlb_report(),
             walks: self.walk_report(cycle_parts.walks),
+            harts: self.hart_reports(),
             caches: self.cache_report(),
             refills: self.refill_report(),
             kernel: self.kernel_report(),
@@ -56,6 +57,7 @@ impl Machine {
             mmu: hardware.name().to_owned(),
             page_bytes,
             levels: hardware.levels(),
+            harts: self.memory.harts(),
             ram_bytes: self.memory.ram.bytes(),
             swap_bytes: self.swap.slots() * page_bytes,
             tlb: named(self.config.tlb.as_ref()),
@@ -104,12 +106,6 @@ impl Machine {
         let counters = self.memory.mmu_counters();
         let references = self.all_references();
         let data = references.loads + references.stores;
-        let level = |lookups: u64, misses: u64| TlbLevel {
-            lookups,
-            hits: lookups - misses,
-            misses,
-            miss_ratio: ratio(misses, lookups),
-        };
         let (l1, l2) = (&counters.l1_misses, &counters.l2_misses);
         let config = self.config.tlb.as_ref();
         let split = |level: &LevelConfig| matches!(level, LevelConfig::Split { .. });
@@ -129,7 +125,36 @@ impl Machine {
                 + counters.flushes_asid
                 + counters.flushes_page,
             entries_flushed: counters.entries_flushed,
+            space_switches: self.memory.switches().spaces,
+            entries_flushed_by_switches: self.memory.switches().entries_flushed,
             references_per_access: 1.0 + ratio(walk_references, total),
+        }
+    }
+
+    /// The harts one by one, if there are several.
+    fn hart_reports(&self) -> Vec<HartReport> {
+        let harts = self.memory.harts();
+        (0..harts).filter(|_| harts > 1).map(|number| self.hart_report(number)).collect()
+    }
+
+    fn hart_report(&self, number: u32) -> HartReport {
+        let slot = &self.schedule.slots()[number as usize];
+        let references = self.references_of(number);
+        let hart = self.memory.hart_memory(number);
+        let counters = hart.mmu().counters();
+        let (kernel, shootdowns) = (hart.kernel_traffic(), hart.shootdowns());
+        let made = total(&references);
+        let lookups = made + kernel.fetches + kernel.data();
+        HartReport {
+            instructions: slot.retired,
+            cycles: self.cycle_parts_of(number).total(),
+            references,
+            tlb: hart.mmu().tlb().map(|_| level(lookups, counters.l1_misses.total())),
+            walks: counters.walks.total() + hart.unseen_walks(made),
+            context_switches: slot.switches,
+            space_switches: hart.switches().spaces,
+            shootdowns_sent: shootdowns.sent,
+            shootdowns_received: shootdowns.received,
         }
     }
 
@@ -278,6 +303,7 @@ impl Machine {
     fn counters(&self) -> BTreeMap<String, u64> {
         let mmu = self.memory.mmu_counters();
         let references = self.all_references();
+        let shootdowns = self.memory.shootdowns();
         let mut counters: BTreeMap<String, u64> =
             self.os.counters().iter().map(|(name, value)| (name.to_owned(), value)).collect();
         // Without a TLB every reference walks; the MMU has seen only those of the slow path.
@@ -294,6 +320,9 @@ impl Machine {
         counters.extend(
             [
                 ("instructions", self.instructions()),
+                ("context-switches", self.schedule.switches()),
+                ("nr_tlb_remote_flush", shootdowns.sent),
+                ("nr_tlb_remote_flush_received", shootdowns.received),
                 ("iTLB-loads", looked_up.fetches),
                 ("iTLB-load-misses", walks.fetches),
                 ("dTLB-loads", looked_up.loads),
@@ -308,6 +337,11 @@ impl Machine {
         );
         counters
     }
+}
+
+/// A level of the TLB.
+fn level(lookups: u64, misses: u64) -> TlbLevel {
+    TlbLevel { lookups, hits: lookups - misses, misses, miss_ratio: ratio(misses, lookups) }
 }
 
 pub(crate) fn total(references: &References) -> u64 {

@@ -60,6 +60,8 @@ pub struct HartMemory {
     spaces: BTreeSet<u16>,
     /// The space of the program that runs, once there was one.
     program: Option<(Asid, PhysAddr)>,
+    /// Whether the space was not flushed as a whole since.
+    is_current: bool,
     switches: Switches,
 }
 
@@ -107,6 +109,7 @@ impl HartMemory {
             shootdowns: Shootdowns::default(),
             spaces: BTreeSet::new(),
             program: None,
+            is_current: false,
             switches: Switches::default(),
         }
     }
@@ -152,9 +155,11 @@ impl HartMemory {
         self.switches
     }
 
-    /// Whether it runs the program in that space.
+    /// Whether it runs a program in that space, so that the root need not be loaded. Never once the
+    /// space was flushed as a whole: that may have been its end, and the next of its number has
+    /// other tables.
     pub fn runs(&self, asid: Asid, table: PhysAddr) -> bool {
-        self.program == Some((asid, table))
+        self.is_current && self.program == Some((asid, table))
     }
 
     /// What the kernel's own references on it came to; nothing without a map.
@@ -211,6 +216,7 @@ impl HartMemory {
     /// It is to run a program in that space.
     pub(crate) fn enter_space(&mut self, asid: Asid, table: PhysAddr) {
         let before = self.program.replace((asid, table));
+        self.is_current = true;
         self.switches.spaces += u64::from(before.is_some_and(|before| before.0 != asid));
     }
 
@@ -259,6 +265,7 @@ impl HartMemory {
         if self.mmu.asid() != asid {
             self.spaces.remove(&asid.0);
         }
+        self.is_current &= self.program.is_none_or(|program| program.0 != asid);
     }
 
     /// Invalidates all translations.

@@ -14,7 +14,7 @@ use std::iter;
 use std::mem::swap;
 
 use pagewalk_kernel::KernelMap;
-use pagewalk_mmu::{Mmu, MmuCounters, PhysAddr};
+use pagewalk_mmu::{Asid, Mmu, MmuCounters, PhysAddr};
 
 use crate::hart_memory::{HartMemory, Switches};
 use crate::kernel_view::{KernelTraffic, KernelView};
@@ -73,6 +73,11 @@ impl Memory {
     pub fn hart_memory(&self, number: u32) -> &HartMemory {
         let found = self.hart_memories().find(|hart| hart.number == number);
         found.expect("the machine has that hart")
+    }
+
+    /// Whether the hart that runs has that space loaded.
+    pub fn runs(&self, asid: Asid, table: PhysAddr) -> bool {
+        self.hart.runs(asid, table)
     }
 
     /// All harts' parts, the one that runs first.

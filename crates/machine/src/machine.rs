@@ -139,7 +139,7 @@ impl Machine {
             blocks: Blocks::new(),
             os: parts.os,
             space: parts.space,
-            schedule: Schedule::new(parts.memory.harts(), parts.space),
+            schedule: Schedule::new(parts.memory.harts()),
             memory: parts.memory,
             system: parts.system,
             host: parts.host,

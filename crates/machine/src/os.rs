@@ -37,6 +37,14 @@ impl Os {
         }
     }
 
+    /// Whether the current hart is as [`Os::activate`] left it for a space.
+    pub fn is_active(&self, memory: &Memory, space: SpaceId) -> bool {
+        match self {
+            Self::Paged(kernel) => memory.runs(kernel.asid(space), kernel.root(space)),
+            Self::Segments(kernel) => kernel.active() == Some(space),
+        }
+    }
+
     /// Lets the current hart run in a space.
     pub fn activate(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
         match self {

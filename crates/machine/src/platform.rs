@@ -102,6 +102,12 @@ impl Platform for MachinePlatform<'_> {
         self.memory.load_root(asid, table).expect("the kernel's root is well formed");
     }
 
+    fn root_changed(&mut self, asid: Asid, table: PhysAddr) {
+        if self.memory.runs(asid, table) {
+            self.load_root(asid, table);
+        }
+    }
+
     fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError> {
         self.listener.traffic.file_reads += 1;
         let frame = self.memory.ram.frame_mut(into);

@@ -36,6 +36,8 @@ pub struct Report {
     pub tlb: TlbReport,
     /// Page-table walks.
     pub walks: WalkReport,
+    /// What each hart did, by its number; empty on a machine of one.
+    pub harts: Vec<HartReport>,
     /// The data caches, first level first; empty without.
     pub caches: Vec<CacheLevelReport>,
     /// Exceptions of the TLB, if software loads it.
@@ -90,6 +92,8 @@ pub struct MachineReport {
     pub page_bytes: u64,
     /// Levels of the page table; 0 without pages.
     pub levels: u8,
+    /// Harts, each with an MMU of its own.
+    pub harts: u32,
     /// RAM in bytes.
     pub ram_bytes: u64,
     /// Swap space in bytes.
@@ -112,6 +116,29 @@ pub struct MachineReport {
     pub seed: u64,
     /// Whether the plain path ran (`--slow`).
     pub slow: bool,
+}
+
+/// What one hart of several did.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct HartReport {
+    /// Instructions retired.
+    pub instructions: u64,
+    /// Cycles of its clock.
+    pub cycles: u64,
+    /// Memory references that programs made on it.
+    pub references: References,
+    /// The first level of its TLB, both sides together; absent without a TLB.
+    pub tlb: Option<TlbLevel>,
+    /// Its page-table walks.
+    pub walks: u64,
+    /// Times that it went from one thread to another.
+    pub context_switches: u64,
+    /// Those of them that went from one address space to another.
+    pub space_switches: u64,
+    /// TLB shoot-downs that it asked others for.
+    pub shootdowns_sent: u64,
+    /// TLB shoot-downs that others asked it for, each an interrupt.
+    pub shootdowns_received: u64,
 }
 
 /// How the program ended.
@@ -213,6 +240,11 @@ pub struct TlbReport {
     pub flushes: u64,
     /// Entries that they dropped.
     pub entries_flushed: u64,
+    /// Switches of a hart from one address space to another.
+    pub space_switches: u64,
+    /// Those of the entries flushed that loads of the root register dropped: without tags all that
+    /// were there.
+    pub entries_flushed_by_switches: u64,
     /// Page-table references per program reference, plus the reference itself: what text books call
     /// the average number of memory references per access.
     pub references_per_access: f64,

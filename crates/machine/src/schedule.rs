@@ -20,7 +20,6 @@
 //! 3. Reservations (LR/SC) end when a hart is left or given another thread.
 
 use pagewalk_cpu::Hart;
-use pagewalk_kernel::SpaceId;
 use pagewalk_linux::{Pid, State};
 
 use crate::build_report::total;
@@ -55,8 +54,6 @@ pub(crate) struct Slot {
     hart: Hart,
     /// Who runs on it.
     pub thread: Option<Pid>,
-    /// The space whose root it has loaded.
-    space: SpaceId,
     /// Instructions left of the quantum.
     left: u64,
     /// Instructions that it has retired.
@@ -76,23 +73,18 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// So many harts, idle, with the first space loaded on the first.
-    pub fn new(harts: u32, space: SpaceId) -> Self {
+    /// So many harts, idle.
+    pub fn new(harts: u32) -> Self {
         let slot = Slot {
             hart: Hart::new(),
             thread: None,
-            space,
             left: 0,
             retired: 0,
             cycles: 0,
             switches: 0,
             last: None,
         };
-        let mut slots = vec![slot; harts as usize];
-        for other in slots.iter_mut().skip(1) {
-            other.space = NO_SPACE;
-        }
-        Self { slots, current: 0 }
+        Self { slots: vec![slot; harts as usize], current: 0 }
     }
 
     /// The hart that runs.
@@ -143,9 +135,6 @@ impl Schedule {
         others.filter(|(_, slot)| slot.thread.is_some()).map(|(_, slot)| slot.cycles).min()
     }
 }
-
-/// A space that no hart has loaded.
-const NO_SPACE: SpaceId = SpaceId(u32::MAX);
 
 impl Machine {
     /// Chooses the hart and its thread.
@@ -221,7 +210,7 @@ impl Machine {
             slot.last = Some(tid);
             self.hart.drop_reservation();
         }
-        if self.schedule.current().space != self.current_space() {
+        if !self.os.is_active(&self.memory, self.current_space()) {
             self.in_kernel(Self::enter_space);
         }
         self.load_registers(tid);
@@ -242,8 +231,7 @@ impl Machine {
     /// Loads the root of the current thread's space, if the hart has another's.
     fn enter_space(&mut self) {
         let space = self.current_space();
-        if self.schedule.current().space != space {
-            self.schedule.slot().space = space;
+        if !self.os.is_active(&self.memory, space) {
             self.lend(|os, platform| os.activate(platform, space));
         }
     }

@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod harts;
 mod json;
 mod number;
 mod page;

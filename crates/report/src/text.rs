@@ -10,6 +10,7 @@ use pagewalk_machine::report::{
     References, RefillReport, Report, TlbLevel,
 };
 
+use crate::harts;
 use crate::number::{duration, grouped, percent, quotient, size};
 use crate::page::Page;
 
@@ -23,6 +24,7 @@ pub fn text(report: &Report) -> String {
     cycles(&mut page, report);
     references(&mut page, report);
     tlb(&mut page, report);
+    harts::show(&mut page, &report.harts);
     walks(&mut page, report);
     caches(&mut page, report);
     refills(&mut page, report);
@@ -73,9 +75,14 @@ fn machine(machine: &MachineReport) -> String {
         0 => "no swap".into(),
         bytes => format!("{} of swap", size(bytes)),
     };
+    let harts = match machine.harts {
+        1 => String::new(),
+        several => format!("{several} harts, "),
+    };
     let name = machine.name.as_ref().map(|name| format!("{}: ", name.escape_debug()));
     let name = name.unwrap_or_default();
-    format!("{name}{}, {}{} of RAM, {swap}", machine.mmu, pages(machine), size(machine.ram_bytes))
+    let (mmu, ram) = (&machine.mmu, size(machine.ram_bytes));
+    format!("{name}{harts}{mmu}, {}{ram} of RAM, {swap}", pages(machine))
 }
 
 fn pages(machine: &MachineReport) -> String {
@@ -181,6 +188,10 @@ fn tlb(page: &mut Page, report: &Report) {
         page.table([vec![heading.map(String::from).to_vec()], rows].concat());
         page.detail("flushes", grouped(tlb.flushes), String::new());
         page.detail("entries flushed", grouped(tlb.entries_flushed), String::new());
+        if tlb.space_switches > 0 {
+            let dropped = format!("{} entries flushed", grouped(tlb.entries_flushed_by_switches));
+            page.detail("switches of spaces", grouped(tlb.space_switches), dropped);
+        }
     }
     let per_access = format!("{:.4}", tlb.references_per_access);
     page.detail("memory references", per_access, "per reference of the program".into());

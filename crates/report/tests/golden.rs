@@ -37,6 +37,7 @@ fn sample() -> Report {
             mmu: "sv39".into(),
             page_bytes: 4096,
             levels: 3,
+            harts: 1,
             ram_bytes: 1 << 20,
             swap_bytes: 256 << 20,
             tlb: "l1i=16x4:lru,l1d=16x4:lru,l2=128x12:lru".into(),
@@ -64,6 +65,8 @@ fn sample() -> Report {
             l2: Some(level(10_000, 10)),
             flushes: 37,
             entries_flushed: 1_234,
+            space_switches: 0,
+            entries_flushed_by_switches: 0,
             references_per_access: 1.001_45,
         },
         walks: WalkReport {
@@ -75,6 +78,7 @@ fn sample() -> Report {
             cycles_per_walk: 40_000.0 / 700.0,
             cache: None,
         },
+        harts: Vec::new(),
         caches: Vec::new(),
         refills: None,
         kernel: None,
@@ -142,6 +146,28 @@ fn caches_and_a_walk_cache_show_what_they_did() {
     let text = text(&report);
     assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn several_harts_are_shown_one_by_one() {
+    let mut report = sample();
+    report.machine.harts = 2;
+    report.tlb.space_switches = 13;
+    report.tlb.entries_flushed_by_switches = 1_001;
+    let hart = HartReport {
+        instructions: 700_000,
+        cycles: 1_200_000,
+        references: References { fetches: 700_000, loads: 200_000, stores: 100_000 },
+        tlb: Some(level(990_000, 10_000)),
+        walks: 650,
+        context_switches: 20,
+        space_switches: 12,
+        shootdowns_sent: 3,
+        shootdowns_received: 5,
+    };
+    let other = HartReport { tlb: None, walks: 50, space_switches: 1, ..hart.clone() };
+    report.harts = vec![hart, other];
+    insta::assert_snapshot!(text(&report));
 }
 
 #[test]

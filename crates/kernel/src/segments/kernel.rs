@@ -104,6 +104,11 @@ impl SegmentKernel {
         }
     }
 
+    /// The space whose registers are loaded.
+    pub const fn active(&self) -> Option<SpaceId> {
+        self.active
+    }
+
     /// Makes a domain of memory anywhere in a space: text 004's `map_domain(size, permissions)`.
     ///
     /// # Errors

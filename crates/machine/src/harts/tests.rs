@@ -121,9 +121,7 @@ impl Rig {
         let space = self.kernel(|kernel, platform| kernel.create_space(platform, layout));
         self.spaces.push(space.expect("enough memory"));
         self.map(self.spaces.len() - 1, 0, PAGES, RW);
-        // Making a space loads its root.
-        let hart = self.memory.hart() as usize;
-        self.running[hart] = Some(self.spaces.len() - 1);
+        self.enter(self.spaces.len() - 1);
     }
 
     fn map(&mut self, space: usize, first: u64, pages: u64, prot: Prot) {
@@ -238,7 +236,13 @@ fn stress(rig: &mut Rig, seed: u64, steps: u64) {
         let space = draw.below(spaces as u64) as usize;
         let (id, at) = (rig.spaces[space], VirtAddr(START + page * rig.page));
         let bytes = (1 + draw.below(3)).min(PAGES - page) * rig.page;
-        match draw.below(40) {
+        let what = draw.below(40);
+        let hot = (7..13).contains(&what) && draw.below(2) == 0;
+        if hot {
+            rig.enter(space);
+            rig.store(page, step);
+        }
+        match what {
             0..=3 => {
                 let hart = draw.below(rig.memory.harts().into()) as u32;
                 rig.memory.switch_hart(hart);
@@ -264,6 +268,9 @@ fn stress(rig: &mut Rig, seed: u64, steps: u64) {
             }
             13..=26 => _ = rig.store(page, step),
             _ => _ = rig.load(page),
+        }
+        if hot {
+            rig.load(page);
         }
         rig.kernel(|kernel, p| kernel.daemon(p));
         rig.audit();
@@ -383,6 +390,7 @@ fn a_flushed_hart_is_asked_no_more() {
     assert!(rig.memory.hart_memory(1).may_hold(asid));
     rig.memory.flush_asid(asid);
     assert!(!rig.memory.hart_memory(1).may_hold(asid));
+    assert!(rig.memory.hart_memory(0).may_hold(asid), "it runs on, and fills its TLB again");
     let asked = rig.memory.shootdowns();
     rig.memory.flush_asid(asid);
     rig.memory.flush_page(asid, VirtAddr(START));
@@ -392,6 +400,30 @@ fn a_flushed_hart_is_asked_no_more() {
     rig.memory.switch_hart(0);
     rig.memory.flush_page(asid, VirtAddr(START));
     assert_eq!(rig.memory.shootdowns().received, asked.received + 1);
+}
+
+/// A space that ended while a hart had its root, and another that got its number.
+#[test]
+fn a_root_is_loaded_anew_for_the_next_space_of_its_number() {
+    for (mmu, hart) in [("sv39", 0), ("pae", 0), ("sv39", 1), ("pae", 1)] {
+        let mut rig = Rig::new(mmu, "l1=1x64", None, 2, 1);
+        rig.memory.switch_hart(1);
+        rig.enter(0);
+        assert!(rig.store(0, 7));
+        rig.memory.switch_hart(hart);
+        let gone = rig.spaces.remove(0);
+        let (asid, root) = (rig.kernel.asid(gone), rig.kernel.root(gone));
+        assert!(rig.memory.hart_memories().all(|hart| hart.runs(asid, root)));
+        rig.kernel(|kernel, p| kernel.destroy_space(p, gone));
+        assert!(!rig.memory.hart_memories().any(|hart| hart.runs(asid, root)));
+        rig.stored.clear();
+        rig.add_space();
+        assert_eq!(rig.spaces, [gone]);
+        rig.memory.switch_hart(1 - hart);
+        rig.enter(0);
+        assert!(rig.load(0) && rig.store(0, 8) && rig.load(0));
+        rig.audit();
+    }
 }
 
 /// What passes outside the programs passes for the hart that runs, and its total is what it was.
