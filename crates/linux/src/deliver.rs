@@ -29,16 +29,30 @@ pub(crate) enum Delivered {
     Ended(Outcome),
 }
 
+/// A call that a signal cut short.
+pub(crate) struct Interrupted {
+    /// What it ended with.
+    pub errno: Errno,
+    /// Where it is.
+    pub pc: u64,
+    /// Its first argument.
+    pub argument: u64,
+    /// When it gives up.
+    pub deadline_ns: Option<u64>,
+}
+
 /// Delivers all pending signals that are not blocked. The last one's handler runs first, as on
-/// Linux. `interrupted` is a call that a signal cut short: its error, where it is, and its first
-/// argument; it is made again if no handler runs or the handler's action asks for it.
+/// Linux. `interrupted` is a call that a signal cut short; it is made again if no handler runs or the handler's action asks for it. `now_ns` is
+/// when timers go on whose signal is taken.
 pub(crate) fn pending(
     process: &mut Process,
     thread: &mut Thread,
     memory: &mut dyn UserMemory,
-    mut interrupted: Option<(Errno, u64, u64)>,
+    mut interrupted: Option<Interrupted>,
+    now_ns: u64,
 ) -> Delivered {
-    while let Some(info) = thread.signals.take(&mut process.signals) {
+    while let Some(mut info) = thread.signals.take(&mut process.signals) {
+        process.timers.heard(&mut info, now_ns);
         if has_handler(process, info.signal) {
             restart(thread, interrupted.take(), Some(process.signals.action(info.signal)));
         }
@@ -60,8 +74,8 @@ pub(crate) fn pending(
 }
 
 /// What becomes of a call that was interrupted, before a handler with this action runs or none.
-fn restart(thread: &mut Thread, call: Option<(Errno, u64, u64)>, handler: Option<Action>) {
-    let Some((errno, pc, argument)) = call else { return };
+fn restart(thread: &mut Thread, call: Option<Interrupted>, handler: Option<Action>) {
+    let Some(Interrupted { errno, pc, argument, deadline_ns }) = call else { return };
     let again = match handler {
         None => true,
         Some(action) => errno == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0,
@@ -69,6 +83,10 @@ fn restart(thread: &mut Thread, call: Option<(Errno, u64, u64)>, handler: Option
     if again {
         thread.regs.pc = pc;
         thread.regs.x[A0] = argument;
+        if handler.is_none() {
+            // As restart_syscall: the time that has passed counts.
+            thread.progress.deadline_ns = deadline_ns;
+        }
     } else {
         thread.regs.x[A0] = Errno::EINTR.to_register();
     }

@@ -10,11 +10,13 @@
 //!
 //! Source: exit(2), wait(2), set_robust_list(2); Linux kernel/exit.c.
 
+use crate::alarm::Owner;
 use crate::memory::{UserMemory, read_u32, read_u64};
 use crate::process::{Change, Process};
 use crate::signal::{Cause, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN, Signal, SignalInfo};
 use crate::system::{FIRST, INIT, Outcome, System};
 use crate::thread::Thread;
+use crate::timers::Timers;
 use crate::wait::{Channel, Pid};
 
 // si_code of SIGCHLD (asm-generic/siginfo.h).
@@ -80,6 +82,9 @@ impl System {
         self.wake(Channel::End(pid));
         self.reparent_children(pid);
         process.ended = Some(outcome);
+        process.timers = Timers::default();
+        self.alarms.set(Owner::Process(pid), None);
+        self.cpu_timed.remove(&pid);
         process.is_stopped = false;
         self.tell_parent(process);
     }
@@ -108,28 +113,31 @@ impl System {
     /// The process stopped: its parent may want to know.
     pub(crate) fn note_stopped(&mut self, process: &mut Process, signal: Signal) {
         process.change = Some(Change::Stopped(signal));
-        self.tell_change(process.pid, process.parent, CLD_STOPPED, signal.number().into());
+        self.tell_change(process, CLD_STOPPED, signal.number().into());
     }
 
     /// The process goes on.
     pub(crate) fn note_continued(&mut self, process: &mut Process) {
         process.change = Some(Change::Continued);
         let status = Signal::SIGCONT.number().into();
-        self.tell_change(process.pid, process.parent, CLD_CONTINUED, status);
+        self.tell_change(process, CLD_CONTINUED, status);
     }
 
     /// A zombie that was waited for is gone.
     pub(crate) fn reap(&mut self, pid: Pid) -> Option<Box<Process>> {
+        self.forget_pid(pid);
         self.processes.remove(&pid)
     }
 
-    fn tell_change(&mut self, pid: Pid, parent: Pid, code: i32, status: i32) {
+    fn tell_change(&mut self, process: &Process, code: i32, status: i32) {
+        let parent = process.parent;
         let wants = self
             .processes
             .get(&parent)
             .is_some_and(|parent| parent.signals.action(Signal::SIGCHLD).flags & SA_NOCLDSTOP == 0);
         if wants {
-            let cause = Cause::Child { code, pid, status };
+            let cause =
+                Cause::Child { code, pid: process.pid, uid: process.credentials.user.real, status };
             self.signal_process(parent, SignalInfo { signal: Signal::SIGCHLD, cause });
         }
         self.wake(Channel::Child(parent));
@@ -217,11 +225,12 @@ impl System {
         };
         let unwanted = action.handler == SIG_IGN || action.flags & SA_NOCLDWAIT != 0;
         let exit_signal = process.exit_signal;
+        let uid = process.credentials.user.real;
         if !unwanted || exit_signal != Some(Signal::SIGCHLD) {
             self.processes.insert(pid, process);
         }
         if let Some(signal) = exit_signal {
-            let cause = Cause::Child { code, pid, status };
+            let cause = Cause::Child { code, pid, uid, status };
             self.signal_process(parent, SignalInfo { signal, cause });
         }
         self.wake(Channel::Child(parent));

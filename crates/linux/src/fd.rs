@@ -12,6 +12,7 @@
 //! 1. A description lives as long as descriptors name it; closing the last returns what it held.
 //! 2. New descriptors are the lowest free ones, below the limit.
 
+use crate::anonymous::ObjectId;
 use crate::errno::Errno;
 use crate::files::FileId;
 use crate::pipe::{PipeEnd, PipeId};
@@ -45,6 +46,8 @@ pub enum Object {
     Directory(Directory),
     /// One end of a pipe.
     Pipe(PipeId, PipeEnd),
+    /// Something without a path: an event counter, a timer …
+    Anonymous(ObjectId),
 }
 
 /// An open directory.

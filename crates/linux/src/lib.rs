@@ -21,15 +21,20 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
+mod anonymous;
 mod buffers;
 mod call;
 mod clock;
+mod credentials;
 mod deliver;
 mod devices;
 pub mod elf;
 mod elf_error;
 mod elf_layout;
+mod epoll;
 mod errno;
+mod event_counter;
 mod exit;
 mod fd;
 mod files;
@@ -37,6 +42,7 @@ mod host;
 mod kernel_memory;
 mod load;
 mod memory;
+mod pid_file;
 mod pipe;
 mod process;
 mod regs;
@@ -44,11 +50,14 @@ mod root;
 mod segment_memory;
 mod send;
 mod signal;
+mod signal_file;
 mod signal_frame;
 mod stack;
 mod stat;
 mod sys_advice;
 mod sys_clone;
+mod sys_credentials;
+mod sys_epoll;
 mod sys_exec;
 mod sys_file;
 mod sys_futex;
@@ -60,10 +69,13 @@ mod sys_poll;
 mod sys_process;
 mod sys_signal;
 mod sys_time;
+mod sys_timer;
 mod sys_wait;
 mod system;
 mod table;
 mod thread;
+mod timer_file;
+mod timers;
 mod wait;
 
 #[cfg(test)]

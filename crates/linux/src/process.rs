@@ -12,6 +12,7 @@
 //!    ends; what is left is its status, for its parent.
 
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::elf::{self, Executable};
 use crate::errno::Errno;
 use crate::fd::{Descriptions, FdTable};
@@ -25,6 +26,7 @@ use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
 use crate::system::Outcome;
+use crate::timers::Timers;
 use crate::wait::Pid;
 use pagewalk_kernel::{MapRequest, Placement, Prot, RegionName, SpaceId};
 use pagewalk_mmu::VirtAddr;
@@ -70,6 +72,8 @@ pub struct Process {
     pub(crate) umask: u32,
     pub(crate) signals: GroupSignals,
     pub(crate) limits: Limits,
+    pub(crate) timers: Timers,
+    pub(crate) credentials: Credentials,
     /// The executable, which /proc/self/exe names.
     pub(crate) executable: FileId,
     pub(crate) executable_path: Vec<u8>,
@@ -167,6 +171,8 @@ impl Process {
             umask: 0o022,
             signals: GroupSignals::default(),
             limits: Limits::new(memory.stack_limit()),
+            timers: Timers::default(),
+            credentials: Credentials::default(),
             executable: image.executable,
             executable_path: image.path.clone(),
             command_line: image.command_line.clone(),
@@ -191,6 +197,7 @@ impl Process {
             space,
             fds: self.fds.copy(descriptions),
             signals: self.signals.inherit(),
+            timers: Timers::default(),
             borrows_memory: false,
             has_execed: false,
             is_stopped: false,
@@ -210,6 +217,8 @@ impl Process {
         self.command_line.clone_from(&image.command_line);
         self.trampoline = image.trampoline;
         self.signals.reset_handlers();
+        self.timers.exec();
+        self.credentials.exec();
         self.has_execed = true;
     }
 }

@@ -13,9 +13,10 @@ use crate::call::Call;
 use crate::errno::Errno;
 use crate::process::Process;
 use crate::signal::{Cause, SI_USER, Signal, SignalInfo};
+use crate::sys_poll::POLLIN;
 use crate::system::System;
 use crate::thread::{State, Thread};
-use crate::wait::Pid;
+use crate::wait::{Channel, Pid};
 
 /// SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU.
 const STOPS: u64 =
@@ -58,6 +59,8 @@ impl System {
             return Ok(());
         }
         thread.signals.pending.add(info)?;
+        self.wake_for(Channel::Signal(process.pid), POLLIN);
+        let Some(thread) = self.threads.get(&tid) else { return Err(Errno::ESRCH) };
         if !thread.signals.is_blocked(info.signal) {
             self.interrupt(tid, info.signal);
         }
@@ -72,6 +75,7 @@ impl System {
         }
         // What is beyond the queue's bound is lost, as for any sender but sigqueue.
         if process.signals.pending.add(info).is_ok() {
+            self.wake_for(Channel::Signal(process.pid), POLLIN);
             self.interrupt_one(process.pid, info.signal);
         }
     }
@@ -150,6 +154,7 @@ impl Call<'_> {
             return;
         }
         let queued = self.process.signals.pending.add(info).is_ok();
+        self.system.wake_for(Channel::Signal(pid), POLLIN);
         if queued && !mine {
             self.system.interrupt_one(pid, info.signal);
         }
@@ -168,6 +173,7 @@ impl Call<'_> {
             if self.process.signals.is_ignored(info.signal) && !blocked {
                 return Ok(());
             }
+            self.system.wake_for(Channel::Signal(self.process.pid), POLLIN);
             return self.thread.signals.pending.add(info);
         }
         if is_mine {
@@ -179,7 +185,11 @@ impl Call<'_> {
 
     /// Sends the caller's own thread a signal that says what it did wrong (SIGPIPE, SIGXFSZ).
     pub(crate) fn signal_self(&mut self, signal: Signal) {
-        let cause = Cause::Sender { code: SI_USER, pid: self.process.pid };
+        let cause = Cause::Sender {
+            code: SI_USER,
+            pid: self.process.pid,
+            uid: self.process.credentials.user.real,
+        };
         // Pending once: there is always room.
         let _queued = self.signal_thread(self.thread.tid, SignalInfo { signal, cause });
     }

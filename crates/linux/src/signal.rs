@@ -181,10 +181,12 @@ pub enum Cause {
     },
     /// A process, by kill or tgkill.
     Sender {
-        /// si_code: SI_USER or SI_TKILL.
+        /// si_code: SI_USER, SI_TKILL or SI_KERNEL.
         code: i32,
         /// si_pid.
         pid: u32,
+        /// si_uid.
+        uid: u32,
     },
     /// A process, by sigqueue, with a value.
     Queued {
@@ -203,6 +205,8 @@ pub enum Cause {
         code: i32,
         /// si_pid.
         pid: u32,
+        /// si_uid.
+        uid: u32,
         /// si_status.
         status: i32,
     },
@@ -259,16 +263,26 @@ impl Pending {
         if info.signal.0 < SIGRTMIN && self.set() & info.signal.bit() != 0 {
             return Ok(());
         }
-        if self.0.len() >= QUEUED_MAX && info.signal.0 >= SIGRTMIN {
+        if self.is_full() && info.signal.0 >= SIGRTMIN {
             return Err(Errno::EAGAIN);
         }
         self.0.push_back(info);
         Ok(())
     }
 
+    /// Whether no more can be queued.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= QUEUED_MAX
+    }
+
     /// Forgets the signals of a set.
     pub fn remove(&mut self, set: u64) {
         self.0.retain(|info| info.signal.bit() & set == 0);
+    }
+
+    /// A timer was set anew: what it sent before is not news.
+    pub fn forget_timer(&mut self, timer: u32) {
+        self.0.retain(|info| !matches!(info.cause, Cause::Timer { id, .. } if id == timer));
     }
 
     /// Takes the first of the lowest-numbered signals of a set.
@@ -392,7 +406,7 @@ mod tests {
     use super::*;
 
     fn sent(signal: Signal) -> SignalInfo {
-        SignalInfo { signal, cause: Cause::Sender { code: SI_USER, pid: 1 } }
+        SignalInfo { signal, cause: Cause::Sender { code: SI_USER, pid: 1, uid: 0 } }
     }
 
     #[test]

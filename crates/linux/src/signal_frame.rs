@@ -21,8 +21,10 @@ use crate::signal::{AltStack, Cause, SI_TIMER, SignalInfo};
 
 /// The frame's length.
 pub const FRAME_BYTES: usize = 1088;
+/// The length of `siginfo_t`.
+pub const INFO_BYTES: usize = 128;
 /// Offset of the `ucontext`.
-pub const UCONTEXT: usize = 128;
+pub const UCONTEXT: usize = INFO_BYTES;
 
 const SI_SIGNO: usize = 0;
 const SI_CODE: usize = 8;
@@ -99,9 +101,10 @@ pub fn encode_siginfo(frame: &mut [u8], info: SignalInfo) {
             put_u32(frame, SI_CODE, code as u32);
             put_u64(frame, SI_ADDR, addr);
         }
-        Cause::Sender { code, pid } => {
+        Cause::Sender { code, pid, uid } => {
             put_u32(frame, SI_CODE, code as u32);
             put_u32(frame, SI_PID, pid);
+            put_u32(frame, SI_PID + 4, uid);
         }
         Cause::Queued { code, pid, uid, value } => {
             put_u32(frame, SI_CODE, code as u32);
@@ -109,9 +112,10 @@ pub fn encode_siginfo(frame: &mut [u8], info: SignalInfo) {
             put_u32(frame, SI_PID + 4, uid);
             put_u64(frame, SI_PID + 8, value);
         }
-        Cause::Child { code, pid, status } => {
+        Cause::Child { code, pid, uid, status } => {
             put_u32(frame, SI_CODE, code as u32);
             put_u32(frame, SI_PID, pid);
+            put_u32(frame, SI_PID + 4, uid);
             put_u32(frame, SI_PID + 8, status as u32);
         }
         Cause::Timer { id, overrun, value } => {
@@ -195,9 +199,10 @@ mod tests {
 
     #[test]
     fn a_sent_signal_names_its_sender() {
-        let cause = Cause::Sender { code: SI_TKILL, pid: 7 };
+        let cause = Cause::Sender { code: SI_TKILL, pid: 7, uid: 5 };
         let frame = encode(SignalInfo { signal: Signal::SIGABRT, cause }, &context());
         assert_eq!(get_u32(&frame, 8) as i32, -6);
         assert_eq!(get_u32(&frame, 16), 7);
+        assert_eq!(get_u32(&frame, 20), 5);
     }
 }

@@ -41,6 +41,7 @@ const KNOWN: u64 = CSIGNAL
     | CLONE_FS
     | CLONE_FILES
     | CLONE_SIGHAND
+    | CLONE_PIDFD
     | CLONE_VFORK
     | CLONE_PARENT
     | CLONE_THREAD
@@ -56,6 +57,8 @@ const KNOWN: u64 = CSIGNAL
 /// What is wanted, whichever call says it.
 struct Request {
     flags: u64,
+    /// Where the descriptor of CLONE_PIDFD is written.
+    pidfd: u64,
     exit_signal: u64,
     stack: u64,
     parent_tid: u64,
@@ -67,7 +70,11 @@ pub(crate) fn clone(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     // RISC-V's order (CONFIG_CLONE_BACKWARDS): flags, stack, parent_tid, tls, child_tid.
     let [flags, stack, parent_tid, tls, child_tid, _] = args;
     let (flags, exit_signal) = (flags & 0xffff_ffff & !CSIGNAL, flags & CSIGNAL);
-    start(call, &Request { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    if flags & CLONE_PIDFD != 0 && flags & CLONE_PARENT_SETTID != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pidfd = parent_tid;
+    start(call, &Request { flags, pidfd, exit_signal, stack, parent_tid, child_tid, tls })
 }
 
 pub(crate) fn clone3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
@@ -81,7 +88,7 @@ pub(crate) fn clone3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let mut word = |n: u64| read_u64(call.memory, at.checked_add(8 * n).ok_or(Errno::EFAULT)?);
-    let [flags, _pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] =
+    let [flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls] =
         [word(0)?, word(1)?, word(2)?, word(3)?, word(4)?, word(5)?, word(6)?, word(7)?];
     for n in BYTES_MIN / 8..bytes / 8 {
         // set_tid and cgroup, which are not here, and what later kernels add.
@@ -94,7 +101,7 @@ pub(crate) fn clone3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let stack = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
-    start(call, &Request { flags, exit_signal, stack, parent_tid, child_tid, tls })
+    start(call, &Request { flags, pidfd, exit_signal, stack, parent_tid, child_tid, tls })
 }
 
 fn start(call: &mut Call<'_>, request: &Request) -> Result<u64, Errno> {
@@ -118,14 +125,15 @@ fn check(call: &mut Call<'_>, request: &Request) -> Result<(), Errno> {
     let unpaired = (has(CLONE_THREAD) && !has(CLONE_SIGHAND))
         || (has(CLONE_SIGHAND) && !has(CLONE_VM))
         || (has(CLONE_CLEAR_SIGHAND) && has(CLONE_SIGHAND))
+        || (has(CLONE_PIDFD) && (has(CLONE_THREAD) || has(CLONE_DETACHED)))
         || (has(CLONE_THREAD) && request.exit_signal != 0 && has(CLONE_PARENT));
     if unpaired || (request.exit_signal != 0 && Signal::new(request.exit_signal).is_err()) {
         return Err(Errno::EINVAL);
     }
     let unknown = request.flags & !KNOWN;
     if unknown != 0 {
-        let what = if unknown & CLONE_PIDFD != 0 { "CLONE_PIDFD" } else { "a namespace flag" };
-        call.host.say_once(&format!("clone with {what} ({unknown:#x}) is not supported: EINVAL"));
+        let text = format!("clone with a namespace flag ({unknown:#x}) is not supported: EINVAL");
+        call.host.say_once(&text);
         return Err(Errno::EINVAL);
     }
     if has(CLONE_FILES) && !has(CLONE_THREAD) && !has(CLONE_VFORK) {
@@ -143,11 +151,21 @@ fn start_thread(call: &mut Call<'_>, request: &Request, tid: Pid) -> Result<u64,
 
 fn start_process(call: &mut Call<'_>, request: &Request, pid: Pid) -> Result<u64, Errno> {
     let shares_memory = request.flags & CLONE_VM != 0;
+    let pidfd = match request.flags & CLONE_PIDFD != 0 {
+        true => Some(open_pidfd(call, request, pid)?),
+        false => None,
+    };
     let space = match shares_memory {
         true => call.process.space,
-        false => call.memory.fork_space()?,
+        false => call.memory.fork_space().inspect_err(|_| {
+            pidfd.map(|fd| call.close(fd));
+        })?,
     };
     let mut process = call.process.forked(pid, space, &mut call.system.descriptions);
+    if let Some(fd) = pidfd {
+        let inherited = process.fds.close(fd)?;
+        call.system.release(inherited, call.memory);
+    }
     process.exit_signal = Signal::new(request.exit_signal).ok();
     if request.flags & CLONE_PARENT != 0 {
         process.parent = call.process.parent;
@@ -168,6 +186,15 @@ fn start_process(call: &mut Call<'_>, request: &Request, pid: Pid) -> Result<u64
         return wait_for_vfork(call, pid);
     }
     Ok(pid.into())
+}
+
+/// The parent's descriptor for the new process; the child does not get it.
+fn open_pidfd(call: &mut Call<'_>, request: &Request, pid: Pid) -> Result<u64, Errno> {
+    let fd = call.open_pidfd(pid, 0)?;
+    call.memory.write(request.pidfd, &(fd as u32).to_le_bytes()).inspect_err(|_| {
+        let _closed = call.close(fd);
+    })?;
+    Ok(fd)
 }
 
 /// The parent of vfork goes on when the child no longer uses its memory. No signal ends the wait

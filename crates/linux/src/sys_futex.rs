@@ -98,7 +98,10 @@ fn wait(
     // A requeued thread goes on waiting where it was put.
     let (key, bits) = *call.thread.progress.futex.get_or_insert((key, bits));
     let _ = bits;
-    let interrupted = if deadline.is_some() { Errno::EINTR } else { Errno::ERESTARTSYS };
+    let interrupted = match deadline {
+        Some(_) => Errno::ERESTARTNOHAND,
+        None => Errno::ERESTARTSYS,
+    };
     Err(call.wait("futex", vec![Channel::Futex(key)], deadline, interrupted))
 }
 

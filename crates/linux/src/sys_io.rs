@@ -16,6 +16,7 @@ use crate::files::FileId;
 use crate::memory::CHUNK_BYTES;
 use crate::pipe::{PipeEnd, PipeResult};
 use crate::signal::Signal;
+use crate::sys_poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 
 /// Where a transfer takes place in the file.
 #[derive(Clone, Copy)]
@@ -32,9 +33,11 @@ impl Position {
             return Err(Errno::EINVAL);
         }
         match call.file(fd)?.object {
-            Object::Pipe(..) | Object::Stdin | Object::Stdout | Object::Stderr => {
-                Err(Errno::ESPIPE)
-            }
+            Object::Pipe(..)
+            | Object::Anonymous(_)
+            | Object::Stdin
+            | Object::Stdout
+            | Object::Stderr => Err(Errno::ESPIPE),
             _ => Ok(Self::At(offset)),
         }
     }
@@ -74,7 +77,7 @@ fn read_buffers(
     for piece in buffers.pieces() {
         let result = piece.and_then(|(at, len)| {
             // A stream or pipe that has given something is not waited for again.
-            let waits = matches!(object, Object::Stdin | Object::Pipe(..));
+            let waits = matches!(object, Object::Stdin | Object::Pipe(..) | Object::Anonymous(_));
             if waits && done > 0 {
                 return Ok((0, len));
             }
@@ -135,7 +138,7 @@ pub(crate) fn read_object(
         }
         Object::Pipe(id, PipeEnd::Read) => match call.system.pipes.read(*id, bytes) {
             PipeResult::Moved(n) => {
-                call.system.wake(id.channel());
+                call.system.wake_for(id.channel(), POLLOUT | POLLWRNORM);
                 Ok(n)
             }
             PipeResult::WouldBlock if nonblocking => Err(Errno::EAGAIN),
@@ -145,6 +148,7 @@ pub(crate) fn read_object(
             }
             PipeResult::Broken => Ok(0),
         },
+        Object::Anonymous(id) => call.read_anonymous(*id, bytes, nonblocking),
         Object::Directory(_) => Err(Errno::EISDIR),
         Object::Stdout | Object::Stderr | Object::Pipe(..) => Err(Errno::EBADF),
     }
@@ -220,7 +224,7 @@ pub(crate) fn write_object(
         Object::File(id) => write_file(call, *id, offset, bytes),
         Object::Pipe(id, PipeEnd::Write) => match call.system.pipes.write(*id, bytes) {
             PipeResult::Moved(n) => {
-                call.system.wake(id.channel());
+                call.system.wake_for(id.channel(), POLLIN | POLLRDNORM);
                 Ok(n)
             }
             PipeResult::Broken => Err(Errno::EPIPE),
@@ -230,6 +234,7 @@ pub(crate) fn write_object(
                 Err(call.wait("write to a pipe", channels, None, Errno::ERESTARTSYS))
             }
         },
+        Object::Anonymous(id) => call.write_anonymous(*id, bytes, nonblocking),
         Object::Stdin | Object::Pipe(..) | Object::Directory(_) => Err(Errno::EBADF),
     };
     if result == Err(Errno::EPIPE) {

@@ -78,7 +78,7 @@ fn open_built_in(
             let original = call.file(fd).map_err(|_| Errno::ENOENT)?.clone();
             let wants = Description::new(original.object.clone(), flags & !O_CLOEXEC, path);
             // A pipe's ends are counted by description, and its other end cannot be had this way.
-            let refused = matches!(original.object, Object::Pipe(..))
+            let refused = matches!(original.object, Object::Pipe(..) | Object::Anonymous(_))
                 || (wants.readable() && !original.readable())
                 || (wants.writable() && !original.writable());
             if refused { Err(Errno::EACCES) } else { Ok(wants) }

@@ -86,6 +86,8 @@ fn stat_descriptor(call: &mut Call<'_>, fd: u64) -> Result<Stat, Errno> {
         Object::Stdout => Ok(stream(terminals[1], 1)),
         Object::Stderr => Ok(stream(terminals[2], 2)),
         Object::Pipe(..) => Ok(Stat::special(S_IFIFO | 0o600, 0, 14)),
+        // Linux gives all of them one inode, without a file type.
+        Object::Anonymous(_) => Ok(Stat::special(0o600, 0, 15)),
         Object::File(id) => {
             let metadata = call.host.files.metadata(*id)?;
             Ok(call.host.stat(&metadata))

@@ -3,7 +3,7 @@
 
 use crate::call::{Args, Call, descriptor, int};
 use crate::errno::Errno;
-use crate::fd::{MAX_DESCRIPTORS, Object};
+use crate::fd::{Description, MAX_DESCRIPTORS, Object};
 use crate::memory::{read_array, read_u64};
 use crate::pipe::PipeEnd;
 use crate::wait::Channel;
@@ -19,13 +19,18 @@ pub(crate) const POLLWRNORM: u16 = 0x100;
 
 /// What is ready on a descriptor.
 pub(crate) fn readiness(call: &Call<'_>, fd: u64) -> u16 {
-    let Ok(description) = call.file(fd) else { return POLLNVAL };
+    call.file(fd).map_or(POLLNVAL, |description| readiness_of(call, description))
+}
+
+/// What is ready on an open file.
+pub(crate) fn readiness_of(call: &Call<'_>, description: &Description) -> u16 {
     let ready = match description.object {
         Object::Pipe(id, end) => match (end, call.system.pipes.ready(id, end)) {
             (_, false) => 0,
             (PipeEnd::Read, true) => call.system.pipes.read_events(id),
             (PipeEnd::Write, true) => call.system.pipes.write_events(id),
         },
+        Object::Anonymous(id) => return call.anonymous_events(id),
         _ => POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM,
     };
     let readable = if description.readable() { POLLIN | POLLRDNORM } else { 0 };
@@ -35,8 +40,14 @@ pub(crate) fn readiness(call: &Call<'_>, fd: u64) -> u16 {
 
 /// What is woken when the readiness of a descriptor changes.
 pub(crate) fn channel(call: &Call<'_>, fd: u64) -> Option<Channel> {
-    match call.file(fd).ok()?.object {
+    channel_of(call, call.file(fd).ok()?)
+}
+
+/// What is woken when the readiness of an open file changes.
+pub(crate) fn channel_of(call: &Call<'_>, description: &Description) -> Option<Channel> {
+    match description.object {
         Object::Pipe(id, _) => Some(id.channel()),
+        Object::Anonymous(id) => Some(call.anonymous_channel(id)),
         _ => None,
     }
 }

@@ -9,7 +9,8 @@ use crate::regs::SP;
 use crate::signal::{
     Action, AltStack, Cause, SI_KERNEL, SI_TKILL, SI_USER, Signal, SignalInfo, UNBLOCKABLE,
 };
-use crate::wait::Pid;
+use crate::signal_frame::{INFO_BYTES, encode_siginfo};
+use crate::wait::{Channel, Pid};
 
 const SIGSET_BYTES: u64 = 8;
 const SIG_BLOCK: i32 = 0;
@@ -123,19 +124,72 @@ pub(crate) fn kill(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         ..-1 => process.group == pid.unsigned_abs(),
         _ => process.pid == pid as u32,
     };
-    let others = call.system.processes.values().filter(|process| wanted(process));
-    let mut targets: Vec<Pid> = others.map(|process| process.pid).collect();
-    if wanted(call.process) {
-        targets.push(me);
-    }
-    if targets.is_empty() {
+    let others = call.system.processes.values().map(AsRef::as_ref).filter(|p| wanted(p));
+    let all = others.chain(Some(&*call.process).filter(|p| wanted(p)));
+    let may = |process: &Process| may_signal(call, process, signal);
+    let found: Vec<(Pid, bool)> = all.map(|process| (process.pid, may(process))).collect();
+    if found.is_empty() {
         return Err(Errno::ESRCH);
     }
+    if found.iter().all(|&(_, allowed)| !allowed) {
+        return Err(Errno::EPERM);
+    }
     if let Some(signal) = signal {
-        let cause = Cause::Sender { code: SI_USER, pid: me };
-        for target in targets {
+        let cause = call.sender(SI_USER);
+        for (target, _) in found.into_iter().filter(|&(_, allowed)| allowed) {
             call.signal_process(target, SignalInfo { signal, cause });
         }
+    }
+    Ok(0)
+}
+
+/// Whether the caller may send a process a signal.
+fn may_signal(call: &Call<'_>, process: &Process, signal: Option<Signal>) -> bool {
+    let continues = signal == Some(Signal::SIGCONT) && process.session == call.process.session;
+    continues || call.process.credentials.may_signal(&process.credentials)
+}
+
+/// Waits for one of a set of signals, blocked ones, and takes it without a handler.
+pub(crate) fn rt_sigtimedwait(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [set, info_at, timeout, set_bytes, ..] = args;
+    if set_bytes != SIGSET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let set = read_u64(call.memory, set)? & !UNBLOCKABLE;
+    let timeout_ns = call.read_timespec(timeout)?;
+    if let Some(info) = call.take_signal(set) {
+        if info_at != 0 {
+            let mut bytes = [0; INFO_BYTES];
+            encode_siginfo(&mut bytes, info);
+            call.memory.write(info_at, &bytes)?;
+        }
+        return Ok(info.signal.number().into());
+    }
+    let deadline = call.deadline(timeout_ns);
+    if call.is_over(deadline) {
+        return Err(Errno::EAGAIN);
+    }
+    let channels = vec![Channel::Signal(call.process.pid)];
+    Err(call.wait("rt_sigtimedwait", channels, deadline, Errno::EINTR))
+}
+
+pub(crate) fn rt_sigqueueinfo(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    call.queue_to_process(args[0] as u32, args[1], args[2])
+}
+
+pub(crate) fn rt_tgsigqueueinfo(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [group, thread, number, info, ..] = args;
+    if int(group) <= 0 || int(thread) <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (group, tid) = (group as u32, thread as u32);
+    let pid = call.process_of_thread(tid)?;
+    if pid != group {
+        return Err(Errno::ESRCH);
+    }
+    let cause = call.read_cause(info, pid)?;
+    if let Some(signal) = optional_signal(number)? {
+        call.signal_thread(tid, SignalInfo { signal, cause })?;
     }
     Ok(0)
 }
@@ -162,15 +216,16 @@ fn send_thread(
         return Err(Errno::EINVAL);
     }
     let signal = optional_signal(number)?;
-    let pid = match tid == call.thread.tid {
-        true => call.process.pid,
-        false => call.system.thread(tid).ok_or(Errno::ESRCH)?.pid,
-    };
+    let pid = call.process_of_thread(tid)?;
     if group.is_some_and(|group| group != pid) {
         return Err(Errno::ESRCH);
     }
+    let other = call.system.process(pid);
+    if other.is_some_and(|process| !may_signal(call, process, signal)) {
+        return Err(Errno::EPERM);
+    }
     if let Some(signal) = signal {
-        let cause = Cause::Sender { code: SI_TKILL, pid: call.process.pid };
+        let cause = call.sender(SI_TKILL);
         call.signal_thread(tid, SignalInfo { signal, cause })?;
     }
     Ok(0)
@@ -185,6 +240,63 @@ fn optional_signal(number: u64) -> Result<Option<Signal>, Errno> {
 }
 
 impl Call<'_> {
+    /// The caller as the one who sent a signal.
+    fn sender(&self, code: i32) -> Cause {
+        let uid = self.process.credentials.user.real;
+        Cause::Sender { code, pid: self.process.pid, uid }
+    }
+
+    fn process_of_thread(&self, tid: Pid) -> Result<Pid, Errno> {
+        match tid == self.thread.tid {
+            true => Ok(self.process.pid),
+            false => Ok(self.system.thread(tid).ok_or(Errno::ESRCH)?.pid),
+        }
+    }
+
+    /// kill for one process.
+    pub(crate) fn send_to_process(&mut self, pid: Pid, number: u64) -> Result<u64, Errno> {
+        kill(self, [pid.into(), number, 0, 0, 0, 0])
+    }
+
+    /// sigqueue for one process, with the `siginfo_t` that the program made.
+    pub(crate) fn queue_to_process(
+        &mut self,
+        pid: Pid,
+        number: u64,
+        info: u64,
+    ) -> Result<u64, Errno> {
+        let cause = self.read_cause(info, pid)?;
+        let signal = optional_signal(number)?;
+        let is_me = pid == self.process.pid;
+        let other = || self.system.process(pid).ok_or(Errno::ESRCH);
+        if !is_me && !may_signal(self, other()?, signal) {
+            return Err(Errno::EPERM);
+        }
+        let Some(signal) = signal else { return Ok(0) };
+        let pending = match is_me {
+            true => &self.process.signals.pending,
+            false => &other()?.signals.pending,
+        };
+        if pending.is_full() {
+            return Err(Errno::EAGAIN);
+        }
+        self.signal_process(pid, SignalInfo { signal, cause });
+        Ok(0)
+    }
+
+    /// The cause that a program's `siginfo_t` tells. Only to itself may it say that the kernel or
+    /// kill sent it.
+    fn read_cause(&mut self, at: u64, target: Pid) -> Result<Cause, Errno> {
+        let bytes: [u8; 32] = read_array(self.memory, at)?;
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let value = u64::from_le_bytes(std::array::from_fn(|i| bytes[24 + i]));
+        let code = word(8) as i32;
+        if (code >= 0 || code == SI_TKILL) && target != self.process.pid {
+            return Err(Errno::EPERM);
+        }
+        Ok(Cause::Queued { code, pid: word(16), uid: word(20), value })
+    }
+
     /// Blocks other signals for the time of the call.
     pub(crate) fn mask_for_call(&mut self, mask: u64) {
         let signals = &mut self.thread.signals;

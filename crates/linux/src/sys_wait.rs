@@ -6,6 +6,7 @@ use crate::call::{Args, Call, int};
 use crate::clock::NS_PER_S;
 use crate::errno::Errno;
 use crate::exit::{CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED};
+use crate::fd::O_NONBLOCK;
 use crate::process::{Change, Process};
 use crate::signal::Signal;
 use crate::stat::Layout;
@@ -42,6 +43,7 @@ impl Which {
 /// What is told of a child.
 struct Told {
     pid: Pid,
+    uid: u32,
     /// CLD_EXITED …
     code: i32,
     /// The exit status or the signal.
@@ -87,8 +89,9 @@ pub(crate) fn waitid(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const P_ALL: i32 = 0;
     const P_PID: i32 = 1;
     const P_PGID: i32 = 2;
+    const P_PIDFD: i32 = 3;
     const KNOWN: u64 = WNOHANG | WSTOPPED | WEXITED | WCONTINUED | WNOWAIT | IGNORED;
-    let [kind, id, info, options, usage, _] = args;
+    let [kind, id, _, options, ..] = args;
     let options = options & 0xffff_ffff;
     if options & !KNOWN != 0 || options & (WSTOPPED | WEXITED | WCONTINUED) == 0 {
         return Err(Errno::EINVAL);
@@ -98,21 +101,44 @@ pub(crate) fn waitid(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         (P_PID, 1..) => Which::Process(id as u32),
         (P_PGID, 0) => Which::Group(call.process.group),
         (P_PGID, 1..) => Which::Group(id as u32),
+        (P_PIDFD, 0..) => return wait_for_pidfd(call, args),
         _ => return Err(Errno::EINVAL),
     };
-    let told = wait(call, which, options)?;
+    tell(call, which, args).map(|_| 0)
+}
+
+/// The child that a pidfd names; one that does not block does not wait.
+fn wait_for_pidfd(call: &mut Call<'_>, mut args: Args) -> Result<u64, Errno> {
+    let which = match call.pid_of(args[1]) {
+        Ok(pid) => Which::Process(pid),
+        // It has been waited for.
+        Err(Errno::ESRCH) => return Err(Errno::ECHILD),
+        Err(errno) => return Err(errno),
+    };
+    let nonblocking = call.file(args[1])?.flags & O_NONBLOCK != 0;
+    let waits = args[3] & WNOHANG == 0;
+    args[3] |= if nonblocking { WNOHANG } else { 0 };
+    let has_told = tell(call, which, args)?;
+    if nonblocking && waits && !has_told { Err(Errno::EAGAIN) } else { Ok(0) }
+}
+
+/// The second half of waitid; says whether there was something to tell.
+fn tell(call: &mut Call<'_>, which: Which, args: Args) -> Result<bool, Errno> {
+    let [_, _, info, options, usage, _] = args;
+    let told = wait(call, which, options & 0xffff_ffff)?;
     if info != 0 {
         let mut out = Layout::<128>::new();
         if let Some(told) = &told {
             out.u32(0, Signal::SIGCHLD.number().into());
             out.u32(8, told.code as u32);
             out.u32(16, told.pid);
+            out.u32(20, told.uid);
             out.u32(24, told.status as u32);
         }
         call.memory.write(info, &out.0)?;
     }
-    write_usage(call, usage, told.map_or(0, |told| told.cpu_ns))?;
-    Ok(0)
+    write_usage(call, usage, told.as_ref().map_or(0, |told| told.cpu_ns))?;
+    Ok(told.is_some())
 }
 
 fn write_usage(call: &mut Call<'_>, at: u64, cpu_ns: u64) -> Result<(), Errno> {
@@ -149,7 +175,8 @@ fn wait(call: &mut Call<'_>, which: Which, options: u64) -> Result<Option<Told>,
 
 fn news(process: &Process, options: u64) -> Option<Told> {
     let cpu_ns = process.cpu_ns_gone + process.cpu_ns_children;
-    let told = |code, status| Some(Told { pid: process.pid, code, status, cpu_ns });
+    let uid = process.credentials.user.real;
+    let told = |code, status| Some(Told { pid: process.pid, uid, code, status, cpu_ns });
     match (&process.ended, &process.change) {
         (Some(Outcome::Exit(status)), _) if options & WEXITED != 0 => told(CLD_EXITED, *status),
         (Some(Outcome::Killed { signal, .. }), _) if options & WEXITED != 0 => {

@@ -15,13 +15,16 @@
 //! 2. Threads run in the order in which they became runnable: nothing depends on the host.
 //! 3. A description, a pipe, an address space lives as long as a process holds it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pagewalk_kernel::{Shortage, SpaceId};
 
+use crate::alarm::Alarms;
+use crate::anonymous::AnonymousTable;
 use crate::call::{Call, Then};
 use crate::clock::Clock;
-use crate::deliver::{self, Delivered};
+use crate::deliver::{self, Delivered, Interrupted};
+use crate::epoll::Watches;
 use crate::errno::Errno;
 use crate::fd::{DescriptionId, Descriptions, Object};
 use crate::files::FileId;
@@ -34,7 +37,7 @@ use crate::regs::{A0, A7, ECALL_BYTES};
 use crate::signal::{Cause, Signal, SignalInfo};
 use crate::table;
 use crate::thread::{State, Thread};
-use crate::wait::{Channel, Pid, Progress, Wait, Waiters};
+use crate::wait::{Channel, Pid, Wait, Waiters};
 
 /// Who adopts orphans.
 pub const INIT: Pid = 1;
@@ -78,6 +81,14 @@ pub struct System {
     pub(crate) descriptions: Descriptions,
     pub(crate) pipes: Pipes,
     pub(crate) waiters: Waiters,
+    pub(crate) anonymous: AnonymousTable,
+    pub(crate) last_object: u64,
+    pub(crate) watches: Watches,
+    pub(crate) alarms: Alarms,
+    /// Processes with timers that go by processor time.
+    pub(crate) cpu_timed: BTreeSet<Pid>,
+    /// The virtual time when it was heard of last.
+    pub(crate) now_ns: u64,
     run_queue: VecDeque<Pid>,
     last_id: Pid,
     end: Option<Outcome>,
@@ -104,6 +115,12 @@ impl System {
             descriptions,
             pipes: Pipes::default(),
             waiters: Waiters::default(),
+            anonymous: AnonymousTable::new(),
+            last_object: 0,
+            watches: Watches::default(),
+            alarms: Alarms::default(),
+            cpu_timed: BTreeSet::new(),
+            now_ns: 0,
             run_queue: VecDeque::from([FIRST]),
             last_id: FIRST,
             end: None,
@@ -171,11 +188,14 @@ impl System {
 
     /// When the next thread stops waiting by itself, in virtual nanoseconds.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.waiters.next_deadline()
+        let alarm = self.alarms.next_deadline();
+        self.waiters.next_deadline().into_iter().chain(alarm).min()
     }
 
-    /// Wakes the threads whose time has come.
+    /// Wakes the threads whose time has come, and lets timers go off.
     pub fn expire(&mut self, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        self.expire_timers();
         while let Some(tid) = self.waiters.expired(now_ns) {
             self.make_runnable(tid);
         }
@@ -203,6 +223,7 @@ impl System {
         host: &mut Host,
         clock: &mut dyn Clock,
     ) {
+        self.now_ns = self.now_ns.max(clock.now_ns());
         let Some((mut process, mut thread)) = self.take(tid) else { return };
         let (number, args) = (thread.regs.x[A7], thread.regs.arguments());
         let call_pc = thread.regs.pc;
@@ -230,11 +251,13 @@ impl System {
             self.block(process, thread, wait);
             return;
         }
-        thread.progress = Progress::default();
+        let deadline_ns = std::mem::take(&mut thread.progress).deadline_ns;
         match then {
             Then::Return | Then::Yield => {
                 let restart = match result {
-                    Err(errno) if errno.restarts() => Some((errno, call_pc, args[0])),
+                    Err(errno) if errno.restarts() => {
+                        Some(Interrupted { errno, pc: call_pc, argument: args[0], deadline_ns })
+                    }
                     _ => None,
                 };
                 thread.regs.x[A0] = result.unwrap_or_else(Errno::to_register);
@@ -285,8 +308,14 @@ impl System {
         }
     }
 
-    /// Wakes all threads that wait for a channel.
+    /// Wakes all threads that wait for a channel, whatever happened there.
     pub(crate) fn wake(&mut self, channel: Channel) {
+        self.wake_for(channel, u16::MAX);
+    }
+
+    /// Wakes all threads that wait for a channel, where the events of poll began to hold.
+    pub(crate) fn wake_for(&mut self, channel: Channel, events: u16) {
+        self.note_events(channel, events);
         let woken: Vec<Pid> = self.waiters.at(channel).collect();
         woken.into_iter().for_each(|tid| self.make_runnable(tid));
     }
@@ -327,9 +356,14 @@ impl System {
     pub(crate) fn release(&mut self, id: DescriptionId, memory: &mut dyn UserMemory) {
         let _ = memory;
         let Some(description) = self.descriptions.release(id) else { return };
-        if let Object::Pipe(pipe, end) = description.object {
-            self.pipes.close(pipe, end);
-            self.wake(pipe.channel());
+        self.unwatch_description(id);
+        match description.object {
+            Object::Pipe(pipe, end) => {
+                self.pipes.close(pipe, end);
+                self.wake(pipe.channel());
+            }
+            Object::Anonymous(id) => self.close_anonymous(id),
+            _ => {}
         }
     }
 
@@ -359,7 +393,10 @@ impl System {
         }
     }
 
-    pub(crate) fn put_back(&mut self, process: Box<Process>, thread: Box<Thread>) {
+    pub(crate) fn put_back(&mut self, mut process: Box<Process>, thread: Box<Thread>) {
+        if process.timers.take_changed() {
+            self.note_timers(&process);
+        }
         self.processes.insert(process.pid, process);
         self.threads.insert(thread.tid, thread);
     }
@@ -373,16 +410,16 @@ impl System {
     }
 
     /// Delivers pending signals, and puts the thread back if it lives on. `restart` says that its
-    /// call was interrupted: with what error, where the call is, and what its first argument was.
+    /// call was interrupted.
     fn deliver(
         &mut self,
         mut process: Box<Process>,
         mut thread: Box<Thread>,
         memory: &mut dyn UserMemory,
-        restart: Option<(Errno, u64, u64)>,
+        restart: Option<Interrupted>,
         yields: bool,
     ) {
-        let delivered = deliver::pending(&mut process, &mut thread, memory, restart);
+        let delivered = deliver::pending(&mut process, &mut thread, memory, restart, self.now_ns);
         match delivered {
             Delivered::Ended(outcome) => self.exit_process(process, &thread, outcome, memory),
             Delivered::Stopped(signal) => {

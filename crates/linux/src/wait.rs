@@ -52,6 +52,8 @@ pub enum Channel {
     End(Pid),
     /// A futex was woken.
     Futex(FutexKey),
+    /// A signal came for this process or a thread of it.
+    Signal(Pid),
     /// A lock of this file was released.
     Lock(u32),
 }

@@ -351,7 +351,7 @@ impl Machine {
     }
 
     /// The current hart's thread has run until now.
-    fn charge(&mut self, now: u64) {
+    pub(crate) fn charge(&mut self, now: u64) {
         let before = self.schedule.set_cycles(now);
         let running = self.schedule.current().thread;
         if let Some(thread) = running.and_then(|tid| self.system.thread_mut(tid)) {

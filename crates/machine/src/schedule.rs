@@ -141,7 +141,7 @@ impl Machine {
     pub(crate) fn dispatch(&mut self) -> Dispatched {
         self.choose_hart();
         let now = self.cycle_parts().total();
-        self.schedule.set_cycles(now);
+        self.charge(now);
         self.system.expire(self.config.cost.nanoseconds(now));
         self.leave_thread();
         if self.schedule.current().thread.is_none() {
@@ -171,7 +171,7 @@ impl Machine {
             return;
         }
         let now = self.cycle_parts().total();
-        self.schedule.set_cycles(now);
+        self.charge(now);
         let next = self.schedule.earliest();
         if next == self.schedule.current {
             return;
