@@ -244,6 +244,10 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)
     }
 
+    fn fork_space(&mut self) -> Result<SpaceId, Errno> {
+        self.kernel.fork_space(self.platform, self.space).map_err(|_| Errno::ENOMEM)
+    }
+
     fn destroy_space(&mut self, id: SpaceId) {
         self.kernel.destroy_space(self.platform, id);
     }
