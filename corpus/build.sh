@@ -59,6 +59,16 @@ build() ( # PROGRAM
     printf '%s\n' "$stamp" > "$out/.stamp"
 )
 
+# As many at a time as there are processors.
+apt_private cache policy > "$sources/policy"
+failed=0
 for program in "$@"; do
-    build "$program"
+    if [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; then
+        wait -n || failed=1
+    fi
+    build "$program" &
 done
+while [ -n "$(jobs -p)" ]; do
+    wait -n || failed=1
+done
+exit "$failed"

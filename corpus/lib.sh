@@ -3,7 +3,7 @@
 
 # Prints the newest version of Debian's source package NAME.
 source_version() { # NAME
-    (cd / && apt_source -q --print-uris --only-source source "$1") |
+    (cd / && apt_private get -q --print-uris --only-source source "$1") |
         sed -n "s/.* $1_\(.*\)\.dsc .*/\1/p" | sed 's/%2b/+/g'
 }
 
@@ -16,7 +16,7 @@ debian_source() { # NAME
     directory=$sources/$name-$version
     if [ ! -d "$directory" ]; then
         mkdir -p "$sources/archives"
-        (cd "$sources/archives" && apt_source -qq --download-only --only-source source "$name") >> "$sources/log"
+        (cd "$sources/archives" && apt_private get -qq --download-only --only-source source "$name") >> "$sources/log"
         rm -rf "$directory.new"
         dpkg-source --no-check -x "$sources/archives/${name}_$version.dsc" "$directory.new" >> "$sources/log" 2>&1
         mv "$directory.new" "$directory"
@@ -28,40 +28,37 @@ debian_source() { # NAME
 debian_package() { # NAME
     local file
     mkdir -p "$sources/archives"
-    file=$(apt-cache show --no-all-versions "$1" | sed -n 's|^Filename: .*/||p')
+    file=$(apt_private cache show --no-all-versions "$1" | sed -n 's|^Filename: .*/||p')
     [ -n "$file" ] || fail "$1: no such package in the archive that apt knows"
     if [ ! -f "$sources/archives/$file" ]; then
-        (cd "$sources/archives" && apt-get -qq -o APT::Sandbox::User=root download "$1") >> "$sources/log"
+        (cd "$sources/archives" && apt_private get -qq download "$1") >> "$sources/log"
     fi
     printf '%s\n' "$sources/archives/$file"
 }
 
-# apt-get with the system's own archives and keys, but for source packages.
-apt_source() {
+# apt-get or apt-cache with lists of our own, of the archives that the system names: binary and
+# source packages.
+apt_private() { # get|cache ARGUMENTS...
     local state=$sources/apt
     if [ ! -f "$state/ready" ]; then
-        mkdir -p "$state/parts" "$state/lists"
-        source_archives > "$state/parts/sources.list"
+        mkdir -p "$state/parts" "$state/lists/partial" "$state/cache/archives/partial"
+        if [ -f /etc/apt/sources.list ]; then
+            sed -n 's/^deb \(.*\)/deb \1\ndeb-src \1/p' /etc/apt/sources.list > "$state/parts/system.list"
+        fi
         for file in /etc/apt/sources.list.d/debian*.sources; do
-            [ -f "$file" ] || continue
-            sed 's/^Types:.*/Types: deb-src/' "$file" > "$state/parts/${file##*/}"
+            [ ! -f "$file" ] || sed 's/^Types:.*/Types: deb deb-src/' "$file" > "$state/parts/${file##*/}"
         done
-        apt_with "$state" -qq update >> "$sources/log"
+        apt_with "$state" get -qq update >> "$sources/log"
         touch "$state/ready"
     fi
     apt_with "$state" "$@"
 }
 
-apt_with() { # STATE ARGUMENTS
-    local state=$1
-    shift
-    apt-get -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$state/parts" \
-        -o "Dir::State::lists=$state/lists" -o APT::Sandbox::User=root "$@"
-}
-
-# The one-line entries of the system, as entries of source packages; none where there is no such file.
-source_archives() {
-    [ ! -f /etc/apt/sources.list ] || sed -n 's/^deb /deb-src /p' /etc/apt/sources.list
+apt_with() { # STATE get|cache ARGUMENTS...
+    local state=$1 tool=apt-$2
+    shift 2
+    "$tool" -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$state/parts" \
+        -o "Dir::State::lists=$state/lists" -o "Dir::Cache=$state/cache" -o APT::Sandbox::User=root "$@"
 }
 
 fail() {

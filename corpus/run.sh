@@ -21,6 +21,10 @@ if [ $# -eq 0 ]; then
     set -- "${programs[@]##*/}"
 fi
 runner=${RUNNER:-${CARGO_TARGET_DIR:-$corpus/../target}/release/pagewalk}
+case $runner in
+qemu | host) ;;
+*) command -v "$runner" > /dev/null || fail "no $runner: cargo build --release" ;;
+esac
 read -r -a options <<< "${PAGEWALK_OPTIONS:---ram 256MiB}"
 
 # Runs a program of the corpus in the directory $root, which is all that it can see of the host. A
@@ -32,10 +36,10 @@ guest() { # PROGRAM [ARGUMENTS]...
     qemu) (cd "$root" && limited qemu-riscv64 -L "$root" "$bin/$name" "$@") || status=$? ;;
     host) (cd "$root" && limited "$name" "$@") || status=$? ;;
     *)
-        limited "$runner" run --quiet "${options[@]}" --json "$work/report.json" --root "$root" "$bin/$name" "$@" ||
+        limited "$runner" run --quiet "${options[@]}" --json "$scratch/report.json" --root "$root" "$bin/$name" "$@" ||
             status=$?
         # pagewalk's own status is 1 for every failure of the guest.
-        [ "$status" -ne 1 ] || status=$(guest_status < "$work/report.json") || true
+        [ "$status" -ne 1 ] || status=$(guest_status < "$scratch/report.json") || true
         ;;
     esac < /dev/null 2>> "$log"
     [ "$status" -eq 0 ] || printf 'exit status of %s: %s\n' "$name" "$status"
@@ -54,31 +58,45 @@ limited() {
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-failed=0
-for program in "$@"; do
+
+# Runs one program and prints how it went. What it wrote to standard error is shown if it failed.
+run() ( # PROGRAM
+    program=$1
     here=$corpus/$program
     bin=$directory/bin/$program
-    root=$work/$program
-    log=$work/$program.log
-    output=$work/$program.out
     if [ -e "$bin/absent" ]; then
         printf 'skipped: %s, which could not be fetched\n' "$program"
-        continue
+        exit 0
     fi
-    mkdir "$root"
+    scratch=$work/$program
+    root=$scratch/root
+    log=$scratch/log
+    mkdir -p "$root"
     started=$(date +%s%N)
-    (. "$here/run.sh") > "$output" 2>> "$log" || printf 'status of run.sh: %s\n' "$?" >> "$output"
-    seconds=$((($(date +%s%N) - started) / 1000000))
+    (. "$here/run.sh") > "$scratch/out" 2>> "$log" || printf 'status of run.sh: %s\n' "$?" >> "$scratch/out"
+    milliseconds=$((($(date +%s%N) - started) / 1000000))
     if [ "${UPDATE:-}" = 1 ]; then
-        cp "$output" "$here/expected"
+        cp "$scratch/out" "$here/expected"
     fi
-    if diff -u "$here/expected" "$output" > "$work/diff"; then
-        printf '%-10s as expected  %d.%03d s\n' "$program" $((seconds / 1000)) $((seconds % 1000))
+    if diff -u "$here/expected" "$scratch/out" > "$scratch/diff"; then
+        printf '%-10s as expected  %d.%03d s\n' "$program" $((milliseconds / 1000)) $((milliseconds % 1000))
     else
         printf '%-10s FAILED\n' "$program"
-        sed 's/^/    /' "$work/diff" | head -n "${DIFF_LINES:-40}"
-        tail -n 10 "$log" | sed 's/^/    stderr: /'
-        failed=1
+        sed 's/^/    /' "$scratch/diff" | head -n "${DIFF_LINES:-40}"
+        tail -n "${LOG_LINES:-10}" "$log" | sed 's/^/    stderr: /'
+        exit 1
     fi
+)
+
+# As many at a time as there are processors; their lines appear when they end.
+failed=0
+for program in "$@"; do
+    if [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; then
+        wait -n || failed=1
+    fi
+    run "$program" &
+done
+while [ -n "$(jobs -p)" ]; do
+    wait -n || failed=1
 done
 exit "$failed"

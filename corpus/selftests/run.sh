@@ -6,7 +6,7 @@ mkdir -p "$root/tmp" "$root/dev/shm"
 LIMIT_SECONDS=${SELFTEST_SECONDS:-60}
 
 verdict_of() { # TEST [ARGUMENTS]...
-    local test=$1 text=$work/text status
+    local test=$1 text=$scratch/text status
     shift
     [ -x "$bin/$test" ] || { printf none; return; }
     guest "$test" "$@" > "$text"
