@@ -223,7 +223,7 @@ impl Machine {
             match self.dispatch() {
                 Dispatched::Run { instructions } => {
                     let slice = instructions.min(limit - retired);
-                    left -= u64::from(self.run_hart(slice));
+                    left -= self.run_hart(slice, left);
                 }
                 Dispatched::Call(tid) => {
                     left -= 1;
@@ -238,21 +238,35 @@ impl Machine {
         }
     }
 
-    /// Runs the current hart for so many instructions; says whether it stopped for the kernel.
-    fn run_hart(&mut self, instructions: u64) -> bool {
-        let before = self.hart.retired;
-        let limit = before.saturating_add(instructions);
-        let stop = if self.config.slow || self.memory.is_plain() {
-            run_plain(&mut self.hart, &mut self.memory, limit)
-        } else {
-            run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
-        };
-        self.schedule.retired(self.hart.retired - before);
-        if stop == Stop::Budget {
-            return false;
+    /// Runs the current hart for so many instructions, at most `stops` times; returns how often it
+    /// stopped for the kernel.
+    ///
+    /// After a fault that was resolved the same thread goes on without asking the scheduler; where
+    /// there are other harts, only until it has made progress: else two harts could take the
+    /// entries of a shared table from each other for ever.
+    fn run_hart(&mut self, instructions: u64, stops: u64) -> u64 {
+        let start = self.hart.retired;
+        let limit = start.saturating_add(instructions);
+        let is_alone = self.memory.harts() == 1;
+        for stopped in 1..=stops {
+            let before = self.hart.retired;
+            let stop = if self.config.slow || self.memory.is_plain() {
+                run_plain(&mut self.hart, &mut self.memory, limit)
+            } else {
+                run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
+            };
+            self.schedule.retired(self.hart.retired - before);
+            if stop == Stop::Budget {
+                return stopped - 1;
+            }
+            let mut goes_on = false;
+            self.in_kernel(|machine| goes_on = machine.serve(stop));
+            let is_free = is_alone || self.hart.retired == start;
+            if !goes_on || !is_free || self.end.is_some() || self.hart.retired >= limit {
+                return stopped;
+            }
         }
-        self.in_kernel(|machine| machine.serve(stop));
-        true
+        stops
     }
 
     /// The end, once there is one.
@@ -366,23 +380,25 @@ impl Machine {
         running.and_then(|tid| self.system.space_of(tid)).unwrap_or(self.space)
     }
 
-    /// Does what the hart stopped for.
-    fn serve(&mut self, stop: Stop) {
-        let Some(tid) = self.schedule.current().thread else { return };
+    /// Does what the hart stopped for; says whether its thread simply goes on.
+    fn serve(&mut self, stop: Stop) -> bool {
+        let Some(tid) = self.schedule.current().thread else { return false };
         match stop {
             Stop::Budget => {}
             Stop::Ecall => {
                 self.save_registers(tid, ECALL_BYTES);
                 self.serve_call(tid);
             }
-            Stop::Fault(fault) => self.fault(tid, fault),
+            Stop::Fault(fault) => return self.fault(tid, fault),
             Stop::Ebreak => self.signal(tid, Signal::SIGTRAP, TRAP_BRKPT, self.hart.pc),
             Stop::Illegal => self.signal(tid, Signal::SIGILL, ILL_ILLOPC, self.hart.pc),
             Stop::Misaligned(fault) => self.signal(tid, Signal::SIGBUS, BUS_ADRALN, fault.va),
         }
+        false
     }
 
-    fn fault(&mut self, tid: Pid, fault: MemFault) {
+    /// Says whether the fault was resolved.
+    fn fault(&mut self, tid: Pid, fault: MemFault) -> bool {
         self.tally.traps += 1;
         let kind = match fault.kind {
             AccessKind::Fetch => pagewalk_mmu::AccessKind::Execute,
@@ -395,7 +411,7 @@ impl Machine {
         let result = self.lend(|os, platform| os.fault(platform, space, va, kind));
         self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
         match result {
-            FaultResult::Resolved { .. } => {}
+            FaultResult::Resolved { .. } => return true,
             FaultResult::Signal { signal: refusal, addr } => {
                 let signal = match refusal {
                     Refusal::Segv(_) => Signal::SIGSEGV,
@@ -410,6 +426,7 @@ impl Machine {
                 self.follow(tid);
             }
         }
+        false
     }
 
     /// Shows a fault to the watcher, if there is one.
