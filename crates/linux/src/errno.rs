@@ -70,6 +70,8 @@ errnos! {
     ENOSYS = 38, "function not implemented";
     ENOTEMPTY = 39, "directory not empty";
     ELOOP = 40, "too many levels of symbolic links";
+    ENOMSG = 42, "no message of desired type";
+    EIDRM = 43, "identifier removed";
     EOVERFLOW = 75, "value too large for defined data type";
     ELIBBAD = 80, "accessing a corrupted shared library";
     EOPNOTSUPP = 95, "operation not supported";

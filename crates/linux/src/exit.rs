@@ -83,6 +83,7 @@ impl System {
         self.reparent_children(pid);
         process.ended = Some(outcome);
         process.timers = Timers::default();
+        self.undo_semaphores(&mut process);
         self.alarms.set(Owner::Process(pid), None);
         self.cpu_timed.remove(&pid);
         process.is_stopped = false;

@@ -227,6 +227,10 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         Ok(self.kernel.object_pages(file))
     }
 
+    fn mapped_bytes(&self, file: FileId) -> u64 {
+        self.kernel.mapped_bytes(file)
+    }
+
     fn forget_file(&mut self, file: FileId) -> bool {
         self.kernel.forget_file(self.platform, file)
     }

@@ -290,6 +290,12 @@ pub trait UserMemory {
         Err(Errno::ENOSYS)
     }
 
+    /// Bytes that mappings of all address spaces have of a file.
+    fn mapped_bytes(&self, file: FileId) -> u64 {
+        let _ = file;
+        0
+    }
+
     /// Drops the pages cached of a file that no mapping names; false if one does.
     fn forget_file(&mut self, file: FileId) -> bool;
 

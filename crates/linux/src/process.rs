@@ -25,6 +25,7 @@ use crate::root::{LastLink, Location};
 use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
+use crate::sys_sem::Undo;
 use crate::system::Outcome;
 use crate::timers::Timers;
 use crate::wait::Pid;
@@ -73,6 +74,8 @@ pub struct Process {
     pub(crate) signals: GroupSignals,
     pub(crate) limits: Limits,
     pub(crate) timers: Timers,
+    /// What its end takes back of semaphores.
+    pub(crate) undo: Undo,
     pub(crate) credentials: Credentials,
     /// The executable, which /proc/self/exe names.
     pub(crate) executable: FileId,
@@ -172,6 +175,7 @@ impl Process {
             signals: GroupSignals::default(),
             limits: Limits::new(memory.stack_limit()),
             timers: Timers::default(),
+            undo: Undo::new(),
             credentials: Credentials::default(),
             executable: image.executable,
             executable_path: image.path.clone(),
@@ -198,6 +202,7 @@ impl Process {
             fds: self.fds.copy(descriptions),
             signals: self.signals.inherit(),
             timers: Timers::default(),
+            undo: Undo::new(),
             borrows_memory: false,
             has_execed: false,
             is_stopped: false,

@@ -35,6 +35,9 @@ use crate::pipe::Pipes;
 use crate::process::{Image, Process, Program};
 use crate::regs::{A0, A7, ECALL_BYTES};
 use crate::signal::{Cause, Signal, SignalInfo};
+use crate::sys_msg::Queues;
+use crate::sys_sem::Sets;
+use crate::sys_shm::Segments;
 use crate::table;
 use crate::thread::{State, Thread};
 use crate::wait::{Channel, Pid, Wait, Waiters};
@@ -85,6 +88,9 @@ pub struct System {
     pub(crate) last_object: u64,
     pub(crate) watches: Watches,
     pub(crate) alarms: Alarms,
+    pub(crate) segments: Segments,
+    pub(crate) sets: Sets,
+    pub(crate) queues: Queues,
     /// Processes with timers that go by processor time.
     pub(crate) cpu_timed: BTreeSet<Pid>,
     /// The virtual time when it was heard of last.
@@ -119,6 +125,9 @@ impl System {
             last_object: 0,
             watches: Watches::default(),
             alarms: Alarms::default(),
+            segments: Segments::default(),
+            sets: Sets::default(),
+            queues: Queues::default(),
             cpu_timed: BTreeSet::new(),
             now_ns: 0,
             run_queue: VecDeque::from([FIRST]),
