@@ -73,6 +73,16 @@ fn signals() {
 }
 
 #[test]
+fn events() {
+    check("events", Build::Static, &[Case::new()]);
+}
+
+#[test]
+fn sysv() {
+    check("sysv", Build::Static, &[Case::new()]);
+}
+
+#[test]
 fn control() {
     check("control", Build::Static, &[Case::new(), Case::new().args(&["1000"])]);
 }
