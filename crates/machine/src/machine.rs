@@ -68,6 +68,8 @@ pub struct Machine {
     pub(crate) tally: Tally,
     pub(crate) end: Option<End>,
     watcher: Watcher,
+    /// Whether each stop of a hart ends with an audit.
+    audits: bool,
 }
 
 /// What the machine itself counts.
@@ -149,6 +151,7 @@ impl Machine {
             tally: Tally::default(),
             end: None,
             watcher: Watcher::default(),
+            audits: false,
             config,
         };
         machine.settle();
@@ -294,6 +297,12 @@ impl Machine {
         self.os.audit(&platform)
     }
 
+    /// Audits after every stop of a hart from now on. A run in which something does not hold ends
+    /// there, and says what.
+    pub const fn audit_always(&mut self) {
+        self.audits = true;
+    }
+
     /// A copy of the machine as it is now, with a swap device of its own. The streams are shared.
     ///
     /// # Errors
@@ -316,6 +325,7 @@ impl Machine {
             tally: self.tally.clone(),
             end: self.end.clone(),
             watcher: Watcher::default(),
+            audits: self.audits,
         })
     }
 
@@ -362,6 +372,12 @@ impl Machine {
         });
         self.memory.leave_kernel(self.hart.retired);
         self.settle();
+        if self.audits
+            && let Err(what) = self.audit()
+        {
+            let reason = format!("the audit failed: {what}");
+            self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
+        }
     }
 
     /// The current hart's thread has run until now.

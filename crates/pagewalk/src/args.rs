@@ -174,6 +174,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub slow: bool,
 
+    /// Check after every stop of a processor that the whole system is as it must be, and end the
+    /// run if it is not: much slower, with the same report.
+    #[arg(long)]
+    pub audit: bool,
+
     /// Stop after so many instructions: a number, or one with k, M or G, powers of 1000.
     #[arg(long, value_name = "N")]
     pub max_instructions: Option<String>,

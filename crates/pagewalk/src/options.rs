@@ -40,6 +40,8 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Neither progress nor report.
     pub quiet: bool,
+    /// Whether every stop of a hart ends with an audit.
+    pub audit: bool,
 }
 
 /// Where a result goes.
@@ -68,6 +70,7 @@ impl Options {
             events,
             explain_faults: explain_faults(args.explain_faults.as_deref())?,
             quiet: args.quiet,
+            audit: args.audit,
         })
     }
 }

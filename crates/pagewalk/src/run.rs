@@ -30,7 +30,7 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// What is wrong with the machine or the program, or which result could not be written.
 pub fn run(options: Options) -> Result<ExitCode, Failure> {
-    let Options { config, program, json, events, explain_faults, snapshot, quiet } = options;
+    let Options { config, program, json, events, explain_faults, snapshot, quiet, audit } = options;
     let json_file = match &json {
         Some(Target::File(path)) => Some(Output::open("json", path)?),
         _ => None,
@@ -48,8 +48,15 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         machine.watch_faults(Box::new(faults.clone()));
     }
 
+    if audit {
+        machine.audit_always();
+    }
+
     run_to_the_end(&mut machine, &console)?;
     console.clear();
+    if audit && let Err(what) = machine.audit() {
+        let _ = writeln!(io::stderr().lock(), "pagewalk: the audit failed: {what}");
+    }
     // Who closed stderr does not want it.
     let _ = io::stderr().lock().write_all(faults.text().as_bytes());
     let report = machine.report();
