@@ -11,7 +11,7 @@
 //! Holes: what is mapped is advised all the same, then the call fails (`Enomem`). An error in one
 //! region ends the call there.
 
-use crate::{Errno, FileId, HugeAdvice, Kernel, Platform, Pmap, Region, RegionFlags, SpaceId};
+use crate::{Errno, HugeAdvice, Kernel, Platform, Pmap, Region, RegionFlags, SpaceId};
 use alloc::vec::Vec;
 use core::ops::Range;
 use pagewalk_mmu::VirtAddr;
@@ -73,7 +73,7 @@ impl<P: Pmap> Kernel<P> {
     /// As madvise(2): `Einval` for a range that is none or advice that a region cannot take,
     /// `Enomem` if there is a hole in the range (what is mapped takes the advice all the same),
     /// `Eagain` if there would be too many regions, `Eacces` for MADV_REMOVE of what may not be
-    /// stored to, `Efault` if a page cannot be populated.
+    /// stored to and `Eopnotsupp` of a file, `Efault` if a page cannot be populated.
     pub fn madvise(
         &mut self,
         platform: &mut impl Platform,
@@ -145,9 +145,9 @@ impl<P: Pmap> Kernel<P> {
             Advice::Cold => self.make_cold(platform, id, part),
             Advice::PageOut => self.page_out(platform, id, part),
             Advice::WillNeed => self.read_ahead(platform, id, part),
-            Advice::Remove => return self.remove_part(platform, id, part),
+            Advice::Remove => return self.remove_part(platform, part),
             Advice::Huge(huge) => return self.advise_huge_part(platform, id, part, huge),
-            Advice::Collapse => return self.can_have_large_pages(),
+            Advice::Collapse => return self.collapse_part(part),
             Advice::PopulateRead | Advice::PopulateWrite => {}
             _ => return self.advise_flags(platform, id, part, advice),
         }
@@ -208,35 +208,27 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
-    /// Punches a hole into what backs a part of a region.
-    fn remove_part(
-        &mut self,
-        platform: &mut impl Platform,
-        id: SpaceId,
-        part: &Region,
-    ) -> Result<(), Errno> {
-        let Some((file, offset)) = part.file_at(part.start) else { return Err(Errno::Einval) };
+    /// Large pages are made by faults alone: what could be one is told to be busy, what could not
+    /// is refused, as on Linux.
+    fn collapse_part(&self, part: &Region) -> Result<(), Errno> {
+        let size = P::large_page(&self.hardware).ok_or(Errno::Einval)?;
+        let first = part.start.0.checked_next_multiple_of(size.bytes()).ok_or(Errno::Einval)?;
+        let fits = first.checked_add(size.bytes()).is_some_and(|end| end <= part.end.0);
+        Err(if fits { Errno::Eagain } else { Errno::Einval })
+    }
+
+    /// Takes away what backs a part of a region. Host files lie on a file system that cannot.
+    fn remove_part(&mut self, platform: &mut impl Platform, part: &Region) -> Result<(), Errno> {
+        let (file, offset) = part.file_at(part.start).ok_or(Errno::Einval)?;
         if part.flags.contains(RegionFlags::LOCKED) {
             return Err(Errno::Einval);
         }
         if !part.shared || !part.may_write {
             return Err(Errno::Eacces);
         }
-        let _ = id;
-        self.punch_hole(platform, file, offset..offset + part.len())
-    }
-
-    /// Zeroes a range of an object. Host files have no way to be told: `Einval` stands for their
-    /// file system's refusal (EOPNOTSUPP).
-    fn punch_hole(
-        &mut self,
-        platform: &mut impl Platform,
-        file: FileId,
-        range: Range<u64>,
-    ) -> Result<(), Errno> {
         match file.is_memory() {
-            true => self.punch_object(platform, file, range),
-            false => Err(Errno::Einval),
+            true => self.punch_object(platform, file, offset..offset + part.len()),
+            false => Err(Errno::Eopnotsupp),
         }
     }
 

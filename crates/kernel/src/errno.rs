@@ -31,6 +31,8 @@ pub enum Errno {
     Enospc = 28,
     /// Value too large: the file's pages cannot be numbered.
     Eoverflow = 75,
+    /// Operation not supported by what backs the mapping.
+    Eopnotsupp = 95,
 }
 
 impl Errno {
@@ -64,6 +66,7 @@ impl fmt::Display for Errno {
             Self::Einval => "invalid argument",
             Self::Enospc => "no space left on device",
             Self::Eoverflow => "value too large",
+            Self::Eopnotsupp => "operation not supported",
         })
     }
 }

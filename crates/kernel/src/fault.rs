@@ -76,6 +76,8 @@ pub enum Shortage {
     IoErrors,
     /// Memory is full of page tables.
     PageTables,
+    /// Memory is full of locked pages.
+    Locked,
     /// No block of memory is large enough, on a machine without pages.
     NoBlock {
         /// What all free memory together lacks.
@@ -93,6 +95,7 @@ impl fmt::Display for Shortage {
             Self::SwapFull => "memory and swap are full",
             Self::IoErrors => "memory is full and pages cannot be written out: device errors",
             Self::PageTables => "memory is full of page tables",
+            Self::Locked => "memory is full of locked pages",
         };
         f.write_str(text)
     }

@@ -11,7 +11,7 @@
 //! Commitment counts only private memory that can be written, unless MAP_NORESERVE was given:
 //! reservations without rights are free.
 
-use crate::{Errno, Kernel, Pmap, Region, SpaceId};
+use crate::{Errno, Kernel, Pmap, Region, RegionFlags, SpaceId};
 use pagewalk_mmu::VirtAddr;
 
 /// The most regions that a space can have (Linux: vm.max_map_count).
@@ -107,12 +107,24 @@ impl<P: Pmap> Kernel<P> {
 
     /// Whether `bytes` bytes of memory can be promised to `region`.
     pub(crate) fn may_commit(&mut self, region: &Region, bytes: u64) -> Result<(), Errno> {
-        let pages = self.frames.total().saturating_add(self.swap.total());
-        let refused = self.config.overcommit == Overcommit::Heuristic
-            && region.is_accountable()
-            && bytes >> self.page.shift() > pages;
+        let refused = region.is_accountable() && self.exceeds_memory(bytes);
         self.refusals.commitment += u64::from(refused);
         if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    /// Whether memory can be promised to the object behind new shared anonymous memory, whatever
+    /// its rights, and the object's pages can be numbered.
+    pub(crate) fn may_commit_object(&mut self, region: &Region) -> Result<(), Errno> {
+        let counts = !region.flags.contains(RegionFlags::NO_RESERVE);
+        let refused = (counts && self.exceeds_memory(region.len()))
+            || (region.len() - 1) >> self.page.shift() > u64::from(u32::MAX);
+        self.refusals.commitment += u64::from(refused);
+        if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    fn exceeds_memory(&self, bytes: u64) -> bool {
+        let pages = self.frames.total().saturating_add(self.swap.total());
+        self.config.overcommit == Overcommit::Heuristic && bytes >> self.page.shift() > pages
     }
 
     /// Whether there is room for the regions that a change of `[start, end)` adds, and for `more`.

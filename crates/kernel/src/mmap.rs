@@ -108,6 +108,10 @@ impl<P: Pmap> Kernel<P> {
         self.may_split(id, region.start, region.end, 1)?;
         let replaced = self.space(id).regions.mapped_within(region.start, region.end);
         self.may_expand(id, region, region.len(), replaced)?;
+        let of_object = region.shared && region.backing == Backing::Anonymous;
+        if of_object {
+            return self.may_commit_object(region);
+        }
         self.may_commit(region, region.len())
     }
 

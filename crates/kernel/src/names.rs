@@ -89,7 +89,7 @@ impl<P: Pmap> Kernel<P> {
             Some(known) => RegionName::Anon(known.ok_or(Errno::Enomem)?),
         };
         self.advise_parts(id, range, |kernel, part| {
-            if part.file_at(part.start).is_some() {
+            if part.file_at(part.start).is_some_and(|(file, _)| !file.is_memory()) {
                 return Err(Errno::Ebadf);
             }
             // What the heap and the stack are called, the kernel says.

@@ -174,6 +174,8 @@ impl<P: Pmap> Kernel<P> {
         let summary = self.frames.summary();
         if summary.page_table > summary.anon + summary.file {
             Shortage::PageTables
+        } else if self.locked_pages() * 2 > summary.anon + summary.file {
+            Shortage::Locked
         } else if self.swap.total() == 0 {
             Shortage::NoSwap
         } else if self.swap.bad() == self.swap.total() {
@@ -181,6 +183,12 @@ impl<P: Pmap> Kernel<P> {
         } else {
             Shortage::SwapFull
         }
+    }
+
+    /// Pages that no victim is chosen from, at most.
+    fn locked_pages(&self) -> u64 {
+        let locked = self.spaces.iter().flatten().map(|space| space.regions.sizes().locked);
+        locked.sum::<u64>() >> self.page.shift()
     }
 
     /// Asks the policy, with referenced bits taken from the page tables.

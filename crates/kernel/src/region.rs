@@ -54,7 +54,7 @@ bitflags! {
         /// Its pages are brought in, and stay (VM_LOCKED, lo).
         const LOCKED = 1;
         /// With `LOCKED`: pages are brought in when they are touched, not before
-        /// (VM_LOCKONFAULT, no letters).
+        /// (VM_LOCKONFAULT, lf).
         const LOCK_ON_FAULT = 1 << 1;
         /// Not counted as a promise of memory (VM_NORESERVE, nr).
         const NO_RESERVE = 1 << 2;

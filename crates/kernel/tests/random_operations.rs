@@ -288,7 +288,9 @@ impl Pair {
                 assert_eq!(at, VirtAddr(va(to)));
                 let region = *m.kernel.regions(m.space).find(|r| r.contains(at)).expect("moved");
                 let moved: Vec<_> = (0..len).map(|step| pages.remove(&(page + step))).collect();
-                (0..new).for_each(|step| drop(pages.remove(&(to + step))));
+                // A hole moves along, and uncovers nothing of the target.
+                let replaces = |step: &u64| moved.get(*step as usize).is_none_or(Option::is_some);
+                (0..new).filter(replaces).for_each(|step| drop(pages.remove(&(to + step))));
                 let first = moved[0].clone().expect("the first page was mapped");
                 assert_eq!(first.prot, region.prot);
                 for step in 0..new {
@@ -297,13 +299,23 @@ impl Pair {
                         file: first.file.map(|(index, shared)| (index + step, shared)),
                         ..first.clone()
                     };
-                    let moved = moved.get(step as usize).cloned().flatten();
-                    pages.insert(to + step, moved.unwrap_or(grown));
+                    match moved.get(step as usize) {
+                        Some(Some(page)) => pages.insert(to + step, page.clone()),
+                        Some(None) => None,
+                        None => pages.insert(to + step, grown),
+                    };
                 }
             }
             Err(Errno::Enomem) => {
-                // Short of frames for page tables: the target is unmapped, the source is whole.
-                (0..new).for_each(|step| drop(pages.remove(&(to + step))));
+                // Short of frames for page tables: regions before are there, the others still here.
+                for step in 0..new {
+                    pages.remove(&(to + step));
+                    let there = VirtAddr(va(to + step));
+                    if m.kernel.regions(m.space).any(|region| region.contains(there)) {
+                        let moved = pages.remove(&(page + step)).expect("moved");
+                        pages.insert(to + step, moved);
+                    }
+                }
                 (new..len).for_each(|step| drop(pages.remove(&(page + step))));
             }
             Err(Errno::Efault | Errno::Einval) => {}

@@ -136,7 +136,10 @@ pub(crate) fn msync(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags & !(both | MS_INVALIDATE) != 0 || at & page_mask != 0 || flags & both == both {
         return Err(Errno::EINVAL);
     }
-    match advised_len(call, at, len).map_err(|_| Errno::ENOMEM)? {
+    // As Linux: a length that wraps when it is rounded up is no length.
+    let len = len.wrapping_add(page_mask) & !page_mask;
+    at.checked_add(len).ok_or(Errno::ENOMEM)?;
+    match len {
         0 => Ok(0),
         len => {
             let how = Msync { write: flags & MS_SYNC != 0, invalidate: flags & MS_INVALIDATE != 0 };

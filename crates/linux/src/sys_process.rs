@@ -36,9 +36,11 @@ impl Limits {
     /// The soft limits that bound an address space.
     pub(crate) fn of_memory(&self) -> MemoryLimits {
         let soft = |index: usize| self.0[index][0];
+        // As Linux: no data at all is not meant (Valgrind asks for it), the hard limit holds.
+        let [data, data_max] = self.0[RLIMIT_DATA];
         MemoryLimits {
             address_space: soft(RLIMIT_AS),
-            data: soft(RLIMIT_DATA),
+            data: if data == 0 { data_max } else { data },
             stack: soft(RLIMIT_STACK),
         }
     }
