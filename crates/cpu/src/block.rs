@@ -96,18 +96,22 @@ pub struct Blocks {
     by_frame: HashMap<u64, Vec<u64>, BuildHasherDefault<AddressHasher>>,
     /// How often the arena was cleared: a [`BlockId`] holds within one generation.
     pub(crate) generation: u64,
-    /// The bus's epoch that `recent` holds for.
-    epoch: u64,
     recent: Vec<Recent>,
 }
 
-/// A block lately entered by its virtual address.
+/// A block lately entered by its virtual address. Epochs do not come back, and no two harts have
+/// the same: an entry of another epoch is never found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recent {
     pc: u64,
+    /// The bus's epoch that it holds for.
+    epoch: u64,
     pub(crate) block: BlockId,
     pub(crate) slot: u32,
 }
+
+/// An epoch that no bus reaches.
+const NEVER: u64 = u64::MAX;
 
 /// Entries in the table of recent blocks.
 const RECENT: usize = 4096;
@@ -136,22 +140,18 @@ impl Blocks {
 
     /// The block at a virtual address, if it was entered since code last moved.
     #[inline(always)]
-    pub(crate) fn recent(&mut self, pc: u64, epoch: u64) -> Option<Recent> {
-        if self.epoch != epoch || self.recent.is_empty() {
-            return None;
-        }
-        let recent = self.recent[(pc >> 1) as usize % RECENT];
-        (recent.pc == pc).then_some(recent)
+    pub(crate) fn recent(&self, pc: u64, epoch: u64) -> Option<Recent> {
+        let recent = *self.recent.get((pc >> 1) as usize % RECENT)?;
+        (recent.pc == pc && recent.epoch == epoch).then_some(recent)
     }
 
     /// Remembers the block at a virtual address.
     pub(crate) fn remember(&mut self, pc: u64, epoch: u64, block: BlockId, slot: u32) {
-        if self.epoch != epoch || self.recent.is_empty() {
-            self.epoch = epoch;
-            self.recent.clear();
-            self.recent.resize(RECENT, Recent { pc: u64::MAX, block: BlockId::NONE, slot: 0 });
+        if self.recent.is_empty() {
+            let none = Recent { pc: 0, epoch: NEVER, block: BlockId::NONE, slot: 0 };
+            self.recent.resize(RECENT, none);
         }
-        self.recent[(pc >> 1) as usize % RECENT] = Recent { pc, block, slot };
+        self.recent[(pc >> 1) as usize % RECENT] = Recent { pc, epoch, block, slot };
     }
 
     /// The block at a physical address with `room` bytes to the page's end, decoded if need be;
@@ -285,5 +285,25 @@ impl Hasher for AddressHasher {
     fn write_u64(&mut self, value: u64) {
         let product = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.0 = product ^ (product >> 32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any number can get into the pc: a signal handler's frame is the program's to change.
+    #[test]
+    fn only_what_was_remembered_is_recent() {
+        let mut blocks = Blocks::new();
+        assert!(blocks.recent(u64::MAX, 1).is_none());
+        blocks.remember(0x1000, 1, BlockId(7), 3);
+        for (pc, epoch) in [(u64::MAX, 1), (0, 1), (0, 0), (0x1000, 2), (0x1002, 1)] {
+            assert!(blocks.recent(pc, epoch).is_none(), "{pc:#x} in epoch {epoch}");
+        }
+        assert!(blocks.recent(0x1000, 1).is_some_and(|recent| recent.block == BlockId(7)));
+        // Another hart, and back.
+        blocks.remember(0x2000, 9, BlockId(8), 3);
+        assert!(blocks.recent(0x1000, 1).is_some());
     }
 }

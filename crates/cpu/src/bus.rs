@@ -145,7 +145,8 @@ pub trait Bus {
     /// Binary logarithm of the frame size that [`Bus::watch_code`] watches by.
     fn code_frame_shift(&self) -> u8;
 
-    /// A number that moves whenever a translation of code is dropped or watched code changes.
+    /// A number that moves whenever a translation of code is dropped or watched code changes. It never
+    /// comes back to a value that it had, and no two harts that share decoded blocks have the same.
     fn epoch(&self) -> u64;
 
     /// From now on instructions are fetched through the translation `slot`.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{FORMATS, PROGRAMS, UNPAGED, config, input, machine, run};
-use pagewalk_machine::report::WalkReport;
+use pagewalk_machine::report::{HartReport, WalkReport};
 use pagewalk_machine::{Config, Fit, HugePolicy, Report};
 use pagewalk_mmu::tlb::TlbConfig;
 
@@ -138,4 +138,51 @@ fn a_snapshot_goes_on_as_the_machine_does() {
     run(&mut copy);
     assert!(machine.report().swap.pages_out > 0, "no pressure, no test");
     assert_eq!(machine.report(), copy.report());
+}
+
+/// Threads that change mappings under each other; what goes stale is told of by the program, by the
+/// audit in between, and by the other path.
+#[test]
+fn threads_on_several_harts() {
+    let machines = [
+        ("sv39", "l1i=2x2,l1d=2x4,l2=8x4", 3),
+        ("sv48", "l1=1x16,untagged", 2),
+        ("x86-64", "l1i=2x2,l1d=2x4,asid=1", 4),
+        ("pae", "none", 2),
+        ("ia32", "l1=1x8:random,software", 3),
+        ("segments-paging", "8", 2),
+        ("inverted", "l1=4x4", 3),
+    ];
+    for (format, tlb, harts) in machines {
+        let tlb = (tlb != "none").then(|| TlbConfig::parse(tlb).expect("a TLB"));
+        let has_tlb = tlb.is_some();
+        let config = Config { tlb, harts, ..config(format, 2 << 20) };
+        let report = compare(&config, &["threads", "3", "3"]);
+        assert_eq!(report.harts.len(), harts as usize, "{format}");
+        let sum = |of: fn(&HartReport) -> u64| report.harts.iter().map(of).sum::<u64>();
+        assert_eq!(sum(|hart| hart.instructions), report.instructions);
+        assert_eq!(sum(|hart| hart.cycles), report.cycles);
+        assert_eq!(sum(|hart| hart.walks), report.walks.walks);
+        assert_eq!(sum(|hart| hart.space_switches), report.tlb.space_switches);
+        let sent = report.counters["nr_tlb_remote_flush"];
+        assert_eq!(sum(|hart| hart.shootdowns_sent), sent);
+        let received = report.counters["nr_tlb_remote_flush_received"];
+        assert_eq!(sum(|hart| hart.shootdowns_received), received);
+        assert_eq!(sent > 0 && received >= sent, has_tlb, "{format}: {sent}, {received}");
+        assert!(report.harts.iter().all(|hart| hart.instructions > 1000), "{format}: all work");
+    }
+}
+
+#[test]
+fn no_hart_holds_anything_stale_in_between() {
+    let root = input();
+    for format in ["sv39", "r3000"] {
+        let config = Config { harts: 3, ..config(format, 2 << 20) };
+        let (mut machine, output) = machine(config, &["threads", "4", "3"], root.path());
+        while machine.end().is_none() {
+            machine.run_until(machine.instructions() + 5_000);
+            machine.audit().unwrap_or_else(|error| panic!("{format}: {error}"));
+        }
+        assert_eq!(machine.report().exit.code, 0, "{format}: {}", output.text());
+    }
 }
