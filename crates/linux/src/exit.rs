@@ -10,6 +10,8 @@
 //!
 //! Source: exit(2), wait(2), set_robust_list(2); Linux kernel/exit.c.
 
+use std::collections::BTreeSet;
+
 use crate::alarm::Owner;
 use crate::memory::{UserMemory, read_u32, read_u64};
 use crate::process::{Change, Process};
@@ -88,6 +90,30 @@ impl System {
         self.cpu_timed.remove(&pid);
         process.is_stopped = false;
         self.tell_parent(process);
+    }
+
+    /// Ends everything: what the system still holds of the machine's memory after that, it has lost.
+    pub fn tear_down(&mut self, memory: &mut dyn UserMemory) {
+        let threads: Vec<Pid> = self.threads.keys().copied().collect();
+        for tid in threads {
+            self.make_runnable(tid);
+            self.threads.remove(&tid);
+        }
+        let mut spaces = BTreeSet::new();
+        for (_, mut process) in std::mem::take(&mut self.processes) {
+            for fd in process.fds.open_descriptors().collect::<Vec<_>>() {
+                if let Ok(id) = process.fds.close(fd) {
+                    self.release(id, memory);
+                }
+            }
+            let has_space = process.ended.is_none() || process.pid == FIRST;
+            spaces.extend(has_space.then_some(process.space));
+        }
+        spaces.into_iter().for_each(|space| memory.destroy_space(space));
+        for segment in std::mem::take(&mut self.segments).into_objects() {
+            // It has a handle: its own.
+            let _released = memory.release_object(segment.file());
+        }
     }
 
     /// Ends the other threads of a process, which has been taken out; returns how long they ran.

@@ -125,6 +125,11 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
+    /// All objects; the table is gone.
+    pub fn into_objects(self) -> impl Iterator<Item = T> {
+        self.entries.into_values().map(|entry| entry.object)
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

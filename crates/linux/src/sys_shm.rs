@@ -47,6 +47,13 @@ pub(crate) struct Segment {
     last: Pid,
 }
 
+impl Segment {
+    /// The object that holds its bytes.
+    pub(crate) const fn file(&self) -> FileId {
+        self.file
+    }
+}
+
 /// All segments.
 pub(crate) type Segments = Table<Segment>;
 

@@ -303,6 +303,20 @@ impl Machine {
         self.audits = true;
     }
 
+    /// Ends all processes, frees their memory and checks that nothing is held any more.
+    ///
+    /// # Errors
+    /// What does not hold, or is held.
+    pub fn tear_down(&mut self) -> Result<(), String> {
+        self.with_system(|system, memory, _, _| system.tear_down(memory));
+        self.audit()?;
+        let (frames, slots) = (self.os.frames(), self.os.swap_used());
+        match (frames.anon, slots) {
+            (0, 0) => Ok(()),
+            (anon, slots) => Err(format!("{anon} private pages and {slots} swap slots are lost")),
+        }
+    }
+
     /// A copy of the machine as it is now, with a swap device of its own. The streams are shared.
     ///
     /// # Errors

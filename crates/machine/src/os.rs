@@ -62,11 +62,16 @@ impl Os {
         }
     }
 
-    /// The program has ended: where nothing else would, its shared mappings reach their files.
+    /// The machine has ended: what shared mappings hold reaches its files.
     pub fn finish(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
-        if let Self::Segments(kernel) = self {
-            // Errors have been counted and told; the program, whose business it was, is gone.
-            let _told = kernel.finish(platform, space);
+        // Errors have been counted and told; the program, whose business it was, is gone.
+        match self {
+            Self::Paged(kernel) => {
+                let _told = kernel.sync_all(platform);
+            }
+            Self::Segments(kernel) => {
+                let _told = kernel.finish(platform, space);
+            }
         }
     }
 
