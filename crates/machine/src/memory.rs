@@ -175,8 +175,8 @@ impl Memory {
     /// # Errors
     /// If the format refuses it.
     pub fn load_upper_root(&mut self, table: PhysAddr) -> Result<(), FaultCause> {
-        let harts = iter::once(&mut self.hart).chain(&mut self.parked);
-        harts.map(|hart| hart.mmu.load_upper_root(table, &self.ram)).collect()
+        let mut harts = iter::once(&mut self.hart).chain(&mut self.parked);
+        harts.try_for_each(|hart| hart.mmu.load_upper_root(table, &self.ram))
     }
 
     /// A reference of the kernel's own; nothing is kept of it but what the TLB keeps.
