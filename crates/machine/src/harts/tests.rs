@@ -239,8 +239,10 @@ fn stress(rig: &mut Rig, seed: u64, steps: u64) {
         let what = draw.below(40);
         let hot = (7..13).contains(&what) && draw.below(2) == 0;
         if hot {
+            // Both host pages are there, unless stores are forbidden.
             rig.enter(space);
             rig.store(page, step);
+            rig.load(page);
         }
         match what {
             0..=3 => {
