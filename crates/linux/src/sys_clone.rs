@@ -157,8 +157,11 @@ fn start_process(call: &mut Call<'_>, request: &Request, pid: Pid) -> Result<u64
     };
     let space = match shares_memory {
         true => call.process.space,
-        false => call.memory.fork_space().inspect_err(|_| {
+        false => call.memory.fork_space().inspect_err(|&error| {
             pidfd.map(|fd| call.close(fd));
+            if error == Errno::ENOSYS {
+                call.host.say_once("fork needs pages, which this machine has not: ENOSYS");
+            }
         })?,
     };
     let mut process = call.process.forked(pid, space, &mut call.system.descriptions);

@@ -11,6 +11,27 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// Everything with pages.
+pub const FORMATS: [&str; 17] = [
+    "segments-paging",
+    "ia32",
+    "pae",
+    "x86-64",
+    "x86-64-la57",
+    "sv32",
+    "sv39",
+    "sv48",
+    "sv57",
+    "aarch64",
+    "aarch64-16k",
+    "aarch64-64k",
+    "linear",
+    "inverted",
+    "hashed",
+    "ppc",
+    "r3000",
+];
+
 /// What the command did.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Done {
@@ -83,4 +104,42 @@ pub fn repository() -> PathBuf {
 /// The path of a guest program, from the top of the repository.
 pub fn guest(name: &str) -> String {
     format!("programs/bin/{name}")
+}
+
+/// The words of a program with its arguments.
+pub fn words<'a>(path: &'a str, args: &[&'a str]) -> Vec<&'a str> {
+    [&[path], args].concat()
+}
+
+/// A report is consistent: parts of a count make up the whole, by whatever way they are counted.
+pub fn assert_parts_sum_to_totals(report: &Value, what: &str) {
+    let sum = |pointer: &str| -> u64 {
+        let parts = report.pointer(pointer).and_then(Value::as_object).expect("an object");
+        parts.values().map(|part| part.as_u64().expect("a count")).sum()
+    };
+    let equal = |left: u64, right: u64, of: &str| assert_eq!(left, right, "{what}: {of}");
+    let get = |pointer: &str| number(report, pointer);
+    equal(sum("/cycle_parts"), get("/cycles"), "cycles");
+    equal(get("/faults/minor") + get("/faults/major"), get("/counters/pgfault"), "faults");
+    equal(get("/faults/major"), get("/counters/pgmajfault"), "major faults");
+    // What became a signal has no cause.
+    assert!(sum("/faults/by_cause") <= get("/counters/pgfault"), "{what}: faults by cause");
+    equal(get("/swap/pages_in"), get("/counters/pswpin"), "pages read from swap");
+    equal(get("/swap/pages_out"), get("/counters/pswpout"), "pages written to swap");
+    for (level, fields) in report["tlb"].as_object().expect("an object") {
+        if let Some(lookups) = fields.get("lookups").and_then(Value::as_u64) {
+            equal(number(fields, "/hits") + number(fields, "/misses"), lookups, level);
+        }
+    }
+    let data = get("/references/loads") + get("/references/stores");
+    if report["tlb"]["l1i"].is_object() {
+        equal(get("/tlb/l1i/lookups"), get("/references/fetches"), "instruction look-ups");
+        equal(get("/tlb/l1d/lookups"), data, "data look-ups");
+    }
+    if report["tlb"]["l2"].is_object() {
+        let misses = get("/tlb/l1i/misses") + get("/tlb/l1d/misses");
+        equal(get("/tlb/l2/lookups"), misses, "second-level look-ups");
+        equal(get("/tlb/l2/misses"), get("/walks/walks"), "walks");
+    }
+    assert!(get("/memory/peak_used") <= get("/memory/frames"), "{what}: frames");
 }
