@@ -122,8 +122,9 @@ impl<P: Pmap> Kernel<P> {
         va: VirtAddr,
         kind: AccessKind,
     ) -> Result<Pfn, CopyError> {
-        // Twice at most: the fault handler leaves the page resident and accessible.
-        for _ in 0..2 {
+        // Three times at most: the hardware can need its mapping back before the fault is one, and
+        // the fault handler leaves the page resident and accessible.
+        for _ in 0..3 {
             let region = self.space_mut(id).regions.find_hinted(va);
             let now = self.space(id).pmap.lookup(platform, va);
             if let (Some(region), Mapping::Resident(now)) = (region, now) {
