@@ -178,8 +178,14 @@ impl<P: Pmap> Kernel<P> {
             Advice::KeepOnFork => (RegionFlags::WIPE_ON_FORK, none),
             // What is shared has one copy anyhow.
             Advice::Mergeable if part.shared => return Ok(()),
-            Advice::Mergeable => (none, RegionFlags::MERGEABLE),
-            Advice::Unmergeable => (RegionFlags::MERGEABLE, none),
+            Advice::Mergeable => {
+                self.start_merging();
+                (none, RegionFlags::MERGEABLE)
+            }
+            Advice::Unmergeable => {
+                self.unmerge_part(platform, id, part).map_err(|_| Errno::Eagain)?;
+                (RegionFlags::MERGEABLE, none)
+            }
             _ => return Ok(()),
         };
         let change = |region: Region| Region { flags: (region.flags - gone) | new, ..region };

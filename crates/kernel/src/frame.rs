@@ -94,6 +94,8 @@ bitflags! {
         const COW = 1;
         /// Clean without a slot, and not zeroes: its program gave it up (MADV_FREE).
         const LAZY = 2;
+        /// Its bytes are those of several pages that were merged, and nobody stores to it.
+        const MERGED = 4;
     }
 }
 
@@ -286,7 +288,23 @@ impl FrameTable {
     }
 
     pub(crate) fn set_cow(&mut self, pfn: Pfn, cow: bool) {
-        self.at_mut(pfn).marks.set(Marks::COW, cow);
+        let marks = &mut self.at_mut(pfn).marks;
+        marks.set(Marks::COW, cow);
+        // Who stores to it again has it alone.
+        marks.set(Marks::MERGED, cow && marks.contains(Marks::MERGED));
+    }
+
+    /// Whether the frame is one for several pages that were merged.
+    pub(crate) fn merged(&self, pfn: Pfn) -> bool {
+        self.at(pfn).marks.contains(Marks::MERGED)
+    }
+
+    pub(crate) fn set_merged(&mut self, pfn: Pfn) {
+        self.at_mut(pfn).marks |= Marks::MERGED;
+    }
+
+    pub(crate) fn clear_merged(&mut self, pfn: Pfn) {
+        self.at_mut(pfn).marks -= Marks::MERGED;
     }
 
     pub(crate) fn set_part(&mut self, pfn: Pfn, part: Part) {

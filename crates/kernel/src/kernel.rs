@@ -1,5 +1,6 @@
 //! The kernel: its parts, and how address spaces come and go.
 
+use crate::ksm::Ksm;
 use crate::names::NameTable;
 use crate::object::Objects;
 use crate::pmap::{Gather, Resident};
@@ -183,6 +184,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) counters: Vmstat,
     pub(crate) recent: Recent,
     pub(crate) names: NameTable,
+    pub(crate) ksm: Ksm,
     pub(crate) refusals: Refusals,
     /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
     pub(crate) machine_frames: u64,
@@ -259,6 +261,7 @@ impl<P: Pmap> Kernel<P> {
             counters: Vmstat::default(),
             recent: Recent::default(),
             names: NameTable::default(),
+            ksm: Ksm::default(),
             refusals: Refusals::default(),
             large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,

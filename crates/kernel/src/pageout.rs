@@ -46,14 +46,15 @@ enum Kept {
 }
 
 impl<P: Pmap> Kernel<P> {
-    /// The page daemon: does nothing while enough frames are free. Called at the end of every
-    /// entry into the kernel.
+    /// The daemons: reclaim, which does nothing while enough frames are free, and the merging of
+    /// pages. Called at the end of every entry into the kernel.
     #[inline]
     pub fn daemon(&mut self, platform: &mut impl Platform) {
         if self.frames.free() < self.marks.low {
             self.counters.pageoutrun += 1;
             let _enough = self.reclaim(platform, self.marks.high, true);
         }
+        self.merge_pages(platform);
     }
 
     /// Makes sure that the fault finds the frames that it takes.

@@ -161,6 +161,7 @@ impl<P: Pmap> Kernel<P> {
         for (counts, size) in [
             (now.referenced, &mut holds.referenced),
             (anonymous, &mut holds.anonymous),
+            (self.frames.merged(now.pfn), &mut holds.ksm),
             (self.frames.lazy(now.pfn) && !dirty, &mut holds.lazy_free),
             (self.frames.part(now.pfn) != Part::Base, &mut holds.anon_huge),
         ] {

@@ -747,3 +747,89 @@ fn smaps_divides_what_is_shared() {
         m.audit();
     });
 }
+
+/// Lets the scan go round often enough to have seen everything twice. The frames of the last four
+/// faults are not looked at: there must be others.
+fn merge(m: &mut Machine) {
+    let scratch = m.filled(4);
+    for _ in 0..40 {
+        m.kernel.daemon(&mut m.mock);
+        m.audit();
+    }
+    m.unmap(scratch, 4);
+}
+
+#[test]
+fn pages_with_the_same_bytes_share_a_frame_until_a_store() {
+    on_all_formats(|name| {
+        let mut m = roomy(name);
+        let va = m.map_anon(12);
+        (0..12).for_each(|n| m.store(va + n * PAGE, (n / 4) as u8).unwrap());
+        m.advise(va, 12, Advice::Mergeable).unwrap();
+        let frames = m.kernel.frames().anon;
+        merge(&mut m);
+        let stats = m.kernel.ksm();
+        assert_eq!((stats.pages_shared, stats.pages_sharing), (3, 9), "{name}");
+        assert_eq!((m.kernel.frames().anon, m.rss()), (frames - 9, 12));
+        assert_eq!(m.kernel.smaps(&m.mock, m.space)[0].holds.ksm, 12 * PAGE);
+        assert_eq!(m.store(va, 40), Ok(()));
+        let found: Vec<_> = (0..12).map(|n| m.load(va + n * PAGE).unwrap()).collect();
+        assert_eq!(found, [40, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+        assert_eq!(m.kernel.ksm().pages_sharing, 8);
+        assert_eq!(m.advise(va, 8, Advice::Unmergeable), Ok(()));
+        let stats = m.kernel.ksm();
+        assert_eq!((stats.pages_shared, stats.pages_sharing), (1, 3));
+        m.press();
+        let found: Vec<_> = (0..12).map(|n| m.load(va + n * PAGE).unwrap()).collect();
+        assert_eq!(found, [40, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]);
+        m.audit();
+        m.kernel.destroy_space(&mut m.mock, m.space);
+        m.audit();
+        assert_eq!((m.kernel.frames().anon, m.kernel.swap().used()), (0, 0));
+    });
+}
+
+#[test]
+fn pages_are_merged_across_spaces_and_forks() {
+    on_all_formats(|name| {
+        let mut m = roomy(name);
+        let va = m.map_anon(4);
+        (0..4).for_each(|n| m.store(va + n * PAGE, 7).unwrap());
+        m.advise(va, 4, Advice::Mergeable).unwrap();
+        merge(&mut m);
+        let parent = m.space;
+        m.space = m.kernel.fork_space(&mut m.mock, parent).expect("room");
+        m.store(va + PAGE, 8).unwrap();
+        m.store(va + 2 * PAGE, 8).unwrap();
+        merge(&mut m);
+        let stats = m.kernel.ksm();
+        assert_eq!((stats.pages_shared, stats.pages_sharing), (2, 6));
+        assert_eq!((m.load(va), m.load(va + PAGE)), (Ok(7), Ok(8)));
+        m.store(va + 2 * PAGE, 9).unwrap();
+        m.kernel.destroy_space(&mut m.mock, m.space);
+        m.space = parent;
+        m.audit();
+        (0..4).for_each(|n| assert_eq!(m.load(va + n * PAGE), Ok(7)));
+    });
+}
+
+#[test]
+fn pages_that_change_between_rounds_are_left_alone() {
+    let mut m = roomy("sv39");
+    let va = m.map_anon(2);
+    m.advise(va, 2, Advice::Mergeable).unwrap();
+    for round in 0..20 {
+        m.store(va, round).unwrap();
+        m.store(va + PAGE, round).unwrap();
+        let before = m.kernel.ksm().full_scans;
+        while m.kernel.ksm().full_scans == before {
+            m.kernel.daemon(&mut m.mock);
+        }
+    }
+    assert_eq!(m.kernel.ksm().pages_sharing, 0);
+    m.unmap(va, 2);
+    merge(&mut m);
+    let scans = m.kernel.ksm().full_scans;
+    (0..100).for_each(|_| m.kernel.daemon(&mut m.mock));
+    assert_eq!(m.kernel.ksm().full_scans, scans, "nothing to merge, nothing to do");
+}
