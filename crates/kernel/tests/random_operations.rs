@@ -36,6 +36,8 @@ enum Op {
     Remap { page: u64, to: u64, len: u64, new: u64 },
     WriteFile { offset: usize, byte: u8 },
     Sync { page: u64, len: u64 },
+    Advise { page: u64, len: u64, advice: Advice },
+    Lock { page: u64, len: u64 },
     Daemon,
     SweepLoad { from: u64, len: u64 },
     SweepStore { from: u64, len: u64, byte: u8 },
@@ -66,11 +68,29 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(page, to, len, new)| Op::Remap { page, to, len, new }),
         1 => (0..FILE_LEN, any::<u8>()).prop_map(|(offset, byte)| Op::WriteFile { offset, byte }),
         1 => (page(), len()).prop_map(|(page, len)| Op::Sync { page, len }),
+        3 => (page(), len(), advice())
+            .prop_map(|(page, len, advice)| Op::Advise { page, len, advice }),
+        1 => (page(), len()).prop_map(|(page, len)| Op::Lock { page, len }),
         1 => Just(Op::Daemon),
         4 => (page(), 1..PAGES).prop_map(|(from, len)| Op::SweepLoad { from, len }),
         4 => (page(), 1..PAGES, any::<u8>())
             .prop_map(|(from, len, byte)| Op::SweepStore { from, len, byte }),
         1 => any::<bool>().prop_map(Op::Failing),
+    ]
+}
+
+/// Advice that changes no bytes, and copies none: a private page of a file that was copied shows
+/// changes of the file no more.
+fn advice() -> impl Strategy<Value = Advice> {
+    prop_oneof![
+        Just(Advice::Cold),
+        Just(Advice::PageOut),
+        Just(Advice::WillNeed),
+        Just(Advice::Mergeable),
+        Just(Advice::Unmergeable),
+        Just(Advice::PopulateRead),
+        Just(Advice::Sequential),
+        Just(Advice::DontDump),
     ]
 }
 
@@ -261,7 +281,20 @@ impl Pair {
                 let _result =
                     m.kernel.msync(&mut m.mock, m.space, VirtAddr(va(page)), len * PAGE, SYNC);
             }
-            Op::Daemon => m.kernel.daemon(&mut m.mock),
+            Op::Advise { page, len, advice } => {
+                let len = len.min(PAGES - page);
+                let start = VirtAddr(va(page));
+                let _done = m.kernel.madvise(&mut m.mock, m.space, start, len * PAGE, advice);
+            }
+            Op::Lock { page, len } => {
+                let len = len.min(PAGES - page);
+                let (start, bytes) = (VirtAddr(va(page)), len * PAGE);
+                let _done = m.kernel.mlock(&mut m.mock, m.space, start, bytes, Lock::OnFault);
+                m.audit();
+                m.kernel.daemon(&mut m.mock);
+                let _done = m.kernel.mlock(&mut m.mock, m.space, start, bytes, Lock::Not);
+            }
+            Op::Daemon => (0..30).for_each(|_| m.kernel.daemon(&mut m.mock)),
             Op::SweepLoad { from, len } => {
                 (from..from + len).for_each(|page| self.load(page % PAGES, 17));
             }
