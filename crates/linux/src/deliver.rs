@@ -78,6 +78,7 @@ fn restart(thread: &mut Thread, call: Option<Interrupted>, handler: Option<Actio
     let Some(Interrupted { errno, pc, argument, deadline_ns }) = call else { return };
     let again = match handler {
         None => true,
+        Some(_) if errno == Errno::ERESTARTNOINTR => true,
         Some(action) => errno == Errno::ERESTARTSYS && action.flags & SA_RESTART != 0,
     };
     if again {

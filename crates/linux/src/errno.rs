@@ -77,6 +77,7 @@ errnos! {
     EOPNOTSUPP = 95, "operation not supported";
     ETIMEDOUT = 110, "connection timed out";
     ERESTARTSYS = 512, "to be made again if the handler says so; no program sees it";
+    ERESTARTNOINTR = 513, "to be made again in any case; no program sees it";
     ERESTARTNOHAND = 514, "to be made again if no handler runs; no program sees it";
 }
 
@@ -84,7 +85,7 @@ impl Errno {
     /// Whether it tells the kernel itself what to do with a call that a signal interrupted (Linux:
     /// include/linux/errno.h).
     pub(crate) const fn restarts(self) -> bool {
-        matches!(self, Self::ERESTARTSYS | Self::ERESTARTNOHAND)
+        matches!(self, Self::ERESTARTSYS | Self::ERESTARTNOINTR | Self::ERESTARTNOHAND)
     }
 
     /// The value that a failing system call leaves in a0.

@@ -16,6 +16,8 @@ use crate::alarm::Owner;
 use crate::memory::{UserMemory, read_u32, read_u64};
 use crate::process::{Change, Process};
 use crate::signal::{Cause, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN, Signal, SignalInfo};
+use crate::sys_futex::key;
+use crate::sys_futex_lock::{OWNER_DIED, TID_MASK, WAITERS};
 use crate::system::{FIRST, INIT, Outcome, System};
 use crate::thread::Thread;
 use crate::timers::Timers;
@@ -29,9 +31,6 @@ pub(crate) const CLD_CONTINUED: i32 = 6;
 
 /// Entries of a robust list that are looked at (ROBUST_LIST_LIMIT).
 const ROBUST_MAX: usize = 2048;
-const FUTEX_WAITERS: u32 = 1 << 31;
-const FUTEX_OWNER_DIED: u32 = 1 << 30;
-const FUTEX_TID_MASK: u32 = (1 << 30) - 1;
 
 impl System {
     /// A thread ended by itself; its process ends with its last.
@@ -215,11 +214,16 @@ impl System {
         at: u64,
     ) -> Result<(), crate::Errno> {
         let word = read_u32(memory, at)?;
-        if word & FUTEX_TID_MASK != tid {
+        if word & TID_MASK != tid {
             return Ok(());
         }
-        memory.write(at, &(word & FUTEX_WAITERS | FUTEX_OWNER_DIED).to_le_bytes())?;
-        if word & FUTEX_WAITERS != 0 {
+        for key in [key(memory, at, true), key(memory, at, false)] {
+            if self.waits_for_lock(key) {
+                return self.hand_over(memory, key, at, OWNER_DIED).map(|_| ());
+            }
+        }
+        memory.write(at, &(word & WAITERS | OWNER_DIED).to_le_bytes())?;
+        if word & WAITERS != 0 {
             self.wake_futex(memory, at, 1);
         }
         Ok(())

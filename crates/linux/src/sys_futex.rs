@@ -6,6 +6,9 @@
 //!   FUTEX_REQUEUE(a, n, b, m) n go on, m more wait at b from now on
 //! ```
 //!
+//! Locks that are handed over (`FUTEX_LOCK_PI` and its kin) are in [`crate::sys_futex_lock`], waits at
+//! several words in [`crate::sys_futex_waitv`].
+//!
 //! A word's key is its place: in its address space, or, for a word of shared memory, in what is
 //! mapped, so that processes meet at different addresses.
 //!
@@ -15,13 +18,14 @@ use crate::call::{Args, Call};
 use crate::clock::{BOOT_UNIX_S, NS_PER_S};
 use crate::errno::Errno;
 use crate::memory::{UserMemory, read_u32};
+use crate::sys_futex_lock::{Lock, lock, requeue_to_lock, try_lock, unlock, wait_for_lock};
 use crate::system::System;
 use crate::thread::State;
 use crate::wait::{Channel, FutexKey, Pid};
 
 const COMMAND: u64 = 0x7f;
-const PRIVATE: u64 = 128;
-const CLOCK_REALTIME: u64 = 256;
+pub(crate) const PRIVATE: u64 = 128;
+pub(crate) const CLOCK_REALTIME: u64 = 256;
 const WAIT: u64 = 0;
 const WAKE: u64 = 1;
 const REQUEUE: u64 = 3;
@@ -29,7 +33,13 @@ const CMP_REQUEUE: u64 = 4;
 const WAKE_OP: u64 = 5;
 const WAIT_BITSET: u64 = 9;
 const WAKE_BITSET: u64 = 10;
-const ANY_BIT: u32 = u32::MAX;
+const LOCK_PI: u64 = 6;
+const UNLOCK_PI: u64 = 7;
+const TRYLOCK_PI: u64 = 8;
+const WAIT_REQUEUE_PI: u64 = 11;
+const CMP_REQUEUE_PI: u64 = 12;
+const LOCK_PI2: u64 = 13;
+pub(crate) const ANY_BIT: u32 = u32::MAX;
 
 pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [at, operation, value, timeout, second, last] = args;
@@ -38,7 +48,14 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
     let key = key(call.memory, at, operation & PRIVATE != 0);
     let count = value as u32 as i32;
-    match operation & COMMAND {
+    let command = operation & COMMAND;
+    // Who waits for a lock is not woken, but given it.
+    if matches!(command, WAKE | WAKE_BITSET | REQUEUE | CMP_REQUEUE | WAKE_OP)
+        && call.system.waits_for_lock(key)
+    {
+        return Err(Errno::EINVAL);
+    }
+    match command {
         WAIT => wait(call, key, at, value as u32, timeout, operation, ANY_BIT),
         WAIT_BITSET => wait(call, key, at, value as u32, timeout, operation, last as u32),
         WAKE => Ok(call.system.wake_waiters(key, count, ANY_BIT)),
@@ -53,10 +70,35 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
             if count < 0 || moved_max < 0 {
                 return Err(Errno::EINVAL);
             }
-            let woken = call.system.wake_waiters(key, count, ANY_BIT);
+            // Other than FUTEX_WAKE, this wakes none if none is asked for.
+            let woken = match count {
+                0 => 0,
+                count => call.system.wake_waiters(key, count, ANY_BIT),
+            };
             Ok(woken + call.system.requeue(key, to, moved_max))
         }
         WAKE_OP => wake_op(call, key, second, count, timeout as u32 as i32, last as u32, operation),
+        LOCK_PI => {
+            // Its time is on this clock without being told so.
+            lock(call, Lock { key, at, timeout, operation: operation | CLOCK_REALTIME })
+        }
+        LOCK_PI2 => lock(call, Lock { key, at, timeout, operation }),
+        TRYLOCK_PI => try_lock(call, key, at),
+        UNLOCK_PI => unlock(call, key, at),
+        WAIT_REQUEUE_PI => {
+            let to = self::key(call.memory, second, operation & PRIVATE != 0);
+            wait_for_lock(call, Lock { key, at, timeout, operation }, value as u32, to)
+        }
+        CMP_REQUEUE_PI => {
+            if read_u32(call.memory, at)? != last as u32 {
+                return Err(Errno::EAGAIN);
+            }
+            let to = self::key(call.memory, second, operation & PRIVATE != 0);
+            match count {
+                1 => requeue_to_lock(call, key, (to, second), timeout as u32 as i32),
+                _ => Err(Errno::EINVAL),
+            }
+        }
         other => {
             call.host.say_once(&format!("futex operation {other} is not supported: ENOSYS"));
             Err(Errno::ENOSYS)
@@ -106,7 +148,7 @@ fn wait(
 }
 
 /// The clock that an absolute timeout is on.
-fn now(call: &Call<'_>, operation: u64) -> u64 {
+pub(crate) fn now(call: &Call<'_>, operation: u64) -> u64 {
     let now = call.clock.now_ns();
     match operation & CLOCK_REALTIME {
         0 => now,
@@ -174,7 +216,8 @@ pub(crate) fn get_robust_list(call: &mut Call<'_>, args: Args) -> Result<u64, Er
     Ok(0)
 }
 
-fn key(memory: &dyn UserMemory, at: u64, private: bool) -> FutexKey {
+/// The place that a word stands for.
+pub(crate) fn key(memory: &dyn UserMemory, at: u64, private: bool) -> FutexKey {
     let shared = if private { None } else { memory.shared_place(at) };
     match shared {
         Some((file, offset)) => FutexKey::Shared { file: file.0, offset },
@@ -204,6 +247,7 @@ impl System {
         for &tid in &woken {
             if let Some(thread) = self.threads.get_mut(&tid) {
                 thread.progress.woken = true;
+                thread.progress.woken_at = Some(key);
             }
             self.make_runnable(tid);
         }
@@ -212,7 +256,12 @@ impl System {
 
     fn requeue(&mut self, from: FutexKey, to: FutexKey, count: i32) -> u64 {
         let waiting = self.waiters.at(Channel::Futex(from));
-        let moved: Vec<Pid> = waiting.take(count as usize).collect();
+        // Who waits at several words stays where it is.
+        let is_single = |tid: &Pid| {
+            let state = self.threads.get(tid).map(|thread| &thread.state);
+            matches!(state, Some(State::Blocked(wait)) if wait.channels.len() == 1)
+        };
+        let moved: Vec<Pid> = waiting.filter(is_single).take(count as usize).collect();
         for &tid in &moved {
             let Some(thread) = self.threads.get_mut(&tid) else { continue };
             let State::Blocked(wait) = &mut thread.state else { continue };

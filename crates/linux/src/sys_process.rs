@@ -306,6 +306,7 @@ pub(crate) fn membarrier(_: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     /// MEMBARRIER_CMD_GLOBAL and the private expedited pair.
     const SUPPORTED: u64 = 1 | 8 | 16;
     match args[0] {
+        _ if args[1] != 0 => Err(Errno::EINVAL),
         0 => Ok(SUPPORTED),
         command if command.is_power_of_two() && command & SUPPORTED != 0 => Ok(0),
         _ => Err(Errno::EINVAL),

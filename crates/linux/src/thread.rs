@@ -11,6 +11,7 @@
 
 use crate::regs::Regs;
 use crate::signal::ThreadSignals;
+use crate::sys_sched::Scheduling;
 use crate::wait::{Pid, Progress, Wait};
 
 /// Whether a thread can run.
@@ -45,6 +46,7 @@ pub struct Thread {
     pub(crate) clear_child_tid: u64,
     /// The head of the list of robust futexes, and its length as it was given.
     pub(crate) robust_list: (u64, u64),
+    pub(crate) scheduling: Scheduling,
     /// PR_SET_NAME.
     pub(crate) name: [u8; 16],
     /// Nanoseconds that it ran.
@@ -66,6 +68,7 @@ impl Thread {
             signals: ThreadSignals::default(),
             clear_child_tid: 0,
             robust_list: (0, 0),
+            scheduling: Scheduling::default(),
             name,
             cpu_ns: 0,
             switches: 0,

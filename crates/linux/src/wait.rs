@@ -69,6 +69,15 @@ pub struct Wait {
     pub what: &'static str,
 }
 
+/// How a thread waits for a futex that its owner hands over (priority inheritance).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWait {
+    /// At the lock, until it is given it.
+    Owner,
+    /// At another word, until it is moved to this lock.
+    Requeue(FutexKey),
+}
+
 /// What a call that waits must remember until it is made again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -80,8 +89,14 @@ pub struct Progress {
     pub woken: bool,
     /// It has been made before.
     pub again: bool,
-    /// The word that it waits at, if it is a futex call.
+    /// The word that it waits at, if it is a futex call: one of them, if it waits at several.
     pub futex: Option<(FutexKey, u32)>,
+    /// The word that it was woken at.
+    pub woken_at: Option<FutexKey>,
+    /// What it waits for at its futex, if that is a lock that is handed over.
+    pub lock: Option<LockWait>,
+    /// It was moved to the lock from another word.
+    pub requeued: bool,
     /// The process that it made and waits for (vfork).
     pub child: Option<Pid>,
 }

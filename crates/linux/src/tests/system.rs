@@ -106,3 +106,73 @@ fn streams_are_ready_and_output_arrives() {
     assert_eq!(guest.call(29, &[1, 0x5401, OUT]), error(Errno::ENOTTY));
     assert_eq!(guest.call(63, &[0, OUT, 10]), 0, "empty input");
 }
+
+#[test]
+fn scheduling_is_told_as_it_was_asked_for() {
+    const SETPARAM: u64 = 118;
+    const SETSCHEDULER: u64 = 119;
+    const GETSCHEDULER: u64 = 120;
+    const GETPARAM: u64 = 121;
+    const PRIORITY_MAX: u64 = 125;
+    const PRIORITY_MIN: u64 = 126;
+    let mut guest = Guest::new();
+    let bounds = |guest: &mut Guest, policy| {
+        (guest.call(PRIORITY_MIN, &[policy]), guest.call(PRIORITY_MAX, &[policy]))
+    };
+    assert_eq!(bounds(&mut guest, 0), (0, 0), "OTHER");
+    assert_eq!(bounds(&mut guest, 1), (1, 99), "FIFO");
+    assert_eq!(bounds(&mut guest, 9), (error(Errno::EINVAL), error(Errno::EINVAL)));
+    assert_eq!(guest.call(GETSCHEDULER, &[0]), 0);
+    guest.put(SCRATCH, &7u32.to_le_bytes());
+    assert_eq!(guest.call(SETSCHEDULER, &[0, 0, SCRATCH]), error(Errno::EINVAL), "OTHER has none");
+    assert_eq!(guest.call(SETSCHEDULER, &[0, 2, SCRATCH]), 0);
+    assert_eq!(guest.call(GETSCHEDULER, &[0]), 2, "RR");
+    assert_eq!(guest.call(GETPARAM, &[0, OUT]), 0);
+    assert_eq!(guest.get::<4>(OUT), 7u32.to_le_bytes());
+    guest.put(SCRATCH, &100u32.to_le_bytes());
+    assert_eq!(guest.call(SETPARAM, &[0, SCRATCH]), error(Errno::EINVAL));
+    assert_eq!(guest.call(GETSCHEDULER, &[99]), error(Errno::ESRCH));
+    assert_eq!(guest.call(140, &[0, 0, 5]), 0, "setpriority");
+    assert_eq!(guest.call(141, &[0, 0]), 15, "getpriority");
+}
+
+#[test]
+fn a_lock_that_is_handed_over_has_its_owner_in_the_word() {
+    const FUTEX: u64 = 98;
+    const LOCK: u64 = 6;
+    const UNLOCK: u64 = 7;
+    const TRY_LOCK: u64 = 8;
+    let mut guest = Guest::new();
+    let tid = guest.call(178, &[]) as u32;
+    guest.put(SCRATCH, &[0; 4]);
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, UNLOCK]), error(Errno::EPERM), "it is not its owner");
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, LOCK]), 0);
+    assert_eq!(guest.get::<4>(SCRATCH), tid.to_le_bytes());
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, LOCK]), error(Errno::EDEADLK));
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, UNLOCK]), 0);
+    assert_eq!(guest.get::<4>(SCRATCH), [0; 4]);
+    guest.put(SCRATCH, &4000u32.to_le_bytes());
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, TRY_LOCK]), error(Errno::ESRCH), "no such owner");
+    guest.put(SCRATCH, &(1u32 << 30).to_le_bytes());
+    assert_eq!(guest.call(FUTEX, &[SCRATCH, TRY_LOCK]), 0, "its owner died");
+    assert_eq!(guest.get::<4>(SCRATCH), (tid | 1 << 30).to_le_bytes());
+}
+
+#[test]
+fn a_wait_at_several_words_compares_all() {
+    const WAITV: u64 = 449;
+    let mut guest = Guest::new();
+    let entry = |value: u64, at: u64, flags: u64| {
+        [value.to_le_bytes(), at.to_le_bytes(), flags.to_le_bytes()].concat()
+    };
+    guest.put(OUT, &[1, 0, 0, 0, 2, 0, 0, 0]);
+    guest.put(SCRATCH, &[entry(1, OUT, 130), entry(3, OUT + 4, 130)].concat());
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 2, 0, 0, 0]), error(Errno::EAGAIN));
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 0, 0, 0, 0]), error(Errno::EINVAL), "none");
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 129, 0, 0, 0]), error(Errno::EINVAL), "too many");
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 2, 1, 0, 0]), error(Errno::EINVAL), "flags");
+    guest.put(SCRATCH, &entry(1, OUT, 0));
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 1, 0, 0, 0]), error(Errno::EINVAL), "no size");
+    guest.put(SCRATCH, &entry(1, OUT + 2, 130));
+    assert_eq!(guest.call(WAITV, &[SCRATCH, 1, 0, 0, 0]), error(Errno::EINVAL), "unaligned");
+}
