@@ -29,12 +29,10 @@ pub enum Placement {
 
 impl<P: Pmap> Kernel<P> {
     /// The address for a mapping of `len` bytes, a multiple of the page.
-    pub(crate) fn place(
-        &self,
-        id: SpaceId,
-        placement: Placement,
-        len: u64,
-    ) -> Result<VirtAddr, Errno> {
+    ///
+    /// # Errors
+    /// As mmap(2).
+    pub fn place(&self, id: SpaceId, placement: Placement, len: u64) -> Result<VirtAddr, Errno> {
         let space = self.space(id);
         match placement {
             Placement::Anywhere { hint } => {

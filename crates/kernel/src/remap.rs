@@ -106,7 +106,8 @@ impl<P: Pmap> Kernel<P> {
             _ => return Ok(()),
         };
         let end = to.0.checked_add(new_len).ok_or(Errno::Einval)?;
-        let old_end = start.0.checked_add(old_len).ok_or(Errno::Einval)?;
+        // As Linux, which finds later that no mapping is as long as one that wraps.
+        let old_end = start.0.wrapping_add(old_len);
         let overlap = to.0 < old_end && start.0 < end;
         if end > self.space(id).layout.user_end.0 || to.offset(self.page) != 0 || overlap {
             return Err(Errno::Einval);

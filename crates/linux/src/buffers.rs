@@ -1,8 +1,10 @@
 //! The guest's buffers of one read or write: one, or an array of `struct iovec`.
 
+use std::ops::Range;
+
 use crate::call::Call;
 use crate::errno::Errno;
-use crate::memory::{CHUNK_BYTES, read_array};
+use crate::memory::{CHUNK_BYTES, UserMemory, read_array};
 
 /// The most that one call moves, as Linux (MAX_RW_COUNT).
 pub(crate) const MAX_BYTES: u64 = 0x7fff_f000;
@@ -56,6 +58,13 @@ impl Buffers {
         self.0.iter().map(|b| b.len).sum()
     }
 
+    /// EFAULT if a buffer is not within user space, as access_ok says on Linux.
+    pub(crate) fn check(&self, memory: &dyn UserMemory) -> Result<(), Errno> {
+        let end = memory.user_end();
+        let within = |&Buffer { at, len }: &Buffer| at.checked_add(len).is_some_and(|to| to <= end);
+        if self.0.iter().all(within) { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
     /// Where the buffers are and how long.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         self.0.iter().map(|buffer| (buffer.at, buffer.len))
@@ -81,4 +90,29 @@ impl Buffers {
             })
         })
     }
+}
+
+/// Moves bytes to or from the guest by `copy`, which gets an address and a range of them, up to the
+/// first page that cannot be reached: how many.
+///
+/// # Errors
+/// If not one byte can be moved.
+pub(crate) fn copy_prefix(
+    page_bytes: u64,
+    at: u64,
+    len: usize,
+    mut copy: impl FnMut(u64, Range<usize>) -> Result<(), Errno>,
+) -> Result<usize, Errno> {
+    let Err(error) = copy(at, 0..len) else { return Ok(len) };
+    let mut done = 0;
+    while done < len {
+        let from = at.checked_add(done as u64).ok_or(Errno::EFAULT)?;
+        let within_page = page_bytes - from % page_bytes;
+        let end = len.min(done.saturating_add(within_page as usize));
+        if copy(from, done..end).is_err() {
+            break;
+        }
+        done = end;
+    }
+    if done > 0 { Ok(done) } else { Err(error) }
 }

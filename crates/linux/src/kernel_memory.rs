@@ -101,6 +101,10 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.copied(result)
     }
 
+    fn check_place(&self, place: Placement, len: u64) -> Result<(), Errno> {
+        Ok(self.kernel.place(self.space, place, len).map(|_| ())?)
+    }
+
     fn map(&mut self, mut request: MapRequest) -> Result<u64, Errno> {
         if self.low_code
             && request.prot.contains(Prot::EXEC)

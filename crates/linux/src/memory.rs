@@ -13,8 +13,8 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Prot, Remap, Shortage,
-    SpaceId,
+    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Placement, Prot, Remap,
+    Shortage, SpaceId,
 };
 use std::ops::Range;
 
@@ -74,6 +74,15 @@ pub trait UserMemory {
     /// # Errors
     /// EFAULT if some byte cannot be written; those before it may have been.
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno>;
+
+    /// Whether there is a place for a mapping: what mmap asks before it looks at the rest.
+    ///
+    /// # Errors
+    /// As mmap(2).
+    fn check_place(&self, place: Placement, len: u64) -> Result<(), Errno> {
+        let _ = (place, len);
+        Ok(())
+    }
 
     /// Makes a mapping and returns its address.
     ///

@@ -46,6 +46,9 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if !at.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
+    if operation & PRIVATE == 0 {
+        check_shared(call.memory, at)?;
+    }
     let key = key(call.memory, at, operation & PRIVATE != 0);
     let count = value as u32 as i32;
     let command = operation & COMMAND;
@@ -103,6 +106,16 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
             call.host.say_once(&format!("futex operation {other} is not supported: ENOSYS"));
             Err(Errno::ENOSYS)
         }
+    }
+}
+
+/// A word that several processes may know has a key only where its page can be had: it is stored
+/// to, or belongs to what is shared (Linux: get_futex_key).
+fn check_shared(memory: &mut dyn UserMemory, at: u64) -> Result<(), Errno> {
+    let word = read_u32(memory, at)?;
+    match memory.write(at, &word.to_le_bytes()) {
+        Err(error) if memory.shared_place(at).is_none() => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! Files are read and written on the host, not through the page cache: before a read, dirty pages
 //! of shared mappings are written back; after a write, cached pages are told.
 
-use crate::buffers::{Buffers, MAX_OFFSET};
+use crate::buffers::{Buffers, MAX_OFFSET, copy_prefix};
 use crate::call::Then;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
@@ -63,6 +63,7 @@ fn read_buffers(
     if !description.readable() {
         return Err(Errno::EBADF);
     }
+    buffers.check(call.memory)?;
     let object = description.object.clone();
     let nonblocking = description.flags & O_NONBLOCK != 0;
     let start = match position {
@@ -83,8 +84,10 @@ fn read_buffers(
             }
             let offset = start.saturating_add(done);
             let n = read_object(call, &object, offset, &mut bytes[..len], nonblocking)?;
-            call.memory.write(at, &bytes[..n])?;
-            Ok((n, len))
+            let page_bytes = call.memory.page_bytes();
+            let copied =
+                copy_prefix(page_bytes, at, n, |to, range| call.memory.write(to, &bytes[range]))?;
+            Ok((copied, len))
         });
         match result {
             Err(e) => return finish(call, fd, position, done, partial(done, e)),
@@ -164,6 +167,7 @@ fn write_buffers(
     if !description.writable() {
         return Err(Errno::EBADF);
     }
+    buffers.check(call.memory)?;
     let object = description.object.clone();
     let nonblocking = description.flags & O_NONBLOCK != 0;
     let append = description.flags & O_APPEND != 0;
@@ -183,9 +187,13 @@ fn write_buffers(
     let mut done: u64 = call.thread.progress.moved;
     for piece in buffers.pieces_from(done) {
         let result = piece.and_then(|(at, len)| {
-            call.memory.read(at, &mut bytes[..len])?;
+            let page_bytes = call.memory.page_bytes();
+            let copied = copy_prefix(page_bytes, at, len, |from, range| {
+                call.memory.read(from, &mut bytes[range])
+            })?;
             let offset = start.checked_add(done).ok_or(Errno::EFBIG)?;
-            Ok((write_object(call, &object, offset, &bytes[..len], nonblocking)?, len))
+            let n = write_object(call, &object, offset, &bytes[..copied], nonblocking)?;
+            Ok((n, copied, len))
         });
         match result {
             Err(e) if matches!(call.then, Then::Wait(_)) => {
@@ -193,12 +201,14 @@ fn write_buffers(
                 return Err(e);
             }
             Err(e) => return finish(call, fd, position, done, partial(done, e)),
-            Ok((n, len)) => {
+            Ok((n, copied, len)) => {
                 done += n as u64;
-                // A pipe takes what it has room for; its writer waits with the rest.
-                if n < len && (nonblocking || !matches!(object, Object::Pipe(..))) {
+                let waits = !nonblocking && matches!(object, Object::Pipe(..));
+                // The rest of the buffer cannot be read, or not be written.
+                if copied < len || (n < len && !waits) {
                     break;
                 }
+                // A pipe takes what it has room for; its writer waits with the rest.
                 if n < len {
                     call.thread.progress.moved = done;
                     return write_buffers(call, fd, buffers, position);
@@ -268,11 +278,15 @@ pub(crate) fn write(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 pub(crate) fn readv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    // A descriptor that is none shows before buffers that are none.
+    call.file(descriptor(args[0]))?;
     let buffers = Buffers::vector(call, args[1], args[2])?;
     read_buffers(call, descriptor(args[0]), &buffers, Position::Current)
 }
 
 pub(crate) fn writev(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    // A descriptor that is none shows before buffers that are none.
+    call.file(descriptor(args[0]))?;
     let buffers = Buffers::vector(call, args[1], args[2])?;
     write_buffers(call, descriptor(args[0]), &buffers, Position::Current)
 }

@@ -3,6 +3,7 @@
 //!
 //! Advice on memory and locks are in `sys_advice.rs`.
 
+use crate::buffers::MAX_OFFSET;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
 use crate::fd::{O_PATH, Object};
@@ -84,8 +85,10 @@ pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let len = len.checked_add(page_mask).ok_or(Errno::ENOMEM)? & !page_mask;
+    let place = placement(VirtAddr(at), flags);
+    call.memory.check_place(place, len)?;
     let request = MapRequest {
-        place: placement(VirtAddr(at), flags),
+        place,
         grows_down: flags & MAP_GROWSDOWN != 0,
         flags: region_flags(flags),
         populate: flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE,
@@ -149,7 +152,9 @@ fn file_mapping(
     offset: u64,
 ) -> Result<MapRequest, Errno> {
     let description = call.file(fd)?;
-    offset.checked_add(request.len).ok_or(Errno::EOVERFLOW)?;
+    if offset > MAX_OFFSET.saturating_sub(request.len) {
+        return Err(Errno::EOVERFLOW);
+    }
     let shared = match flags & MAP_TYPE {
         MAP_PRIVATE => false,
         MAP_SHARED => true,
@@ -207,6 +212,9 @@ pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 {
         return Err(Errno::EINVAL);
     }
+    // Like Linux's PAGE_ALIGN, which wraps: the last page's worth of lengths is none.
+    let page_mask = call.memory.page_bytes() - 1;
+    let [old, new] = [old, new].map(|len| len.wrapping_add(page_mask) & !page_mask);
     let may_move = flags & MREMAP_MAYMOVE != 0;
     let how = match (flags & MREMAP_FIXED != 0, flags & MREMAP_DONTUNMAP != 0) {
         (false, false) if may_move => Remap::MayMove,
@@ -215,9 +223,7 @@ pub(crate) fn mremap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         _ if !may_move => return Err(Errno::EINVAL),
         (true, false) => Remap::Fixed(VirtAddr(to)),
         (fixed, true) => {
-            let page_mask = call.memory.page_bytes() - 1;
-            let rounded = |len: u64| len.checked_add(page_mask).map(|len| len & !page_mask);
-            if rounded(old) != rounded(new) {
+            if old != new {
                 return Err(Errno::EINVAL);
             }
             let to = VirtAddr(to);
