@@ -159,6 +159,10 @@ impl<P: Pmap> Kernel<P> {
         if old_len == 0 && !region.shared {
             return Err(Errno::Einval);
         }
+        if new_len < old_len {
+            // What is given up must be a range; only then does it matter whether it is mapped.
+            self.range(id, start, old_len, Errno::Einval)?;
+        }
         if old_len > region.end.0 - start.0 {
             return Err(Errno::Efault);
         }

@@ -278,15 +278,19 @@ pub(crate) fn write(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 }
 
 pub(crate) fn readv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    // A descriptor that is none shows before buffers that are none.
-    call.file(descriptor(args[0]))?;
+    // A descriptor that is none, or not for this, shows before buffers that are none.
+    if !call.file(descriptor(args[0]))?.readable() {
+        return Err(Errno::EBADF);
+    }
     let buffers = Buffers::vector(call, args[1], args[2])?;
     read_buffers(call, descriptor(args[0]), &buffers, Position::Current)
 }
 
 pub(crate) fn writev(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    // A descriptor that is none shows before buffers that are none.
-    call.file(descriptor(args[0]))?;
+    // A descriptor that is none, or not for this, shows before buffers that are none.
+    if !call.file(descriptor(args[0]))?.writable() {
+        return Err(Errno::EBADF);
+    }
     let buffers = Buffers::vector(call, args[1], args[2])?;
     write_buffers(call, descriptor(args[0]), &buffers, Position::Current)
 }

@@ -15,6 +15,7 @@
  *   - what MADV_FREE leaves: overwritten at once (advice.c);
  *   - bytes behind a file's end in its last page: never stored to (files.c);
  *   - the size of a file after a failed write behind its end: not tried (files.c);
+ *   - moving bytes between overlapping parts of a file and its mapping: not tried (files.c);
  *   - which neighbours are one mapping: mremap is given parts of what one call made (places.c);
  *   - residency: asked for only where mlock has made it certain (locks.c).
  */
@@ -83,6 +84,8 @@ unsigned long pick_address(void);           /* any byte */
 void remember(unsigned long at, unsigned long len);
 void claim(unsigned long at, unsigned long len);     /* one call made this */
 void shatter(unsigned long at, unsigned long len);   /* who knows what this is now */
+void mark_file(unsigned long at, unsigned long len, bool may_be);
+bool may_be_file(unsigned long at, unsigned long len);     /* a mapping of one */
 bool is_uniform(unsigned long at, unsigned long len);
 
 /* digest.c: everything there is to see. */

@@ -89,6 +89,17 @@ static struct range pick_buffer(void) {
     return range;
 }
 
+/*
+ * A mapping may be one of the very bytes that are read or written: then what is moved stays within a
+ * page, and keeps its place in it, so that the two are the same bytes or do not overlap.
+ */
+static void keep_apart(struct range *buffer, unsigned long *offset) {
+    unsigned long within = buffer->at % PAGE;
+    if (buffer->len > SPAN * PAGE || !may_be_file(buffer->at, buffer->len)) return;
+    *offset = (*offset & -PAGE) + within;
+    if (buffer->len > PAGE - within) buffer->len = PAGE - within;
+}
+
 static unsigned long pick_offset(void) {
     unsigned long offset = below(FILE_PAGES) * PAGE;
     return one_in(2) ? offset : offset + below(PAGE);
@@ -98,8 +109,7 @@ static unsigned long pick_offset(void) {
  * Where to write: at the end or before. Since Linux 6.16 a write behind the end that fails because
  * of its buffer leaves the file longer.
  */
-static unsigned long pick_write_offset(unsigned file) {
-    unsigned long offset = pick_offset();
+static unsigned long not_behind_end(unsigned file, unsigned long offset) {
     long size = size_of(files[file]);
     return size >= 0 && (unsigned long)size < offset ? (unsigned long)size : offset;
 }
@@ -108,6 +118,7 @@ void op_read(void) {
     unsigned file = pick_file();
     struct range to = pick_buffer();
     unsigned long offset = pick_offset();
+    keep_apart(&to, &offset);
     say("pread(%s, +%lx, %lx, %lx) = ", file_name(file), to.at - window, to.len, offset);
     say_result(system_call(SYS_pread64, files[file], to.at, to.len, offset, 0, 0));
 }
@@ -115,7 +126,13 @@ void op_read(void) {
 void op_write(void) {
     unsigned file = pick_file();
     struct range from = pick_buffer();
-    unsigned long offset = pick_write_offset(file);
+    unsigned long offset = pick_offset();
+    keep_apart(&from, &offset);
+    offset = not_behind_end(file, offset);
+    if (may_be_file(from.at, from.len) && offset % PAGE != from.at % PAGE) {
+        say("no write");
+        return;
+    }
     say("pwrite(%s, +%lx, %lx, %lx) = ", file_name(file), from.at - window, from.len, offset);
     say_result(system_call(SYS_pwrite64, files[file], from.at, from.len, offset, 0, 0));
     mend_end(file);
@@ -127,9 +144,11 @@ void op_vector(void) {
     struct iovec parts[3];
     unsigned count = 1 + below(3);
     bool reads = one_in(2);
-    unsigned long offset = reads ? pick_offset() : pick_write_offset(file);
+    unsigned long offset = pick_offset();
+    if (!reads) offset = not_behind_end(file, offset);
     for (unsigned part = 0; part < count; part++) {
         struct range range = pick_buffer();
+        while (may_be_file(range.at, range.len)) range.at += PAGE;
         parts[part].iov_base = (void *)range.at;
         parts[part].iov_len = one_in(20) ? 0 : one_in(60) ? -1ul : range.len;
     }

@@ -26,13 +26,14 @@ static bool is_outside(long at) {
     return (unsigned long)at < window || (unsigned long)at >= window + SPAN * PAGE;
 }
 
-static void note_mapped(long at, unsigned long len) {
+static void note_mapped(long at, unsigned long len, bool of_file) {
     if (at < 0 && at > -4096) return;
     if (is_outside(at)) {
         system_call(SYS_munmap, at, len, 0, 0, 0, 0);
         return;
     }
     claim((unsigned long)at, len);
+    mark_file((unsigned long)at, len, of_file);
     remember((unsigned long)at, len);
 }
 
@@ -66,7 +67,7 @@ void op_mmap(void) {
         file_name(file), offset);
     long result = system_call(SYS_mmap, range.at, range.len, protection, flags, files[file], offset);
     say_address(result);
-    note_mapped(result, range.len);
+    note_mapped(result, range.len, !(flags & MAP_ANONYMOUS));
 }
 
 void op_munmap(void) {
@@ -114,7 +115,7 @@ void op_mremap(void) {
         return;
     }
     if (is_outside(result)) say_contents((unsigned long)result, new);
-    note_mapped(result, new);
+    note_mapped(result, new, may_be_file(old.at, old.len + 1));
     if ((unsigned long)result != old.at) remember(old.at, old.len);
     if (new < old.len || (unsigned long)result != old.at) shatter(old.at + new, old.len - new);
 }

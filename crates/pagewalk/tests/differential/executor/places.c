@@ -17,6 +17,7 @@ static unsigned recent_next;
 
 static struct {
     unsigned maker, index;
+    bool may_be_file;
 } pages[SPAN];
 static unsigned last_maker;
 
@@ -44,6 +45,18 @@ void claim(unsigned long at, unsigned long len) {
 void shatter(unsigned long at, unsigned long len) {
     unsigned end = at + len < at ? SPAN : page_of(at + len + PAGE - 1);
     for (unsigned page = page_of(at); page < end; page++) pages[page].maker = ++last_maker;
+}
+
+void mark_file(unsigned long at, unsigned long len, bool may_be) {
+    unsigned end = page_of(at + len + PAGE - 1);
+    for (unsigned page = page_of(at); page < end; page++) pages[page].may_be_file = may_be;
+}
+
+bool may_be_file(unsigned long at, unsigned long len) {
+    unsigned end = page_of(at + len + PAGE - 1);
+    for (unsigned page = page_of(at); page < end; page++)
+        if (pages[page].may_be_file) return true;
+    return false;
 }
 
 bool is_uniform(unsigned long at, unsigned long len) {

@@ -20,14 +20,16 @@ void forget_segments(void) {
     for (unsigned which = 0; which < SEGMENTS; which++) segments[which].id = -1;
 }
 
-/* How many times a segment is attached. */
-static void say_attached(long id) {
+/*
+ * Whether a segment is still there. How often it is attached is not told: Linux counts the mappings
+ * into which protection has split the attachments.
+ */
+static void say_state(long id) {
     struct shmid_ds state;
     memset(&state, 0, sizeof state);
     long result = system_call(SYS_shmctl, id, IPC_STAT, (long)&state, 0, 0, 0);
     if (result == 0)
-        say(" attached %lu size %lx", (unsigned long)state.shm_nattch,
-            (unsigned long)state.shm_segsz);
+        say(" size %lx", (unsigned long)state.shm_segsz);
     else
         say(" gone %ld", -result);
 }
@@ -42,6 +44,7 @@ static void attach(unsigned which) {
     if (result > 0) {
         segments[which].attached = (unsigned long)result;
         claim((unsigned long)result, segments[which].bytes);
+        mark_file((unsigned long)result, segments[which].bytes, false);
         remember((unsigned long)result, segments[which].bytes);
     }
 }
@@ -79,5 +82,5 @@ void op_shm(void) {
             else attach(which);
             break;
     }
-    if (segments[which].id >= 0) say_attached(segments[which].id);
+    if (segments[which].id >= 0) say_state(segments[which].id);
 }

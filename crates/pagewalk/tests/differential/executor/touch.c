@@ -2,6 +2,7 @@
 #include "executor.h"
 
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 #include "system_call.h"
@@ -50,14 +51,17 @@ void op_atomic(void) {
     say_fault(add_atomically(at, 0x100));
 }
 
-/* Executes what is there if it can be told what that does. */
+/*
+ * Executes what is there if it can be told what that does. Behind a file's end x86 raises SIGBUS even
+ * where nothing may be executed, other processors SIGSEGV: left out.
+ */
 void op_execute(void) {
     unsigned long at = pick_address();
     uint64_t value;
     if (one_in(2)) store_bytes(at, 8, RETURNS_CODE);
     say("execute(+%lx) ", at - window);
     struct fault fault = load_bytes(at, 8, &value);
-    if (fault.signal == 0 && value != RETURNS_CODE) {
+    if (fault.signal == SIGBUS || (fault.signal == 0 && value != RETURNS_CODE)) {
         say("other code");
         return;
     }
@@ -66,15 +70,19 @@ void op_execute(void) {
     say_fault(fault);
 }
 
-/* A wait for what is not there returns at once; a wake finds nobody. */
+/*
+ * A wait for what is not there returns at once; a wake finds nobody. Where a word can be read but not
+ * written, a shared futex depends on whether its page was copied: left out.
+ */
 void op_futex(void) {
     unsigned long at = pick_address();
     uint64_t value;
     if (one_in(20)) at += 2;
     bool waits = one_in(2);
     long operation = waits ? FUTEX_WAIT : FUTEX_WAKE;
-    if (one_in(2)) operation |= FUTEX_PRIVATE_FLAG;
-    load_bytes(at & -4ul, 4, &value);
+    bool readable = load_bytes(at & -4ul, 4, &value).signal == 0;
+    bool writable = store_bytes(at & -4ul, 4, value).signal == 0;
+    if (one_in(2) || (readable && !writable)) operation |= FUTEX_PRIVATE_FLAG;
     say("futex(+%lx, %lx) = ", at - window, operation);
     say_result(system_call(SYS_futex, at, operation, waits ? (long)(uint32_t)(value + 1) : 1, 0, 0, 0));
 }
