@@ -258,6 +258,7 @@ impl<P: Pmap> Kernel<P> {
     fn audit_frames(&self, platform: &impl Platform, seen: &mut Seen) -> Result<(), AuditError> {
         let mut summary = crate::FrameSummary {
             peak_used: self.frames.summary().peak_used,
+            peak_shared: self.frames.summary().peak_shared,
             total: self.frames.total(),
             ..Default::default()
         };
@@ -271,6 +272,7 @@ impl<P: Pmap> Kernel<P> {
                 "frame {pfn} has {mappings} mappings, counted as {counted}"
             );
             chained += mappings.saturating_sub(1) as usize;
+            summary.shared += u64::from(mappings > 1);
             let evictable = matches!(used, Use::Anon { .. } | Use::File { .. })
                 && self.frames.part(pfn) != Part::Further;
             check!(

@@ -155,6 +155,9 @@ pub struct FrameTable {
     blocks: Blocks,
     free: u64,
     used_max: u64,
+    /// Frames with more than one mapping.
+    shared: u64,
+    shared_max: u64,
     tables: u64,
     anon: u64,
     file: u64,
@@ -178,6 +181,8 @@ impl FrameTable {
             blocks: Blocks::new(frames, run_order),
             free: u64::from(frames),
             used_max: 0,
+            shared: 0,
+            shared_max: 0,
             tables: 0,
             anon: 0,
             file: 0,
@@ -205,6 +210,8 @@ impl FrameTable {
             page_table: self.tables,
             wired: self.tables,
             peak_used: self.used_max,
+            shared: self.shared,
+            peak_shared: self.shared_max,
         }
     }
 
@@ -401,4 +408,8 @@ pub struct FrameSummary {
     pub wired: u64,
     /// The most that were ever in use at one time.
     pub peak_used: u64,
+    /// Mapped more than once.
+    pub shared: u64,
+    /// The most that were ever mapped more than once at one time.
+    pub peak_shared: u64,
 }

@@ -102,7 +102,7 @@ pub use regs::Regs;
 pub use root::{Layer, Root};
 pub use segment_memory::SegmentMemory;
 pub use signal::Signal;
-pub use system::{FIRST, Outcome, SyncSignal, System};
+pub use system::{FIRST, Made, Outcome, SyncSignal, System};
 pub use table::name as syscall_name;
 pub use thread::{State, Thread};
 pub use wait::Pid;

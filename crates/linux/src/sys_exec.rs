@@ -155,6 +155,7 @@ fn become_program(call: &mut Call<'_>, program: Program) -> Result<u64, Errno> {
     call.process.space = new;
     call.process.borrows_memory = false;
     call.process.become_image(&image);
+    call.system.made.execs += 1;
     close_on_exec(call);
     become_thread(call.thread, call.process.pid, image);
     call.system.wake(Channel::Vfork(call.process.pid));

@@ -76,6 +76,19 @@ pub struct SyncSignal {
     pub addr: u64,
 }
 
+/// How many there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Processes.
+    pub processes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Threads alive at one time, at most.
+    pub threads_max: u64,
+    /// Programs that processes went on as.
+    pub execs: u64,
+}
+
 /// All processes and threads.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -98,6 +111,7 @@ pub struct System {
     run_queue: VecDeque<Pid>,
     last_id: Pid,
     end: Option<Outcome>,
+    pub(crate) made: Made,
 }
 
 impl System {
@@ -133,7 +147,13 @@ impl System {
             run_queue: VecDeque::from([FIRST]),
             last_id: FIRST,
             end: None,
+            made: Made { processes: 1, threads: 1, threads_max: 1, execs: 0 },
         })
+    }
+
+    /// How many processes and threads there were.
+    pub const fn made(&self) -> Made {
+        self.made
     }
 
     /// How the first process ended, if it did.
@@ -357,8 +377,12 @@ impl System {
 
     /// Adds a thread, which can run.
     pub(crate) fn add_thread(&mut self, thread: Thread) {
+        self.made.processes += u64::from(thread.tid == thread.pid);
+        self.made.threads += 1;
         self.run_queue.push_back(thread.tid);
         self.threads.insert(thread.tid, Box::new(thread));
+        // The one that makes it is out of the table.
+        self.made.threads_max = self.made.threads_max.max(self.threads.len() as u64 + 1);
     }
 
     /// One descriptor less names a description; the last lets go of what it holds.

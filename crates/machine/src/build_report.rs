@@ -11,8 +11,8 @@ use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
-    MachineReport, MemoryReport, References, RefillReport, Report, SCHEMA_VERSION, SwapReport,
-    TlbLevel, TlbReport, WalkCacheReport, WalkReport,
+    MachineReport, MemoryReport, ProcessReport, References, RefillReport, Report, SCHEMA_VERSION,
+    SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport,
 };
 
 /// What a shell adds to the number of a signal that killed a program.
@@ -38,6 +38,7 @@ impl Machine {
             harts: self.hart_reports(),
             caches: self.cache_report(),
             refills: self.refill_report(),
+            processes: self.process_report(),
             kernel: self.kernel_report(),
             faults: self.fault_report(),
             memory: self.memory_report(),
@@ -156,6 +157,27 @@ impl Machine {
             shootdowns_sent: shootdowns.sent,
             shootdowns_received: shootdowns.received,
         }
+    }
+
+    fn process_report(&self) -> Option<ProcessReport> {
+        let made = self.system.made();
+        if made.threads <= 1 {
+            return None;
+        }
+        let (counters, frames) = (self.os.counters(), self.os.frames());
+        Some(ProcessReport {
+            processes: made.processes,
+            threads: made.threads,
+            peak_threads: made.threads_max,
+            execs: made.execs,
+            context_switches: self.schedule.switches(),
+            forks: counters.forks,
+            fork_shared: counters.fork_pages_shared + counters.fork_slots_shared,
+            copied: counters.cow_copied,
+            copies_avoided: counters.cow_reused,
+            peak_shared_frames: frames.peak_shared,
+            shared_frames: frames.shared,
+        })
     }
 
     fn kernel_report(&self) -> Option<KernelReport> {

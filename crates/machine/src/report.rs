@@ -42,6 +42,8 @@ pub struct Report {
     pub caches: Vec<CacheLevelReport>,
     /// Exceptions of the TLB, if software loads it.
     pub refills: Option<RefillReport>,
+    /// Processes and threads, if there was more than one.
+    pub processes: Option<ProcessReport>,
     /// The kernel's own references, if they are modelled.
     pub kernel: Option<KernelReport>,
     /// Page faults.
@@ -58,6 +60,33 @@ pub struct Report {
     pub syscalls: BTreeMap<String, u64>,
     /// Counters by the names of `/proc/vmstat` and perf.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// Processes, threads, and the memory that they share.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ProcessReport {
+    /// Processes that ever were, the first included.
+    pub processes: u64,
+    /// Threads that ever were, the first of each process included.
+    pub threads: u64,
+    /// Threads alive at one time, at most.
+    pub peak_threads: u64,
+    /// Programs that processes went on as.
+    pub execs: u64,
+    /// How often a hart was given another thread than before.
+    pub context_switches: u64,
+    /// Address spaces copied by fork.
+    pub forks: u64,
+    /// Pages and swapped pages that they had in common after their forks.
+    pub fork_shared: u64,
+    /// Copies that stores made of private pages, shared or of files.
+    pub copied: u64,
+    /// Stores to shared pages that needed no copy: all others had gone, or made their own.
+    pub copies_avoided: u64,
+    /// Frames mapped more than once at one time, at most.
+    pub peak_shared_frames: u64,
+    /// Frames mapped more than once at the end.
+    pub shared_frames: u64,
 }
 
 /// The kernel's own references, which the TLB's look-ups include.

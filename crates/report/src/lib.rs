@@ -21,6 +21,7 @@ mod harts;
 mod json;
 mod number;
 mod page;
+mod processes;
 mod segments;
 mod text;
 

@@ -10,9 +10,9 @@ use pagewalk_machine::report::{
     References, RefillReport, Report, TlbLevel,
 };
 
-use crate::harts;
 use crate::number::{duration, grouped, percent, quotient, size};
 use crate::page::Page;
+use crate::{harts, processes};
 
 /// System calls that are listed by name; the others are added up.
 const SYSCALLS_LISTED: usize = 8;
@@ -25,6 +25,9 @@ pub fn text(report: &Report) -> String {
     references(&mut page, report);
     tlb(&mut page, report);
     harts::show(&mut page, &report.harts);
+    if let Some(processes) = &report.processes {
+        processes::show(&mut page, processes);
+    }
     walks(&mut page, report);
     caches(&mut page, report);
     refills(&mut page, report);

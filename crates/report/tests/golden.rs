@@ -81,6 +81,7 @@ fn sample() -> Report {
         harts: Vec::new(),
         caches: Vec::new(),
         refills: None,
+        processes: None,
         kernel: None,
         faults: FaultReport {
             minor: 60,
@@ -146,6 +147,25 @@ fn caches_and_a_walk_cache_show_what_they_did() {
     let text = text(&report);
     assert!(text.lines().all(|line| line.chars().count() <= COLUMNS));
     insta::assert_snapshot!(text);
+}
+
+#[test]
+fn processes_are_shown_with_what_they_share() {
+    let mut report = sample();
+    report.processes = Some(ProcessReport {
+        processes: 13,
+        threads: 15,
+        peak_threads: 9,
+        execs: 2,
+        context_switches: 1_234,
+        forks: 12,
+        fork_shared: 1_650,
+        copied: 345,
+        copies_avoided: 24,
+        peak_shared_frames: 140,
+        shared_frames: 1,
+    });
+    insta::assert_snapshot!(text(&report));
 }
 
 #[test]

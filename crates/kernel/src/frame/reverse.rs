@@ -183,6 +183,10 @@ impl FrameTable {
             frame.link = END;
             return;
         }
+        if frame.mappings == 2 {
+            self.shared += 1;
+            self.shared_max = self.shared_max.max(self.shared);
+        }
         frame.link = self.chains.push(pfn.0 as u32, mapping, frame.link);
         if frame.indexed {
             self.chains.index_one(frame.link);
@@ -212,6 +216,7 @@ impl FrameTable {
             debug_assert!(is_first, "frame {pfn} is not mapped at {}", mapping.va);
             return 0;
         }
+        self.shared -= u64::from(left == 1);
         let at = match (is_first, frame.indexed) {
             // The second becomes the first.
             (true, _) => frame.link,
