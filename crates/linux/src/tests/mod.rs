@@ -3,6 +3,7 @@
 mod files;
 mod hostile;
 mod load;
+mod memory;
 mod signals;
 mod system;
 
