@@ -1,21 +1,9 @@
-//! The paths that exist whatever the root holds: devices, and links to descriptors.
+//! /dev: devices, and links to descriptors.
 
 use crate::errno::Errno;
 use crate::fd::Object;
 use crate::stat::{S_IFCHR, Stat};
-
-/// A built-in path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BuiltIn {
-    /// A character device.
-    Device(Device),
-    /// The terminal, which there is none of.
-    Terminal,
-    /// Another name of an open descriptor.
-    Descriptor(u64),
-    /// A link to the executable.
-    Executable,
-}
+use crate::vfs::BuiltIn;
 
 /// A character device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,58 +51,77 @@ impl Device {
     }
 }
 
-/// Recognises an absolute path, however many slashes and dots it has.
-pub fn built_in(path: &[u8]) -> Option<BuiltIn> {
-    if !path.starts_with(b"/") {
-        return None;
-    }
-    let parts: Vec<&[u8]> =
-        path.split(|&byte| byte == b'/').filter(|c| !c.is_empty() && *c != b".").collect();
-    Some(match parts.as_slice() {
-        [b"dev", b"null"] => BuiltIn::Device(Device::Null),
-        [b"dev", b"zero"] => BuiltIn::Device(Device::Zero),
-        [b"dev", b"full"] => BuiltIn::Device(Device::Full),
-        [b"dev", b"random"] => BuiltIn::Device(Device::Random),
-        [b"dev", b"urandom"] => BuiltIn::Device(Device::Urandom),
-        [b"dev", b"stdin"] => BuiltIn::Descriptor(0),
-        [b"dev", b"stdout"] => BuiltIn::Descriptor(1),
-        [b"dev", b"stderr"] => BuiltIn::Descriptor(2),
-        [b"dev", b"tty"] => BuiltIn::Terminal,
-        [b"dev", b"fd", fd] | [b"proc", b"self" | b"1", b"fd", fd] => {
-            BuiltIn::Descriptor(number(fd).ok()?)
+/// Everything in /dev.
+const ENTRIES: [(&str, Result<Device, &str>); 9] = [
+    ("fd", Err("/proc/self/fd")),
+    ("full", Ok(Device::Full)),
+    ("null", Ok(Device::Null)),
+    ("random", Ok(Device::Random)),
+    ("stderr", Err("/proc/self/fd/2")),
+    ("stdin", Err("/proc/self/fd/0")),
+    ("stdout", Err("/proc/self/fd/1")),
+    ("urandom", Ok(Device::Urandom)),
+    ("zero", Ok(Device::Zero)),
+];
+/// The terminal of a process, which never has one.
+const TERMINAL: &[u8] = b"tty";
+/// Where a tree in memory is mounted.
+const SHM: &[u8] = b"shm";
+
+/// What names below /dev lead to.
+///
+/// # Errors
+/// ENOENT, ENOTDIR.
+pub(crate) fn find(names: &[Vec<u8>]) -> Result<BuiltIn, Errno> {
+    match names {
+        [] => Ok(BuiltIn::Directory),
+        [name] if name == TERMINAL => Ok(BuiltIn::Terminal),
+        [name] => {
+            let entry = ENTRIES.iter().find(|(known, _)| known.as_bytes() == name);
+            match entry.ok_or(Errno::ENOENT)?.1 {
+                Ok(device) => Ok(BuiltIn::Device(device)),
+                Err(target) => Ok(BuiltIn::Link(target.as_bytes().to_vec())),
+            }
         }
-        [b"proc", b"self" | b"1", b"exe"] => BuiltIn::Executable,
-        _ => return None,
-    })
+        [name, ..] => match find(std::slice::from_ref(name))? {
+            BuiltIn::Directory => Err(Errno::ENOENT),
+            _ => Err(Errno::ENOTDIR),
+        },
+    }
 }
 
-fn number(digits: &[u8]) -> Result<u64, Errno> {
-    let text = std::str::from_utf8(digits).map_err(|_| Errno::ENOENT)?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| plain).ok_or(Errno::ENOENT)
+/// The names in /dev.
+pub(crate) fn names(below: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    if !below.is_empty() {
+        return Vec::new();
+    }
+    let known = ENTRIES.iter().map(|(name, _)| name.as_bytes());
+    known.chain([TERMINAL, SHM]).map(<[u8]>::to_vec).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn paths_are_recognised_in_any_spelling() {
-        assert_eq!(built_in(b"/dev/null"), Some(BuiltIn::Device(Device::Null)));
-        assert_eq!(built_in(b"//dev/./urandom"), Some(BuiltIn::Device(Device::Urandom)));
-        assert_eq!(built_in(b"/proc/self/fd/12"), Some(BuiltIn::Descriptor(12)));
-        assert_eq!(built_in(b"/proc/self/exe"), Some(BuiltIn::Executable));
+    fn at(path: &str) -> Result<BuiltIn, Errno> {
+        let names: Vec<Vec<u8>> =
+            path.split('/').filter(|n| !n.is_empty()).map(|n| n.as_bytes().to_vec()).collect();
+        find(&names)
     }
 
     #[test]
-    fn others_are_left_to_the_root() {
-        for path in [&b"dev/null"[..], b"/dev", b"/dev/sda", b"/dev/fd/+1", b"/dev/fd/x", b""] {
-            assert_eq!(built_in(path), None);
+    fn devices_and_links_are_found() {
+        assert_eq!(at(""), Ok(BuiltIn::Directory));
+        assert_eq!(at("urandom"), Ok(BuiltIn::Device(Device::Urandom)));
+        assert_eq!(at("stdin"), Ok(BuiltIn::Link(b"/proc/self/fd/0".to_vec())));
+        assert_eq!(at("sda"), Err(Errno::ENOENT));
+        assert_eq!(at("null/x"), Err(Errno::ENOTDIR));
+    }
+
+    #[test]
+    fn every_name_leads_somewhere() {
+        for name in names(&[]) {
+            assert!(name == SHM || find(&[name.clone()]).is_ok(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn null_has_its_number() {
-        assert_eq!(Device::Null.stat().special, 0x103);
     }
 }

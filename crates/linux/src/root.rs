@@ -1,10 +1,7 @@
-//! Paths of the host: what the guest names there lies below one of two directories.
+//! Files of the host: what the guest names there lies below one of two directories.
 //!
 //! ```text
-//!   guest path   "/etc/../lib/libc.so"      absolute: from the root; otherwise from the cwd
-//!        │ component by component: ".." stops at the root, a symbolic link is read and its target
-//!        ▼ walked in its place, an absolute target from the guest's root
-//!   Location     "usr/lib/libc.so"          no "..", no symbolic link on the way
+//!   Location     "usr/lib/libc.so"          no "..", no symbolic link on the way (path.rs)
 //!        │ cap-std
 //!        ▼
 //!   host file    below the root; if that has no such name, below the sysroot
@@ -18,72 +15,13 @@
 //! 3. The sysroot is never written: what would change it fails with EROFS.
 
 use crate::errno::Errno;
+use crate::path::{Kind, Location, Names, Target};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions};
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// Symbolic links followed in one path, as Linux.
-const MAX_LINKS: usize = 40;
-/// The longest component of a path.
-const NAME_MAX: usize = 255;
-/// Components that a path may grow to while links are walked.
-const MAX_COMPONENTS: usize = 4096;
-
-/// A place below the root: the components of a path without links, `.` or `..`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Location {
-    components: Vec<Vec<u8>>,
-    /// The path ended in a slash or `.`: only a directory will do.
-    pub must_be_directory: bool,
-}
-
-impl Location {
-    /// The path for the host, relative to the root.
-    pub fn host_path(&self) -> PathBuf {
-        if self.components.is_empty() {
-            return PathBuf::from(".");
-        }
-        self.components.iter().map(|c| OsString::from_vec(c.clone())).collect()
-    }
-
-    /// The absolute path, as the guest sees it.
-    pub fn guest_path(&self) -> Vec<u8> {
-        if self.components.is_empty() {
-            return b"/".to_vec();
-        }
-        let mut path = Vec::new();
-        for component in &self.components {
-            path.push(b'/');
-            path.extend_from_slice(component);
-        }
-        path
-    }
-
-    /// Whether this is the root itself.
-    pub fn is_root(&self) -> bool {
-        self.components.is_empty()
-    }
-
-    fn child(&self, name: &[u8]) -> Self {
-        let mut components = self.components.clone();
-        components.push(name.to_vec());
-        Self { components, must_be_directory: false }
-    }
-}
-
-/// Whether the last component is followed if it is a symbolic link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LastLink {
-    /// It is.
-    Follow,
-    /// The link itself is meant.
-    Keep,
-}
 
 /// Which of the two directories a name is found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,32 +132,6 @@ impl Root {
         Ok(dir.open_with(at.host_path(), options).map_err(host_error)?.into_std())
     }
 
-    /// Finds the place that a path names. The last component need not exist.
-    ///
-    /// # Errors
-    /// ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, or what the host says.
-    pub fn resolve(
-        &self,
-        cwd: &Location,
-        path: &[u8],
-        last_link: LastLink,
-    ) -> Result<Location, Errno> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        let mut walk = Walk {
-            root: self,
-            at: if path[0] == b'/' { Location::default() } else { cwd.clone() },
-            left: components(path).map(<[u8]>::to_vec).collect(),
-            links: 0,
-        };
-        walk.at.must_be_directory = false;
-        let slash = path.ends_with(b"/") || path.ends_with(b"/.") || path == b".";
-        walk.run(if slash { LastLink::Follow } else { last_link })?;
-        walk.at.must_be_directory |= slash;
-        Ok(walk.at)
-    }
-
     /// The metadata of a place, without following it.
     ///
     /// # Errors
@@ -266,66 +178,17 @@ pub(crate) fn host_error(error: io::Error) -> Errno {
     }
 }
 
-fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|c| !c.is_empty() && *c != b".")
-}
-
-/// A path on its way to a [`Location`].
-struct Walk<'a> {
-    root: &'a Root,
-    at: Location,
-    left: VecDeque<Vec<u8>>,
-    links: usize,
-}
-
-impl Walk<'_> {
-    fn run(&mut self, last_link: LastLink) -> Result<(), Errno> {
-        while let Some(name) = self.left.pop_front() {
-            if name.len() > NAME_MAX {
-                return Err(Errno::ENAMETOOLONG);
-            }
-            if name == b".." {
-                self.at.components.pop();
-                continue;
-            }
-            self.step(&name, last_link)?;
-        }
-        Ok(())
+impl Names for Root {
+    fn kind(&self, at: &Location) -> Result<Kind, Errno> {
+        self.metadata(at).map(|metadata| match metadata {
+            directory if directory.is_dir() => Kind::Directory,
+            link if link.is_symlink() => Kind::Link,
+            _ => Kind::Other,
+        })
     }
 
-    fn step(&mut self, name: &[u8], last_link: LastLink) -> Result<(), Errno> {
-        let next = self.at.child(name);
-        let is_last = self.left.is_empty();
-        match self.root.metadata(&next) {
-            Ok(m) if m.is_symlink() && !(is_last && last_link == LastLink::Keep) => {
-                return self.follow(&next);
-            }
-            Ok(m) if !is_last && !m.is_dir() => return Err(Errno::ENOTDIR),
-            // The caller may be about to create it.
-            Err(Errno::ENOENT) if is_last => {}
-            Err(e) => return Err(e),
-            Ok(_) => {}
-        }
-        self.at = next;
-        Ok(())
-    }
-
-    fn follow(&mut self, link: &Location) -> Result<(), Errno> {
-        self.links += 1;
-        if self.links > MAX_LINKS {
-            return Err(Errno::ELOOP);
-        }
-        let target = self.root.read_link(link)?;
-        if target.starts_with(b"/") {
-            self.at = Location::default();
-        }
-        for component in components(&target).rev() {
-            self.left.push_front(component.to_vec());
-        }
-        if self.left.len() > MAX_COMPONENTS {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        Ok(())
+    fn target(&self, at: &Location) -> Result<Target, Errno> {
+        self.read_link(at).map(Target::Path)
     }
 }
 
@@ -337,6 +200,7 @@ pub(crate) fn path_bytes(path: &Path) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::{self, LastLink};
     use cap_std::ambient_authority;
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -359,7 +223,7 @@ mod tests {
     }
 
     fn resolve(root: &Root, path: &str) -> Result<String, Errno> {
-        let at = root.resolve(&Location::default(), path.as_bytes(), LastLink::Follow)?;
+        let at = path::resolve(root, &Location::default(), path.as_bytes(), LastLink::Follow)?;
         root.metadata(&at)?;
         Ok(String::from_utf8(at.guest_path()).unwrap())
     }
@@ -400,11 +264,11 @@ mod tests {
     #[test]
     fn the_working_directory_is_where_relative_paths_start() {
         let (_temp, root) = tree();
-        let etc = root.resolve(&Location::default(), b"dir", LastLink::Follow).unwrap();
+        let etc = path::resolve(&root, &Location::default(), b"dir", LastLink::Follow).unwrap();
         assert_eq!(etc.guest_path(), b"/etc");
-        let up = root.resolve(&etc, b"deep/../passwd", LastLink::Follow).unwrap();
+        let up = path::resolve(&root, &etc, b"deep/../passwd", LastLink::Follow).unwrap();
         assert_eq!(up.guest_path(), b"/etc/passwd");
-        let kept = root.resolve(&Location::default(), b"/absolute", LastLink::Keep).unwrap();
+        let kept = path::resolve(&root, &Location::default(), b"/absolute", LastLink::Keep).unwrap();
         assert_eq!(root.read_link(&kept).unwrap(), b"/etc/passwd");
     }
 
@@ -420,14 +284,14 @@ mod tests {
         symlink("/etc/passwd", sysroot.join("lib/up")).unwrap();
         let root = Root::open(Some(&temp.path().join("root")), Some(&sysroot)).unwrap();
         let find = |path: &str| {
-            let at = root.resolve(&Location::default(), path.as_bytes(), LastLink::Follow)?;
+            let at = path::resolve(&root, &Location::default(), path.as_bytes(), LastLink::Follow)?;
             root.find(&at).map(|(layer, metadata)| (layer, metadata.len()))
         };
         assert_eq!(find("/lib/libc.so"), Ok((Layer::Sysroot, 7)));
         assert_eq!(find("/etc/passwd"), Ok((Layer::Root, 5)), "the root hides the sysroot's");
         assert_eq!(find("/lib/up"), Ok((Layer::Root, 5)), "links go through both");
         assert_eq!(find("/lib/climb"), Err(Errno::ENOENT));
-        let at = root.resolve(&Location::default(), b"/lib/libc.so", LastLink::Follow).unwrap();
+        let at = path::resolve(&root, &Location::default(), b"/lib/libc.so", LastLink::Follow).unwrap();
         assert_eq!(root.writable(&at).unwrap_err(), Errno::EROFS);
         let options = OpenOptions::new().write(true).clone();
         assert_eq!(root.open_with(&at, &options, true).unwrap_err(), Errno::EROFS);
