@@ -2,11 +2,11 @@
 // time, and look for what is not theirs.
 //
 // Right after the forks every page has CHILDREN + 1 owners. Child c writes to every word of each
-// CHILDREN-th piece of 4 KiB, beginning with piece c; the parent writes to other words of all; every
-// second child has forked a child of its own in between, which writes in its turn. Each then checks
-// every word of its own memory: what it and its ancestors wrote before the fork must be there, and
-// nothing else. Copies are made for pages that are written to while others hold them, and for these
-// only: the parent's last pass, when it is alone again, makes none.
+// CHILDREN-th piece of 4 KiB, beginning with piece c; the parent writes to other words of all;
+// every second child has forked a child of its own in between, which writes in its turn. Each then
+// checks every word of its own memory: what it and its ancestors wrote before the fork must be
+// there, and nothing else. Copies are made for pages that are written to while others hold them,
+// and for these only: the parent's last pass, when it is alone again, makes none.
 //
 // All children live until all have written: they meet at a barrier in shared memory.
 
@@ -134,7 +134,7 @@ int main(int argc, char **argv)
             memory[place] = mark(PARENT_AFTER + 1, place);
     wrong += parents_wrong_words(PARENT_AFTER + 1);
 
-    print("%lu children and %lu grandchildren over %lu KiB: %lu failed, %lu wrong words\n", children,
-          grandchildren, pieces * (PIECE / 1024), failed, wrong);
+    print("%lu children and %lu grandchildren over %lu KiB: %lu failed, %lu wrong words\n",
+          children, grandchildren, pieces * (PIECE / 1024), failed, wrong);
     return failed == 0 && wrong == 0 ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 // filedb FILE [RECORDS]: a small database in a file that is mapped shared: a header, a hash index
-// and records, linked by record numbers, which grow with ftruncate() and one more mapping at a time.
+// and records, linked by record numbers, which grow with ftruncate() and one more mapping at a
+// time.
 //
 // Memory and file are one here: a store into the mapping is what read() finds, what pwrite() writes
 // is what the next load finds, and what a child stores through its inherited mapping its parent
@@ -196,7 +197,8 @@ static bool show(const char *when, struct summary mapped, struct summary read)
     return right;
 }
 
-// A child updates through the mapping that it inherited; what it stores must be here when it is gone.
+// A child updates through the mapping that it inherited; what it stores must be here when it is
+// gone.
 static void update_in_a_child(u64 records)
 {
     int child = fork_process();

@@ -3,13 +3,13 @@
 // sees, and that is the moment of the fork, whatever the parent does meanwhile.
 //
 // All of the store is shared copy-on-write for the time of a snapshot. Only the pages that the
-// parent writes to before the child has ended are copied: during a snapshot a quarter of
-// the keys change, which lie in two places, so that most of the memory is never copied. What the parent changes
-// after the child has ended it owns alone again, and it writes without a copy.
+// parent writes to before the child has ended are copied: during a snapshot a quarter of the keys
+// change, which lie in two places, so that most of the memory is never copied. What the parent
+// changes after the child has ended it owns alone again, and it writes without a copy.
 //
-// The two take turns: the child writes half of the file, the parent then changes the store, and only
-// then the child writes the rest. So the output says whether the snapshot is of the fork, and not
-// of a lucky moment. Without FILE the snapshot goes to memory (memfd_create).
+// The two take turns: the child writes half of the file, the parent then changes the store, and
+// only then the child writes the rest. So the output says whether the snapshot is of the fork, and
+// not of a lucky moment. Without FILE the snapshot goes to memory (memfd_create).
 
 #include "rt/process.h"
 

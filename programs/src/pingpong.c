@@ -1,10 +1,10 @@
-// pingpong [TRIPS] [KIB]: two processes hand a number to and fro through two pipes, TRIPS times, and
-// each walks through KIB kibibytes of its own memory in between.
+// pingpong [TRIPS] [KIB]: two processes hand a number to and fro through two pipes, TRIPS times,
+// and each walks through KIB kibibytes of its own memory in between.
 //
-// Every trip is two context switches. What a switch costs the memory system is not the switch: it is
-// the TLB entries that the other process needs again afterwards. With address-space identifiers both
-// keep theirs; without, every switch flushes the TLB, and every page that is touched is walked to
-// again. Both processes have the same addresses and different data behind them: an entry that
+// Every trip is two context switches. What a switch costs the memory system is not the switch: it
+// is the TLB entries that the other process needs again afterwards. With address-space identifiers
+// both keep theirs; without, every switch flushes the TLB, and every page that is touched is walked
+// to again. Both processes have the same addresses and different data behind them: an entry that
 // survives a flush it should not survive, or is taken for the wrong process, shows in the result.
 
 #include "rt/process.h"

@@ -48,8 +48,8 @@ static struct item make_item(u64 number)
     return item;
 }
 
-// Sleeps until `*word`, which the caller has seen as `seen` under the mutex, changes. Whoever changes
-// it looks at `*sleepers`, also under the mutex, and so misses nobody.
+// Sleeps until `*word`, which the caller has seen as `seen` under the mutex, changes. Whoever
+// changes it looks at `*sleepers`, also under the mutex, and so misses nobody.
 static void sleep_until_changed(u32 *word, u32 *sleepers)
 {
     u32 seen = *word;

@@ -3,9 +3,9 @@
 //
 // One frame, many virtual addresses: the segment must keep no pointers, only offsets, and an atomic
 // increment through one address must be seen through all others. An MMU that looks pages up by the
-// frame (an inverted table) must take one frame for several mappings; a cache or TLB must not mistake
-// the address for the memory. Each process counts ROUNDS times: a counter, a place of a table,
-// a counter behind a futex mutex, and a node pushed on a list that is linked by offsets.
+// frame (an inverted table) must take one frame for several mappings; a cache or TLB must not
+// mistake the address for the memory. Each process counts ROUNDS times: a counter, a place of a
+// table, a counter behind a futex mutex, and a node pushed on a list that is linked by offsets.
 
 #include "rt/process.h"
 #include "rt/sync.h"
