@@ -46,6 +46,9 @@ const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
 /// retires few instructions.
 const PROGRESS_STOPS: u64 = 4096;
 
+/// How often time may pass without anybody running: a timer that nobody waits for goes off for ever.
+const IDLE_MAX: u64 = 1 << 20;
+
 /// A machine with a program.
 #[derive(Debug)]
 pub struct Machine {
@@ -232,8 +235,8 @@ impl Machine {
                     left -= 1;
                     self.in_kernel(|machine| machine.serve_call(tid));
                 }
-                Dispatched::Idle => left -= 1,
-                Dispatched::Deadlock => {
+                Dispatched::Idle if self.schedule.idles() < IDLE_MAX => left -= 1,
+                Dispatched::Idle | Dispatched::Deadlock => {
                     let reason = self.system.deadlock();
                     self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
                 }

@@ -70,6 +70,8 @@ pub(crate) struct Slot {
 pub(crate) struct Schedule {
     slots: Vec<Slot>,
     current: usize,
+    /// How often time passed since somebody ran.
+    idles: u64,
 }
 
 impl Schedule {
@@ -84,7 +86,7 @@ impl Schedule {
             switches: 0,
             last: None,
         };
-        Self { slots: vec![slot; harts as usize], current: 0 }
+        Self { slots: vec![slot; harts as usize], current: 0, idles: 0 }
     }
 
     /// The hart that runs.
@@ -107,8 +109,14 @@ impl Schedule {
         self.slots.iter().map(|slot| slot.switches).sum()
     }
 
+    /// How often time passed since somebody ran.
+    pub fn idles(&self) -> u64 {
+        self.idles
+    }
+
     /// The current hart retired instructions.
     pub fn retired(&mut self, instructions: u64) {
+        self.idles = 0;
         let slot = &mut self.slots[self.current];
         slot.retired += instructions;
         slot.left = slot.left.saturating_sub(instructions);
@@ -245,6 +253,7 @@ impl Machine {
         };
         // Another hart that is as late goes first.
         let passed = until.saturating_sub(now).max(1);
+        self.schedule.idles += 1;
         self.tally.slept = self.tally.slept.saturating_add(passed);
         self.settle();
         let now = self.cycle_parts().total();
