@@ -118,6 +118,9 @@ impl Call<'_> {
     /// Closes a descriptor.
     pub(crate) fn close(&mut self, fd: u64) -> Result<(), Errno> {
         let id = self.process.fds.close(fd)?;
+        if let Object::File(file) = self.system.descriptions.get(id)?.object {
+            self.system.close_locks(self.process.pid, file);
+        }
         self.system.release(id, self.memory);
         Ok(())
     }

@@ -67,6 +67,7 @@ impl System {
         process.cpu_ns_gone += self.end_other_threads(pid);
         // Others see it only in memory that is not the process's alone.
         self.let_go(thread, memory);
+        self.release_process_locks(pid);
         for fd in process.fds.open_descriptors().collect::<Vec<_>>() {
             if let Ok(id) = process.fds.close(fd) {
                 self.release(id, memory);
@@ -109,6 +110,10 @@ impl System {
             spaces.extend(has_space.then_some(process.space));
         }
         spaces.into_iter().for_each(|space| memory.destroy_space(space));
+        for file in self.tmpfs.clear() {
+            // The tree had a handle of it.
+            let _released = memory.release_object(file);
+        }
         for segment in std::mem::take(&mut self.segments).into_objects() {
             // It has a handle: its own.
             let _released = memory.release_object(segment.file());

@@ -15,8 +15,9 @@
 use crate::anonymous::ObjectId;
 use crate::errno::Errno;
 use crate::files::FileId;
+use crate::path::Location;
 use crate::pipe::{PipeEnd, PipeId};
-use crate::root::Location;
+use crate::procfs::Text;
 use crate::stat::DirectoryEntry;
 use std::sync::Arc;
 
@@ -48,6 +49,17 @@ pub enum Object {
     Pipe(PipeId, PipeEnd),
     /// Something without a path: an event counter, a timer …
     Anonymous(ObjectId),
+    /// Text about the system, as it was when it was opened.
+    Text(Arc<OpenText>),
+}
+
+/// A file of /proc or /sys that is open.
+#[derive(Debug)]
+pub struct OpenText {
+    /// Which.
+    pub(crate) text: Text,
+    /// What it says.
+    pub bytes: Vec<u8>,
 }
 
 /// An open directory.

@@ -20,6 +20,7 @@ use cap_std::fs::MetadataExt;
 use std::collections::BTreeMap;
 use std::fs::{File, FileTimes};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +43,8 @@ pub(crate) type Inode = (u64, u64);
 #[derive(Clone)]
 struct Entry {
     inode: Inode,
+    /// Where the guest has opened it.
+    path: Arc<[u8]>,
     reader: Option<Arc<File>>,
     writer: Option<Arc<File>>,
 }
@@ -125,6 +128,33 @@ impl Files {
         Ok(done)
     }
 
+    /// Says where the guest sees a file.
+    pub(crate) fn set_path(&self, id: FileId, path: &[u8]) {
+        if let Some(entry) = self.table().entries.get_mut(&id) {
+            entry.path = path.into();
+        }
+    }
+
+    /// A host file that may be open has another path.
+    pub(crate) fn rename(&self, inode: Inode, path: &[u8]) {
+        let mut table = self.table();
+        if let Some(id) = table.by_inode.get(&inode).copied()
+            && let Some(entry) = table.entries.get_mut(&id)
+        {
+            entry.path = path.into();
+        }
+    }
+
+    /// Where the guest sees a file.
+    pub(crate) fn path(&self, id: FileId) -> Arc<[u8]> {
+        self.entry(id).map(|entry| entry.path).unwrap_or_default()
+    }
+
+    /// Whether a file has lost all its names.
+    pub(crate) fn is_deleted(&self, id: FileId) -> bool {
+        self.metadata(id).is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
     /// Another handle of an open file.
     ///
     /// # Errors
@@ -147,6 +177,30 @@ impl Files {
     /// As the host's.
     pub fn set_len(&self, id: FileId, len: u64) -> io::Result<()> {
         self.entry(id)?.writer.ok_or_else(unknown_file)?.set_len(len)
+    }
+
+    /// Makes a range of the file read as zeroes; the length stays.
+    ///
+    /// # Errors
+    /// As the host's.
+    pub(crate) fn punch(&self, id: FileId, range: Range<u64>) -> io::Result<()> {
+        const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+        let file = self.entry(id)?.writer.ok_or_else(unknown_file)?;
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{FallocateFlags, fallocate};
+            let how = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if fallocate(&file, how, range.start, range.end - range.start).is_ok() {
+                return Ok(());
+            }
+        }
+        let mut at = range.start;
+        while at < range.end {
+            let len = (range.end - at).min(ZEROES.len() as u64) as usize;
+            file.write_all_at(&ZEROES[..len], at)?;
+            at += len as u64;
+        }
+        Ok(())
     }
 
     /// The host's metadata.
@@ -218,7 +272,7 @@ impl Table {
     fn add(&mut self, inode: Inode) -> io::Result<FileId> {
         let id = FileId(self.next);
         self.next = self.next.checked_add(1).ok_or(io::ErrorKind::OutOfMemory)?;
-        self.entries.insert(id, Entry { inode, reader: None, writer: None });
+        self.entries.insert(id, Entry { inode, path: Arc::default(), reader: None, writer: None });
         self.by_inode.insert(inode, id);
         Ok(id)
     }

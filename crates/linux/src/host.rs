@@ -107,6 +107,28 @@ impl Host {
         write_all(&self.stderr, bytes)
     }
 
+    /// Enters a file that was opened at a path of the guest's.
+    ///
+    /// # Errors
+    /// If the host does not tell the inode.
+    pub(crate) fn register(
+        &mut self,
+        file: std::fs::File,
+        readable: bool,
+        writable: bool,
+        path: &[u8],
+    ) -> io::Result<FileId> {
+        let id = self.files.insert(file, readable, writable)?;
+        self.inodes.number(self.files.inode(id)?);
+        self.files.set_path(id, path);
+        Ok(id)
+    }
+
+    /// The inode number of an open file as the guest sees it.
+    pub(crate) fn inode_number(&self, file: FileId) -> u64 {
+        self.files.inode(file).ok().and_then(|inode| self.inodes.known(inode)).unwrap_or(0)
+    }
+
     /// A host file's status as the guest sees it.
     pub(crate) fn stat(&mut self, metadata: &Metadata) -> Stat {
         self.inodes.stat(metadata)

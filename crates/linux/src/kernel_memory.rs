@@ -2,10 +2,11 @@
 //! below, borrowed together for one system call.
 
 use crate::errno::Errno;
-use crate::memory::{Usage, UserMemory};
+use crate::memory::{PageEntry, Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, CopyError, FileId, Kernel, Layout, Lock, MapRequest, MemoryLimits, Msync, ObjectPages,
-    Placement, Platform, Pmap, Prot, Remap, Shortage, SpaceId,
+    Advice, CopyError, FileId, FrameSummary, Kernel, Layout, Lock, MapRequest, Mapping,
+    MemoryLimits, Msync, ObjectPages, Placement, Platform, Pmap, Prot, Region, RegionUsage, Remap,
+    Residency, Shortage, SpaceId, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -237,6 +238,46 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn forget_file(&mut self, file: FileId) -> bool {
         self.kernel.forget_file(self.platform, file)
+    }
+
+    fn regions(&self, space: SpaceId) -> Vec<Region> {
+        self.kernel.regions(space).copied().collect()
+    }
+
+    fn smaps(&self, space: SpaceId) -> Vec<RegionUsage> {
+        self.kernel.smaps(self.platform, space)
+    }
+
+    fn anonymous_name(&self, region: &Region) -> Vec<u8> {
+        self.kernel.region_name(region).unwrap_or_default().to_vec()
+    }
+
+    fn residency(&self, space: SpaceId) -> Residency {
+        self.kernel.residency(space)
+    }
+
+    fn page_entry(&self, space: SpaceId, at: u64) -> PageEntry {
+        match self.kernel.lookup(self.platform, space, VirtAddr(at)) {
+            Mapping::None => PageEntry::None,
+            Mapping::Resident(resident) => PageEntry::Present {
+                frame: resident.pfn.0,
+                is_file: matches!(self.kernel.frame_table().used(resident.pfn), Use::File { .. }),
+                is_exclusive: self.kernel.frame_table().mappings(resident.pfn) == 1,
+            },
+            Mapping::Swapped(slot) => PageEntry::Swapped { slot: slot.0.into() },
+        }
+    }
+
+    fn counters(&self) -> Vmstat {
+        *self.kernel.counters()
+    }
+
+    fn frames(&self) -> FrameSummary {
+        self.kernel.frames()
+    }
+
+    fn large_page_bytes(&self) -> Option<u64> {
+        self.kernel.large_page().map(|page| page.bytes())
     }
 
     fn space(&self) -> SpaceId {

@@ -13,8 +13,8 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, FileId, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Placement, Prot, Remap,
-    Shortage, SpaceId,
+    Advice, FileId, FrameSummary, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Placement,
+    Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, Vmstat,
 };
 use std::ops::Range;
 
@@ -41,6 +41,27 @@ pub struct Usage {
     pub minor_faults: u64,
     /// Faults with input.
     pub major_faults: u64,
+}
+
+/// What backs a page, as /proc/PID/pagemap tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageEntry {
+    /// Nothing.
+    None,
+    /// A frame.
+    Present {
+        /// Its number.
+        frame: u64,
+        /// It holds a page of a file or object.
+        is_file: bool,
+        /// Nothing else maps it.
+        is_exclusive: bool,
+    },
+    /// A slot of the swap device.
+    Swapped {
+        /// Its number.
+        slot: u64,
+    },
 }
 
 /// The memory calls, and access to the guest's bytes.
@@ -307,6 +328,51 @@ pub trait UserMemory {
 
     /// Drops the pages cached of a file that no mapping names; false if one does.
     fn forget_file(&mut self, file: FileId) -> bool;
+
+    /// The regions of a space, lowest first.
+    fn regions(&self, space: SpaceId) -> Vec<Region> {
+        let _ = space;
+        Vec::new()
+    }
+
+    /// The regions of a space with what they hold.
+    fn smaps(&self, space: SpaceId) -> Vec<RegionUsage> {
+        let _ = space;
+        Vec::new()
+    }
+
+    /// The name that a program gave to a region; empty if none.
+    fn anonymous_name(&self, region: &Region) -> Vec<u8> {
+        let _ = region;
+        Vec::new()
+    }
+
+    /// What a space holds.
+    fn residency(&self, space: SpaceId) -> Residency {
+        let _ = space;
+        Residency::default()
+    }
+
+    /// What backs a page of a space.
+    fn page_entry(&self, space: SpaceId, at: u64) -> PageEntry {
+        let _ = (space, at);
+        PageEntry::None
+    }
+
+    /// What the kernel counted.
+    fn counters(&self) -> Vmstat {
+        Vmstat::default()
+    }
+
+    /// How the frames are used.
+    fn frames(&self) -> FrameSummary {
+        FrameSummary::default()
+    }
+
+    /// The size of large pages, if there are any.
+    fn large_page_bytes(&self) -> Option<u64> {
+        None
+    }
 
     /// The address space that all this is about.
     fn space(&self) -> SpaceId {

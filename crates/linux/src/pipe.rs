@@ -41,8 +41,11 @@ pub enum PipeResult {
 #[derive(Clone, Debug, Default)]
 struct Pipe {
     bytes: VecDeque<u8>,
-    read_open: bool,
-    write_open: bool,
+    /// Descriptions that read it, and that write it.
+    readers: u32,
+    writers: u32,
+    /// It has a name, and so stays while nobody has it open.
+    is_named: bool,
 }
 
 /// The machine's pipes.
@@ -52,7 +55,16 @@ pub struct Pipes(Vec<Option<Pipe>>);
 impl Pipes {
     /// A new pipe with both ends open.
     pub fn create(&mut self) -> PipeId {
-        let pipe = Some(Pipe { bytes: VecDeque::new(), read_open: true, write_open: true });
+        self.add(Pipe { readers: 1, writers: 1, ..Pipe::default() })
+    }
+
+    /// A new pipe that nobody has open yet (FIFO).
+    pub fn create_named(&mut self) -> PipeId {
+        self.add(Pipe { is_named: true, ..Pipe::default() })
+    }
+
+    fn add(&mut self, pipe: Pipe) -> PipeId {
+        let pipe = Some(pipe);
         match self.0.iter().position(Option::is_none) {
             Some(place) => {
                 self.0[place] = pipe;
@@ -68,7 +80,7 @@ impl Pipes {
     /// Takes bytes from the queue.
     pub fn read(&mut self, id: PipeId, buf: &mut [u8]) -> PipeResult {
         let Some(pipe) = self.get(id) else { return PipeResult::Moved(0) };
-        if pipe.bytes.is_empty() && pipe.write_open && !buf.is_empty() {
+        if pipe.bytes.is_empty() && pipe.writers > 0 && !buf.is_empty() {
             return PipeResult::WouldBlock;
         }
         let n = pipe.bytes.len().min(buf.len());
@@ -80,7 +92,7 @@ impl Pipes {
 
     /// Adds bytes to the queue, as many as there is room for.
     pub fn write(&mut self, id: PipeId, bytes: &[u8]) -> PipeResult {
-        let Some(pipe) = self.get(id).filter(|p| p.read_open) else { return PipeResult::Broken };
+        let Some(pipe) = self.get(id).filter(|p| p.readers > 0) else { return PipeResult::Broken };
         let n = (PIPE_BYTES - pipe.bytes.len()).min(bytes.len());
         if n == 0 && !bytes.is_empty() {
             return PipeResult::WouldBlock;
@@ -98,8 +110,8 @@ impl Pipes {
     pub fn ready(&self, id: PipeId, end: PipeEnd) -> bool {
         let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return true };
         match end {
-            PipeEnd::Read => !pipe.bytes.is_empty() || !pipe.write_open,
-            PipeEnd::Write => pipe.bytes.len() < PIPE_BYTES || !pipe.read_open,
+            PipeEnd::Read => !pipe.bytes.is_empty() || pipe.writers == 0,
+            PipeEnd::Write => pipe.bytes.len() < PIPE_BYTES || pipe.readers == 0,
         }
     }
 
@@ -107,26 +119,61 @@ impl Pipes {
     pub fn read_events(&self, id: PipeId) -> u16 {
         let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return POLLHUP };
         let bytes = if pipe.bytes.is_empty() { 0 } else { POLLIN | POLLRDNORM };
-        bytes | if pipe.write_open { 0 } else { POLLHUP }
+        bytes | if pipe.writers > 0 { 0 } else { POLLHUP }
     }
 
     /// What poll tells of the end that is written.
     pub fn write_events(&self, id: PipeId) -> u16 {
         let Some(pipe) = self.0.get(id.0).and_then(Option::as_ref) else { return POLLERR };
         let room = if pipe.bytes.len() < PIPE_BYTES { POLLOUT | POLLWRNORM } else { 0 };
-        room | if pipe.read_open { 0 } else { POLLERR }
+        room | if pipe.readers > 0 { 0 } else { POLLERR }
     }
 
-    /// Closes one end; the pipe goes with the second.
+    /// One more description has an end open.
+    pub fn open(&mut self, id: PipeId, end: PipeEnd) {
+        let Some(pipe) = self.get(id) else { return };
+        match end {
+            PipeEnd::Read => pipe.readers += 1,
+            PipeEnd::Write => pipe.writers += 1,
+        }
+    }
+
+    /// Whether somebody has an end open.
+    pub fn is_open(&self, id: PipeId, end: PipeEnd) -> bool {
+        let pipe = self.0.get(id.0).and_then(Option::as_ref);
+        pipe.is_some_and(|pipe| match end {
+            PipeEnd::Read => pipe.readers > 0,
+            PipeEnd::Write => pipe.writers > 0,
+        })
+    }
+
+    /// A pipe has lost its name.
+    pub fn forget_name(&mut self, id: PipeId) {
+        if let Some(pipe) = self.get(id) {
+            pipe.is_named = false;
+            self.drop_unused(id);
+        }
+    }
+
+    /// The last description is gone: what was not read is lost, and the pipe too, unless named.
+    fn drop_unused(&mut self, id: PipeId) {
+        let Some(pipe) = self.get(id).filter(|pipe| pipe.readers == 0 && pipe.writers == 0) else {
+            return;
+        };
+        pipe.bytes.clear();
+        if !pipe.is_named {
+            self.0[id.0] = None;
+        }
+    }
+
+    /// Closes one end; the pipe goes with the last.
     pub fn close(&mut self, id: PipeId, end: PipeEnd) {
         let Some(pipe) = self.get(id) else { return };
         match end {
-            PipeEnd::Read => pipe.read_open = false,
-            PipeEnd::Write => pipe.write_open = false,
+            PipeEnd::Read => pipe.readers = pipe.readers.saturating_sub(1),
+            PipeEnd::Write => pipe.writers = pipe.writers.saturating_sub(1),
         }
-        if !pipe.read_open && !pipe.write_open {
-            self.0[id.0] = None;
-        }
+        self.drop_unused(id);
     }
 
     fn get(&mut self, id: PipeId) -> Option<&mut Pipe> {

@@ -20,8 +20,8 @@ use crate::files::FileId;
 use crate::host::Host;
 use crate::load::{self, FileImage, Interpreter, LoadError, Loaded};
 use crate::memory::UserMemory;
+use crate::path::{self, LastLink, Location};
 use crate::regs::{Regs, SP};
-use crate::root::{LastLink, Location};
 use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
 use crate::sys_process::Limits;
@@ -82,6 +82,12 @@ pub struct Process {
     pub(crate) executable_path: Vec<u8>,
     /// The arguments, each with its terminator, as /proc/self/cmdline tells them.
     pub(crate) command_line: Vec<u8>,
+    /// The environment, likewise, as /proc/self/environ tells it.
+    pub(crate) environment: Vec<u8>,
+    /// The name of the thread that it was named by last (comm).
+    pub(crate) last_name: [u8; 16],
+    /// How soon it is killed for want of memory: kept to be told.
+    pub(crate) oom_score_adj: i32,
     /// The page that holds the code of [`SIGRETURN`].
     pub(crate) trampoline: u64,
     /// What its parent gets when it ends.
@@ -112,6 +118,7 @@ pub(crate) struct Image {
     pub executable: FileId,
     pub path: Vec<u8>,
     pub command_line: Vec<u8>,
+    pub environment: Vec<u8>,
     pub trampoline: u64,
     pub name: [u8; 16],
 }
@@ -143,12 +150,14 @@ impl Image {
         let sp = write_stack(memory, &image, &name)?;
         let mut regs = Regs { pc: loaded.start(), ..Regs::default() };
         regs.x[SP] = sp;
+        let environment = envp.iter().flat_map(|var| var.iter().copied().chain([0])).collect();
         let command_line = argv.iter().flat_map(|arg| arg.iter().copied().chain([0])).collect();
         Ok(Self {
             regs,
             executable,
             path: guest_path_of(&name),
             command_line,
+            environment,
             trampoline,
             name: short_name(&name),
         })
@@ -180,6 +189,9 @@ impl Process {
             executable: image.executable,
             executable_path: image.path.clone(),
             command_line: image.command_line.clone(),
+            environment: image.environment.clone(),
+            last_name: image.name,
+            oom_score_adj: 0,
             trampoline: image.trampoline,
             exit_signal: Some(Signal::SIGCHLD),
             borrows_memory: false,
@@ -220,6 +232,8 @@ impl Process {
         self.executable = image.executable;
         self.executable_path.clone_from(&image.path);
         self.command_line.clone_from(&image.command_line);
+        self.environment.clone_from(&image.environment);
+        self.last_name = image.name;
         self.trampoline = image.trampoline;
         self.signals.reset_handlers();
         self.timers.exec();
@@ -234,7 +248,7 @@ fn load_file(
     file: File,
     name: &str,
 ) -> Result<(FileId, Loaded), LoadError> {
-    let (id, executable) = parse_file(host, file, name)?;
+    let (id, executable) = parse_file(host, file, name, &guest_path_of(name))?;
     let mut loaded = load::load(memory, &executable, id, name)?;
     if let Some(path) = &executable.interpreter {
         loaded.interpreter = Some(load_interpreter(memory, host, path, name)?);
@@ -242,13 +256,18 @@ fn load_file(
     Ok((id, loaded))
 }
 
-fn parse_file(host: &Host, file: File, name: &str) -> Result<(FileId, Executable), LoadError> {
+fn parse_file(
+    host: &mut Host,
+    file: File,
+    name: &str,
+    path: &[u8],
+) -> Result<(FileId, Executable), LoadError> {
     let open_error = |source| LoadError::Open { file: name.to_owned(), source };
     let metadata = file.metadata().map_err(open_error)?;
     if !metadata.is_file() {
         return Err(open_error(std::io::Error::other("not a regular file: name an executable")));
     }
-    let id = host.files.insert(file, true, false).map_err(open_error)?;
+    let id = host.register(file, true, false, path).map_err(open_error)?;
     let image = FileImage { files: &host.files, id, len: metadata.len() };
     let executable =
         elf::parse(&image).map_err(|source| LoadError::Elf { file: name.to_owned(), source })?;
@@ -258,7 +277,7 @@ fn parse_file(host: &Host, file: File, name: &str) -> Result<(FileId, Executable
 /// Loads the dynamic linker that the program names, from below the root or the sysroot.
 fn load_interpreter(
     memory: &mut dyn UserMemory,
-    host: &Host,
+    host: &mut Host,
     path: &[u8],
     program: &str,
 ) -> Result<Interpreter, LoadError> {
@@ -269,13 +288,13 @@ fn load_interpreter(
         problem,
         errno,
     };
-    let opened = host.root.resolve(&Location::default(), path, LastLink::Follow);
+    let opened = path::resolve(&host.root, &Location::default(), path, LastLink::Follow);
     let file = opened.and_then(|at| host.root.open_file(&at)).map_err(|errno| {
         let advice = "give the directory that holds it with --sysroot DIR, or link with -static";
         refuse(format!("{errno}; {advice}"), errno)
     })?;
     // What is wrong with it is told under its own name.
-    let (id, executable) = parse_file(host, file, &shown)?;
+    let (id, executable) = parse_file(host, file, &shown, path)?;
     if executable.interpreter.is_some() {
         return Err(refuse("has an interpreter itself".to_owned(), Errno::ELIBBAD));
     }

@@ -268,7 +268,8 @@ mod tests {
         assert_eq!(etc.guest_path(), b"/etc");
         let up = path::resolve(&root, &etc, b"deep/../passwd", LastLink::Follow).unwrap();
         assert_eq!(up.guest_path(), b"/etc/passwd");
-        let kept = path::resolve(&root, &Location::default(), b"/absolute", LastLink::Keep).unwrap();
+        let kept =
+            path::resolve(&root, &Location::default(), b"/absolute", LastLink::Keep).unwrap();
         assert_eq!(root.read_link(&kept).unwrap(), b"/etc/passwd");
     }
 
@@ -291,7 +292,8 @@ mod tests {
         assert_eq!(find("/etc/passwd"), Ok((Layer::Root, 5)), "the root hides the sysroot's");
         assert_eq!(find("/lib/up"), Ok((Layer::Root, 5)), "links go through both");
         assert_eq!(find("/lib/climb"), Err(Errno::ENOENT));
-        let at = path::resolve(&root, &Location::default(), b"/lib/libc.so", LastLink::Follow).unwrap();
+        let at =
+            path::resolve(&root, &Location::default(), b"/lib/libc.so", LastLink::Follow).unwrap();
         assert_eq!(root.writable(&at).unwrap_err(), Errno::EROFS);
         let options = OpenOptions::new().write(true).clone();
         assert_eq!(root.open_with(&at, &options, true).unwrap_err(), Errno::EROFS);

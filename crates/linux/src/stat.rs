@@ -19,6 +19,8 @@ pub const S_IFCHR: u32 = 0o020_000;
 pub const S_IFDIR: u32 = 0o040_000;
 /// A regular file.
 pub const S_IFREG: u32 = 0o100_000;
+/// A socket.
+pub const S_IFSOCK: u32 = 0o140_000;
 /// A symbolic link.
 pub const S_IFLNK: u32 = 0o120_000;
 
@@ -44,10 +46,14 @@ pub struct Stat {
     pub mode: u32,
     /// Names.
     pub links: u32,
+    /// User and group.
+    pub owner: (u32, u32),
     /// The device that it is.
     pub special: u64,
     /// Length in bytes.
     pub size: u64,
+    /// Sectors in use; `None` for as many as the length needs.
+    pub blocks: Option<u64>,
     /// Access, modification and change.
     pub times: Times,
 }
@@ -69,6 +75,10 @@ impl Stat {
         Self { device: 5, inode, mode, links: 1, special, ..Self::default() }
     }
 
+    fn sectors(&self) -> u64 {
+        self.blocks.unwrap_or(self.size.div_ceil(SECTOR_BYTES))
+    }
+
     /// As fstat and newfstatat return it (asm-generic).
     pub fn encode(&self) -> [u8; STAT_BYTES] {
         let mut out = Layout::<STAT_BYTES>::new();
@@ -76,10 +86,12 @@ impl Stat {
         out.u64(8, self.inode);
         out.u32(16, self.mode);
         out.u32(20, self.links);
+        out.u32(24, self.owner.0);
+        out.u32(28, self.owner.1);
         out.u64(32, self.special);
         out.u64(48, self.size);
         out.u32(56, BLOCK_BYTES);
-        out.u64(64, self.size.div_ceil(SECTOR_BYTES));
+        out.u64(64, self.sectors());
         let times = [self.times.access_ns, self.times.modify_ns, self.times.change_ns];
         for (i, time) in times.into_iter().enumerate() {
             let (seconds, ns) = split(time);
@@ -97,10 +109,12 @@ impl Stat {
         out.u32(0, BASIC);
         out.u32(4, BLOCK_BYTES);
         out.u32(16, self.links);
+        out.u32(20, self.owner.0);
+        out.u32(24, self.owner.1);
         out.u32(28, self.mode & 0xffff);
         out.u64(32, self.inode);
         out.u64(40, self.size);
-        out.u64(48, self.size.div_ceil(SECTOR_BYTES));
+        out.u64(48, self.sectors());
         // Access, birth (not given), change, modification.
         let times =
             [(64, self.times.access_ns), (96, self.times.change_ns), (112, self.times.modify_ns)];
@@ -159,6 +173,11 @@ impl Inodes {
         *self.numbers.entry(inode).or_insert(next)
     }
 
+    /// The guest's number of a file, if it has met it.
+    pub(crate) fn known(&self, inode: Inode) -> Option<u64> {
+        self.numbers.get(&inode).copied()
+    }
+
     /// Records that the guest changed a file.
     pub fn set_times(&mut self, number: u64, times: Times) {
         self.times.insert(number, times);
@@ -177,8 +196,10 @@ impl Inodes {
             inode,
             mode: type_bits(metadata.file_type()) | permissions,
             links: u32::try_from(metadata.nlink()).unwrap_or(u32::MAX),
+            owner: (0, 0),
             special: 0,
             size: metadata.len(),
+            blocks: None,
             times: self.times.get(&inode).copied().unwrap_or(host),
         }
     }
@@ -241,8 +262,10 @@ mod tests {
             inode: 17,
             mode: S_IFREG | 0o644,
             links: 2,
+            owner: (0, 0),
             special: 0,
             size: 1025,
+            blocks: None,
             times,
         }
     }

@@ -12,13 +12,15 @@
 use crate::call::{Args, Call, Then};
 use crate::errno::Errno;
 use crate::fd::Object;
+use crate::files::FileId;
 use crate::load::LoadError;
 use crate::memory::{read_path, read_u64};
+use crate::path::LastLink;
 use crate::process::{Image, Program};
-use crate::root::LastLink;
 use crate::sys_open::{AT_FDCWD, locate};
 use crate::thread::Thread;
-use crate::wait::Channel;
+use crate::vfs::{BuiltIn, Magic, Node};
+use crate::wait::{Channel, Pid};
 use std::fs::File;
 use std::io::Read;
 
@@ -106,33 +108,38 @@ fn resolve(
 }
 
 fn open_program(call: &mut Call<'_>, path: &[u8]) -> Result<File, Errno> {
-    if let Some(file) = own_executable(call, path)? {
-        return Ok(file);
+    let found = locate(call, AT_FDCWD as u64, path, LastLink::Follow)
+        .and_then(|at| call.view().node(&at).map(|node| (at, node)));
+    match found {
+        Ok((at, Node::Host(metadata))) => {
+            if !metadata.is_file() || !call.host.root.is_executable(&metadata) {
+                return Err(Errno::EACCES);
+            }
+            call.host.root.open_file(&at)
+        }
+        Ok((at, Node::BuiltIn(BuiltIn::Magic(pid, magic)))) if at.is_followed => {
+            let file = held_file(call, pid, magic)?;
+            Ok(call.host.files.reopen(file)?)
+        }
+        Ok(_) => Err(Errno::EACCES),
+        // The first program comes from the host, and may be nowhere below the root.
+        Err(Errno::ENOENT) if path == call.process.executable_path => {
+            Ok(call.host.files.reopen(call.process.executable)?)
+        }
+        Err(errno) => Err(errno),
     }
-    let at = locate(call, AT_FDCWD as u64, path, LastLink::Follow)?;
-    let metadata = call.host.root.metadata(&at)?;
-    if !metadata.is_file() || !call.host.root.is_executable(&metadata) {
-        return Err(Errno::EACCES);
-    }
-    call.host.root.open_file(&at)
 }
 
-/// /proc/self/exe, which programs use to start themselves.
-fn own_executable(call: &mut Call<'_>, path: &[u8]) -> Result<Option<File>, Errno> {
-    use crate::devices::{BuiltIn, built_in};
-    let id = match built_in(path) {
-        Some(BuiltIn::Executable) => call.process.executable,
-        Some(BuiltIn::Descriptor(fd)) => match call.object(fd)? {
-            Object::File(id) => id,
-            _ => return Err(Errno::EACCES),
-        },
-        Some(_) => return Err(Errno::EACCES),
-        None if path == call.process.executable_path && !call.host.root.is_given() => {
-            call.process.executable
-        }
-        None => return Ok(None),
-    };
-    Ok(Some(call.host.files.reopen(id)?))
+/// The file that a process runs or has open: programs start themselves by /proc/self/exe.
+fn held_file(call: &Call<'_>, pid: Pid, magic: Magic) -> Result<FileId, Errno> {
+    let view = call.view();
+    let process = view.process(pid).ok_or(Errno::ENOENT)?;
+    let Magic::Descriptor(fd) = magic else { return Ok(process.executable) };
+    let id = process.fds.description(fd).map_err(|_| Errno::ENOENT)?;
+    match call.system.descriptions.get(id)?.object {
+        Object::File(file) if !file.is_memory() => Ok(file),
+        _ => Err(Errno::EACCES),
+    }
 }
 
 fn become_program(call: &mut Call<'_>, program: Program) -> Result<u64, Errno> {

@@ -7,6 +7,8 @@ use crate::fd::{O_APPEND, O_PATH, Object};
 use crate::files::FileId;
 use crate::memory::{CHUNK_BYTES, read_u64};
 use crate::sys_io::{read_object, write_object};
+use crate::sys_seal;
+use std::ops::Range;
 
 pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const SEEK_SET: i32 = 0;
@@ -21,17 +23,27 @@ pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EBADF);
     }
     let length = match &description.object {
-        Object::File(id) => call.host.files.len(*id)?,
+        Object::File(id) => length(call, *id)?,
+        Object::Text(open) => open.bytes.len() as u64,
         Object::Directory(_) => 0,
         Object::Null | Object::Zero | Object::Full | Object::Random => return Ok(0),
         _ => return Err(Errno::ESPIPE),
+    };
+    let memory_file = match description.object {
+        Object::File(id) if id.is_memory() => Some(id),
+        _ => None,
     };
     let is_directory = matches!(description.object, Object::Directory(_));
     let from = match int(whence) {
         SEEK_SET => 0,
         SEEK_CUR => description.offset,
         SEEK_END if !is_directory => length,
-        // Every file is all data, with a hole at its end: the simplest truth that Linux allows.
+        SEEK_DATA | SEEK_HOLE if memory_file.is_some() => {
+            let to = seek_object(call, memory_file, offset, int(whence) == SEEK_HOLE)?;
+            call.file_mut(fd)?.offset = to;
+            return Ok(to);
+        }
+        // A file of the host is all data, with a hole at its end: the simplest truth that Linux allows.
         SEEK_DATA | SEEK_HOLE if offset >= length => return Err(Errno::ENXIO),
         SEEK_DATA => 0,
         SEEK_HOLE => length - offset,
@@ -48,6 +60,30 @@ pub(crate) fn lseek(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     Ok(to)
 }
 
+fn seek_object(
+    call: &Call<'_>,
+    file: Option<FileId>,
+    offset: u64,
+    to_hole: bool,
+) -> Result<u64, Errno> {
+    let file = file.ok_or(Errno::EINVAL)?;
+    if offset > MAX_OFFSET {
+        return Err(Errno::ENXIO);
+    }
+    match to_hole {
+        true => call.memory.object_hole(file, offset),
+        false => call.memory.object_data(file, offset),
+    }
+}
+
+/// A regular file's length.
+pub(crate) fn length(call: &Call<'_>, id: FileId) -> Result<u64, Errno> {
+    match id.is_memory() {
+        true => call.memory.object_len(id),
+        false => Ok(call.host.files.len(id)?),
+    }
+}
+
 /// The regular file behind a descriptor that may be written.
 fn writable_file(call: &Call<'_>, fd: u64, otherwise: Errno) -> Result<FileId, Errno> {
     let description = call.file(fd)?;
@@ -61,6 +97,9 @@ fn writable_file(call: &Call<'_>, fd: u64, otherwise: Errno) -> Result<FileId, E
 pub(crate) fn set_length(call: &mut Call<'_>, id: FileId, len: u64) -> Result<(), Errno> {
     if len > MAX_OFFSET {
         return Err(Errno::EINVAL);
+    }
+    if id.is_memory() {
+        return sys_seal::set_length(call, id, len);
     }
     let before = call.host.files.len(id)?;
     // What lies beyond would come back with a later write-back.
@@ -77,6 +116,10 @@ pub(crate) fn ftruncate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 
 pub(crate) fn fallocate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const KEEP_SIZE: u64 = 1;
+    const PUNCH_HOLE: u64 = 2;
+    const ZERO_RANGE: u64 = 0x10;
+    const PUNCH: u64 = PUNCH_HOLE | KEEP_SIZE;
+    const ZERO_KEEP: u64 = ZERO_RANGE | KEEP_SIZE;
     let [fd, mode, offset, len, ..] = args;
     let id = writable_file(call, descriptor(fd), Errno::EBADF)?;
     if offset > MAX_OFFSET || len > MAX_OFFSET || len == 0 {
@@ -86,15 +129,39 @@ pub(crate) fn fallocate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if end > MAX_OFFSET {
         return Err(Errno::EFBIG);
     }
+    let is_longer = end > length(call, id)?;
     match mode {
-        0 if end > call.host.files.len(id)? => set_length(call, id, end).map(|()| 0),
-        0 | KEEP_SIZE => Ok(0),
-        _ => Err(Errno::EOPNOTSUPP),
+        0 if is_longer => set_length(call, id, end)?,
+        0 | KEEP_SIZE => {}
+        PUNCH if id.is_memory() => sys_seal::punch(call, id, offset..end)?,
+        PUNCH | ZERO_KEEP if !id.is_memory() => zero_host_file(call, id, offset..end)?,
+        ZERO_RANGE if !id.is_memory() => {
+            zero_host_file(call, id, offset..end)?;
+            if is_longer {
+                set_length(call, id, end)?;
+            }
+        }
+        _ => return Err(Errno::EOPNOTSUPP),
     }
+    Ok(0)
+}
+
+/// Zeroes a range of a file of the host, up to the file's end. Where the host can it becomes a hole.
+fn zero_host_file(call: &mut Call<'_>, id: FileId, range: Range<u64>) -> Result<(), Errno> {
+    let end = range.end.min(call.host.files.len(id)?);
+    if range.start >= end {
+        return Ok(());
+    }
+    let len = end - range.start;
+    call.memory.before_file_read(id, range.start, len)?;
+    call.host.files.punch(id, range.start..end)?;
+    call.memory.file_changed(id, range.start, len)?;
+    call.host.touch(id, call.clock)
 }
 
 pub(crate) fn sync_file(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     match call.file(descriptor(args[0]))?.object {
+        Object::File(id) if id.is_memory() => Ok(0),
         Object::File(id) => {
             call.memory.before_file_read(id, 0, u64::MAX)?;
             // A handle for reading has nothing to make durable, whatever the host says to it.
@@ -150,7 +217,7 @@ fn copy_between(
     if !source.readable() || !sink.writable() {
         return Err(Errno::EBADF);
     }
-    let (Object::File(_), sink) = (&source.object, sink.object.clone()) else {
+    let (Object::File(_) | Object::Text(_), sink) = (&source.object, sink.object.clone()) else {
         return Err(Errno::EINVAL);
     };
     let source = source.object.clone();
@@ -183,7 +250,7 @@ fn start_offset(call: &mut Call<'_>, fd: u64, at: u64) -> Result<u64, Errno> {
     if at == 0 {
         let description = call.file(fd)?;
         return match description.object {
-            Object::File(id) if description.flags & O_APPEND != 0 => Ok(call.host.files.len(id)?),
+            Object::File(id) if description.flags & O_APPEND != 0 => length(call, id),
             _ => Ok(description.offset),
         };
     }

@@ -11,12 +11,14 @@ use crate::buffers::{Buffers, MAX_OFFSET, copy_prefix};
 use crate::call::Then;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
-use crate::fd::{O_APPEND, O_NONBLOCK, Object};
+use crate::fd::{O_APPEND, O_NONBLOCK, Object, OpenText};
 use crate::files::FileId;
 use crate::memory::CHUNK_BYTES;
 use crate::pipe::{PipeEnd, PipeResult};
+use crate::procfs;
 use crate::signal::Signal;
 use crate::sys_poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+use crate::{sys_file, sys_seal};
 
 /// Where a transfer takes place in the file.
 #[derive(Clone, Copy)]
@@ -135,6 +137,7 @@ pub(crate) fn read_object(
             Ok(bytes.len())
         }
         Object::Stdin => call.host.read_stdin(bytes),
+        Object::File(id) if id.is_memory() => call.memory.read_object(*id, offset, bytes),
         Object::File(id) => {
             call.memory.before_file_read(*id, offset, bytes.len() as u64)?;
             Ok(call.host.files.read_at(*id, offset, bytes)?)
@@ -152,9 +155,29 @@ pub(crate) fn read_object(
             PipeResult::Broken => Ok(0),
         },
         Object::Anonymous(id) => call.read_anonymous(*id, bytes, nonblocking),
+        Object::Text(open) => read_text(call, open, offset, bytes),
         Object::Directory(_) => Err(Errno::EISDIR),
         Object::Stdout | Object::Stderr | Object::Pipe(..) => Err(Errno::EBADF),
     }
+}
+
+/// Reads text as it was at the open; the pages of a process as they are now.
+fn read_text(
+    call: &mut Call<'_>,
+    open: &OpenText,
+    offset: u64,
+    bytes: &mut [u8],
+) -> Result<usize, Errno> {
+    if let Some(pid) = open.text.pagemap() {
+        let view = call.view();
+        let process = view.process(pid).filter(|process| process.ended.is_none());
+        let space = process.ok_or(Errno::ESRCH)?.space;
+        return procfs::read_pagemap(call.memory, space, offset, bytes);
+    }
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(open.bytes.len());
+    let n = bytes.len().min(open.bytes.len() - start);
+    bytes[..n].copy_from_slice(&open.bytes[start..start + n]);
+    Ok(n)
 }
 
 fn write_buffers(
@@ -177,7 +200,7 @@ fn write_buffers(
     };
     // As Linux, O_APPEND holds for pwrite as well.
     if let (Object::File(id), true) = (&object, append) {
-        start = call.host.files.len(*id)?;
+        start = sys_file::length(call, *id)?;
         if matches!(position, Position::Current) {
             call.file_mut(fd)?.offset = start;
         }
@@ -245,6 +268,7 @@ pub(crate) fn write_object(
             }
         },
         Object::Anonymous(id) => call.write_anonymous(*id, bytes, nonblocking),
+        Object::Text(open) => procfs::write(call, open.text, bytes),
         Object::Stdin | Object::Pipe(..) | Object::Directory(_) => Err(Errno::EBADF),
     };
     if result == Err(Errno::EPIPE) {
@@ -259,6 +283,9 @@ fn write_file(call: &mut Call<'_>, id: FileId, offset: u64, bytes: &[u8]) -> Res
         return Err(Errno::EFBIG);
     }
     let len = (bytes.len() as u64).min(room) as usize;
+    if id.is_memory() {
+        return sys_seal::write(call, id, offset, &bytes[..len]);
+    }
     // A dirty page of a shared mapping must not overwrite this later.
     call.memory.before_file_read(id, offset, len as u64)?;
     let n = call.host.files.write_at(id, offset, &bytes[..len])?;

@@ -7,6 +7,7 @@ use crate::buffers::MAX_OFFSET;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
 use crate::fd::{O_PATH, Object};
+use crate::sys_seal;
 use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, RegionFlags, Remap};
 use pagewalk_mmu::VirtAddr;
 
@@ -167,7 +168,14 @@ fn file_mapping(
     if !description.readable() || (request.prot.contains(Prot::WRITE) && !may_write) {
         return Err(Errno::EACCES);
     }
-    let Object::File(file) = description.object else { return Err(Errno::ENODEV) };
+    let file = match description.object {
+        Object::File(file) => file,
+        // Pages of zeroes, of nobody's or shared.
+        Object::Zero => return Ok(MapRequest { shared, ..request }),
+        _ => return Err(Errno::ENODEV),
+    };
+    let writes = shared && request.prot.contains(Prot::WRITE);
+    let may_write = may_write && (!shared || sys_seal::may_map_writable(call, file, writes)?);
     if request.grows_down {
         return Err(Errno::EINVAL);
     }

@@ -1,16 +1,29 @@
-//! Descriptors: opening, closing, duplicating, and their flags.
+//! Opening: from a path to a description.
+//!
+//! ```text
+//!   path ─► locate ─► Location ─► View::node ─► open: host file, object, device, text, directory
+//!                                     └─ ENOENT and O_CREAT ─► made: on the host or in memory
+//! ```
+
+use std::sync::Arc;
+
+use cap_std::fs::{OpenOptions, OpenOptionsExt};
 
 use crate::call::{Args, Call, descriptor, int};
-use crate::devices::{BuiltIn, built_in};
 use crate::errno::Errno;
 use crate::fd::{
     Description, Directory, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW,
-    O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE, O_TRUNC, O_WRONLY, Object,
+    O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR, O_TMPFILE, O_TRUNC, O_WRONLY, Object, OpenText,
 };
+use crate::files::FileId;
+use crate::host::unix_ns;
 use crate::memory::read_path;
-use crate::pipe::{PIPE_BYTES, PipeEnd};
-use crate::root::{LastLink, Location};
-use cap_std::fs::{OpenOptions, OpenOptionsExt};
+use crate::path::{self, Kind, LastLink, Location};
+use crate::pipe::PipeEnd;
+use crate::procfs::{Scene, Text};
+use crate::tmpfs::{NodeId, NodeKind};
+use crate::vfs::{BuiltIn, Magic, Mount, Node};
+use crate::wait::Pid;
 
 /// "Relative to the working directory."
 pub(crate) const AT_FDCWD: i32 = -100;
@@ -40,87 +53,260 @@ pub(crate) fn locate(
         return Err(Errno::ENOENT);
     }
     let base = base(call, dirfd, path)?;
+    let found = path::resolve(&call.view(), &base, path, last);
     if !call.host.root.is_given() {
-        let shown = String::from_utf8_lossy(path).escape_debug().to_string();
-        call.host.say_once_about_root(&shown);
+        let is_host = found.as_ref().is_ok_and(|at| call.view().mount(at).0 == Mount::Host);
+        if is_host || found == Err(Errno::ENOENT) {
+            let shown = String::from_utf8_lossy(path).escape_debug().to_string();
+            call.host.say_once_about_root(&shown);
+        }
     }
-    call.host.root.resolve(&base, path, last)
+    found
 }
 
 pub(crate) fn openat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [dirfd, path, flags, mode, ..] = args;
     let path = read_path(call.memory, path)?;
     let flags = flags as u32;
-    let description = match built_in(&path) {
-        Some(special) => open_built_in(call, special, flags, &path)?,
-        None => open_below_root(call, dirfd, &path, flags, mode as u32)?,
-    };
-    let close_on_exec = flags & O_CLOEXEC != 0;
-    call.open(description, close_on_exec)
+    let description = open_path(call, dirfd, &path, flags, mode as u32)?;
+    call.open(description, flags & O_CLOEXEC != 0)
 }
 
-fn open_built_in(
-    call: &mut Call<'_>,
-    special: BuiltIn,
-    flags: u32,
-    path: &[u8],
-) -> Result<Description, Errno> {
-    if flags & O_DIRECTORY != 0 {
-        return Err(Errno::ENOTDIR);
-    }
-    if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
-        return Err(Errno::EEXIST);
-    }
-    match special {
-        BuiltIn::Device(device) => Ok(Description::new(device.object(), flags & !O_CLOEXEC, path)),
-        BuiltIn::Terminal => Err(Errno::ENXIO),
-        BuiltIn::Descriptor(fd) => {
-            let original = call.file(fd).map_err(|_| Errno::ENOENT)?.clone();
-            let wants = Description::new(original.object.clone(), flags & !O_CLOEXEC, path);
-            // A pipe's ends are counted by description, and its other end cannot be had this way.
-            let refused = matches!(original.object, Object::Pipe(..) | Object::Anonymous(_))
-                || (wants.readable() && !original.readable())
-                || (wants.writable() && !original.writable());
-            if refused { Err(Errno::EACCES) } else { Ok(wants) }
-        }
-        BuiltIn::Executable if flags & O_ACCMODE == O_RDONLY => {
-            let object = Object::File(call.process.executable);
-            Ok(Description::new(object, flags & !O_CLOEXEC, &call.process.executable_path))
-        }
-        BuiltIn::Executable => Err(Errno::ETXTBSY),
-    }
-}
-
-fn open_below_root(
+fn open_path(
     call: &mut Call<'_>,
     dirfd: u64,
     path: &[u8],
     flags: u32,
     mode: u32,
 ) -> Result<Description, Errno> {
-    if flags & O_TMPFILE == O_TMPFILE {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let exclusive = flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
     let keep = flags & O_NOFOLLOW != 0 || exclusive;
     let last = if keep { LastLink::Keep } else { LastLink::Follow };
     let at = locate(call, dirfd, path, last)?;
-    match call.host.root.metadata(&at) {
+    let mode = mode & 0o7777 & !call.process.umask;
+    if flags & O_TMPFILE == O_TMPFILE {
+        return open_unnamed(call, &at, flags, mode);
+    }
+    match call.view().node(&at) {
         Ok(_) if exclusive => Err(Errno::EEXIST),
-        Ok(metadata) if metadata.is_dir() => open_directory(at, flags),
-        Ok(_) if flags & O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
-        Ok(metadata) if metadata.is_symlink() => Err(Errno::ELOOP),
-        Ok(metadata) if metadata.is_file() => open_file(call, &at, flags, None),
-        // FIFOs, sockets and devices of the host are not the guest's.
-        Ok(_) => Err(Errno::ENXIO),
-        Err(Errno::ENOENT) if flags & O_CREAT != 0 => {
-            if at.must_be_directory {
-                return Err(Errno::EISDIR);
-            }
-            let mode = mode & 0o777 & !call.process.umask;
-            open_file(call, &at, flags, Some(mode))
-        }
+        Ok(node) => open_node(call, at, node, flags),
+        Err(Errno::ENOENT) if flags & O_CREAT != 0 => match at.must_be_directory {
+            true => Err(Errno::EISDIR),
+            false => create(call, &at, flags, mode),
+        },
         Err(e) => Err(e),
+    }
+}
+
+/// Opens what is there.
+fn open_node(
+    call: &mut Call<'_>,
+    at: Location,
+    node: Node,
+    flags: u32,
+) -> Result<Description, Errno> {
+    if call.view().kind_of(&node) == Kind::Directory {
+        return open_directory(at, flags);
+    }
+    if flags & O_DIRECTORY != 0 {
+        return Err(Errno::ENOTDIR);
+    }
+    match node {
+        Node::Host(metadata) if metadata.is_symlink() => Err(Errno::ELOOP),
+        Node::Host(metadata) if metadata.is_file() => open_file(call, &at, flags, None),
+        // FIFOs, sockets and devices of the host are not the guest's.
+        Node::Host(..) => Err(Errno::ENXIO),
+        Node::Memory(id) => match call.system.tmpfs.node(id).kind {
+            NodeKind::File(file) => open_object(call, id, file, flags, &at.guest_path()),
+            NodeKind::Fifo(_) => open_fifo(call, id, flags, &at.guest_path()),
+            NodeKind::Link(_) => Err(Errno::ELOOP),
+            NodeKind::Directory { .. } | NodeKind::Socket => Err(Errno::ENXIO),
+        },
+        Node::BuiltIn(BuiltIn::Device(device)) => {
+            Ok(Description::new(device.object(), flags & !O_CLOEXEC, &at.guest_path()))
+        }
+        Node::BuiltIn(BuiltIn::Text(text)) => open_text(call, text, flags, &at.guest_path()),
+        Node::BuiltIn(BuiltIn::Magic(pid, magic)) if at.is_followed => {
+            open_magic(call, pid, magic, flags)
+        }
+        Node::BuiltIn(BuiltIn::Link(_) | BuiltIn::Magic(..)) => Err(Errno::ELOOP),
+        Node::BuiltIn(BuiltIn::Terminal | BuiltIn::Directory) => Err(Errno::ENXIO),
+    }
+}
+
+/// Makes a regular file and opens it.
+fn create(call: &mut Call<'_>, at: &Location, flags: u32, mode: u32) -> Result<Description, Errno> {
+    match call.view().mount(at).0 {
+        Mount::Host => open_file(call, at, flags, Some(mode & 0o777)),
+        Mount::Memory(_) => {
+            let (parent, name) = memory_place(call, at)?;
+            let file = call.memory.create_object(0)?;
+            let now = unix_ns(call.clock);
+            let made = call.system.tmpfs.make(parent, &name, NodeKind::File(file), mode, now);
+            let id = made.or_else(|errno| call.memory.release_object(file).and(Err(errno)))?;
+            open_object(call, id, file, flags & !O_TRUNC, &at.guest_path())
+        }
+        Mount::Dev | Mount::Proc | Mount::Sys => Err(Errno::EACCES),
+    }
+}
+
+/// The directory in memory that holds a place, and the name there.
+///
+/// # Errors
+/// EPERM if the place is not in memory, EBUSY if it is a mount's root.
+pub(crate) fn memory_place(call: &Call<'_>, at: &Location) -> Result<(NodeId, Vec<u8>), Errno> {
+    let view = call.view();
+    let (Mount::Memory(root), names) = view.mount(at) else { return Err(Errno::EPERM) };
+    let (name, parents) = names.split_last().ok_or(Errno::EBUSY)?;
+    Ok((call.system.tmpfs.find(root, parents)?, name.clone()))
+}
+
+/// A file without a name (O_TMPFILE): in memory, where the directory is.
+fn open_unnamed(
+    call: &mut Call<'_>,
+    at: &Location,
+    flags: u32,
+    mode: u32,
+) -> Result<Description, Errno> {
+    if flags & O_ACCMODE == O_RDONLY {
+        return Err(Errno::EINVAL);
+    }
+    let node = call.view().node(at)?;
+    if call.view().kind_of(&node) != Kind::Directory {
+        return Err(Errno::ENOTDIR);
+    }
+    if !matches!(node, Node::Memory(_)) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let path = [at.guest_path(), b"/#unnamed".to_vec()].concat();
+    let (file, _) = make_unnamed(call, &path, mode)?;
+    Ok(Description::new(Object::File(file), flags & !O_CLOEXEC, &path))
+}
+
+/// Makes a file in memory without a name, opened once.
+pub(crate) fn make_unnamed(
+    call: &mut Call<'_>,
+    path: &[u8],
+    mode: u32,
+) -> Result<(FileId, NodeId), Errno> {
+    let file = call.memory.create_object(0)?;
+    let now = unix_ns(call.clock);
+    let made = call.system.tmpfs.make_unnamed(NodeKind::File(file), mode, now);
+    let id = made.or_else(|errno| call.memory.release_object(file).and(Err(errno)))?;
+    call.system.name_object(call.memory, file, path);
+    Ok((file, id))
+}
+
+fn open_object(
+    call: &mut Call<'_>,
+    id: NodeId,
+    file: FileId,
+    flags: u32,
+    path: &[u8],
+) -> Result<Description, Errno> {
+    if flags & O_TRUNC != 0 && flags & O_PATH == 0 {
+        call.memory.set_object_len(file, 0)?;
+        call.system.tmpfs.touch(id, unix_ns(call.clock));
+    }
+    call.system.tmpfs.open(id);
+    call.system.name_object(call.memory, file, path);
+    Ok(Description::new(Object::File(file), flags & !O_CLOEXEC, path))
+}
+
+/// Opens one end of a named pipe, and waits for the other (fifo(7)).
+fn open_fifo(
+    call: &mut Call<'_>,
+    id: NodeId,
+    flags: u32,
+    path: &[u8],
+) -> Result<Description, Errno> {
+    let (end, other) = match flags & O_ACCMODE {
+        O_RDONLY => (PipeEnd::Read, PipeEnd::Write),
+        O_WRONLY => (PipeEnd::Write, PipeEnd::Read),
+        // Both ends at once are more than a description here can be.
+        _ => return Err(Errno::EINVAL),
+    };
+    let node = call.system.tmpfs.node_mut(id);
+    let NodeKind::Fifo(pipe) = &mut node.kind else { return Err(Errno::ENXIO) };
+    let pipe = *pipe.get_or_insert_with(|| call.system.pipes.create_named());
+    let pipes = &mut call.system.pipes;
+    let other_is_open = pipes.is_open(pipe, other);
+    let waits = flags & O_NONBLOCK == 0;
+    if end == PipeEnd::Write && !other_is_open && !waits {
+        return Err(Errno::ENXIO);
+    }
+    // While it waits it counts as open already: the other end need not wait for it.
+    if !call.thread.progress.again {
+        pipes.open(pipe, end);
+        call.system.wake(pipe.channel());
+    }
+    if !other_is_open && waits {
+        let channels = vec![pipe.channel()];
+        let errno = call.wait("open of a FIFO", channels, None, Errno::ERESTARTSYS);
+        if !matches!(call.then, crate::call::Then::Wait(_)) {
+            call.system.pipes.close(pipe, end);
+        }
+        return Err(errno);
+    }
+    Ok(Description::new(Object::Pipe(pipe, end), flags & !O_CLOEXEC, path))
+}
+
+fn open_text(
+    call: &mut Call<'_>,
+    text: Text,
+    flags: u32,
+    path: &[u8],
+) -> Result<Description, Errno> {
+    let mut description = Description::new(Object::Null, flags & !O_CLOEXEC, path);
+    if description.writable() && !text.is_writable() {
+        return Err(Errno::EACCES);
+    }
+    let bytes = match description.readable() {
+        true => text.make(&Scene {
+            view: call.view(),
+            memory: call.memory,
+            now_ns: call.clock.now_ns(),
+        })?,
+        false => Vec::new(),
+    };
+    description.object = Object::Text(Arc::new(OpenText { text, bytes }));
+    Ok(description)
+}
+
+/// Opens what a process runs or has open.
+fn open_magic(
+    call: &mut Call<'_>,
+    pid: Pid,
+    magic: Magic,
+    flags: u32,
+) -> Result<Description, Errno> {
+    let view = call.view();
+    let process = view.process(pid).ok_or(Errno::ENOENT)?;
+    let Magic::Descriptor(fd) = magic else {
+        if flags & O_ACCMODE != O_RDONLY {
+            return Err(Errno::ETXTBSY);
+        }
+        let object = Object::File(process.executable);
+        return Ok(Description::new(object, flags & !O_CLOEXEC, &process.executable_path));
+    };
+    let id = process.fds.description(fd).map_err(|_| Errno::ENOENT)?;
+    let original = call.system.descriptions.get(id)?.clone();
+    let wants = Description::new(original.object.clone(), flags & !O_CLOEXEC, &original.path);
+    let exceeds =
+        (wants.readable() && !original.readable()) || (wants.writable() && !original.writable());
+    match original.object {
+        Object::File(file) if file.is_memory() => {
+            let node = call.system.tmpfs.of_file(file).ok_or(Errno::ENOENT)?;
+            open_object(call, node, file, flags, &original.path)
+        }
+        Object::Text(open) => open_text(call, open.text, flags, &original.path),
+        Object::Anonymous(_) => Err(Errno::ENXIO),
+        _ if exceeds => Err(Errno::EACCES),
+        Object::Pipe(pipe, end) => {
+            call.system.pipes.open(pipe, end);
+            Ok(wants)
+        }
+        _ => Ok(wants),
     }
 }
 
@@ -133,7 +319,7 @@ fn open_directory(at: Location, flags: u32) -> Result<Description, Errno> {
     Ok(Description::new(object, flags & !O_CLOEXEC, &path))
 }
 
-/// Opens a regular file, or creates one with the mode given.
+/// Opens a regular file of the host, or creates one with the mode given.
 fn open_file(
     call: &mut Call<'_>,
     at: &Location,
@@ -157,7 +343,7 @@ fn open_file(
     if !file.metadata()?.is_file() {
         return Err(Errno::ENXIO);
     }
-    let id = call.host.files.insert(file, readable, changes)?;
+    let id = call.host.register(file, readable, changes, &at.guest_path())?;
     if truncate {
         call.host.files.set_len(id, 0)?;
         call.memory.file_resized(id, u64::MAX, 0)?;
@@ -181,153 +367,3 @@ fn sweep_idle_files(call: &mut Call<'_>) {
         }
     }
 }
-
-pub(crate) fn close(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    call.close(descriptor(args[0])).map(|()| 0)
-}
-
-pub(crate) fn close_range(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const CLOEXEC: u64 = 4;
-    let [first, last, flags, ..] = args;
-    let range = u64::from(first as u32)..=u64::from(last as u32);
-    if range.is_empty() || flags & !CLOEXEC != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let open: Vec<u64> = call.process.fds.open_descriptors().collect();
-    for fd in open.into_iter().filter(|fd| range.contains(fd)) {
-        if flags & CLOEXEC != 0 {
-            call.process.fds.set_close_on_exec(fd, true)?;
-        } else {
-            close(call, [fd, 0, 0, 0, 0, 0])?;
-        }
-    }
-    Ok(0)
-}
-
-pub(crate) fn dup(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    duplicate(call, descriptor(args[0]), 0, false)
-}
-
-/// A second descriptor for the same description, at least `lowest`.
-fn duplicate(call: &mut Call<'_>, fd: u64, lowest: u64, close_on_exec: bool) -> Result<u64, Errno> {
-    let id = call.process.fds.description(fd)?;
-    let new = call.process.fds.open(id, close_on_exec, lowest)?;
-    call.system.descriptions.share(id);
-    Ok(new)
-}
-
-pub(crate) fn dup3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let [old, new, flags, ..] = args;
-    let (old, new) = (descriptor(old), descriptor(new));
-    if old == new || flags as u32 & !O_CLOEXEC != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let id = call.process.fds.description(old)?;
-    if call.file(new).is_ok() {
-        call.close(new)?;
-    }
-    call.process.fds.open_at(id, new, flags as u32 & O_CLOEXEC != 0)?;
-    call.system.descriptions.share(id);
-    Ok(new)
-}
-
-pub(crate) fn fcntl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const F_DUPFD: i32 = 0;
-    const F_GETFD: i32 = 1;
-    const F_SETFD: i32 = 2;
-    const F_GETFL: i32 = 3;
-    const F_SETFL: i32 = 4;
-    const F_GETLK: i32 = 5;
-    const F_SETLK: i32 = 6;
-    const F_SETLKW: i32 = 7;
-    const F_DUPFD_CLOEXEC: i32 = 1030;
-    const F_GETPIPE_SZ: i32 = 1032;
-    const F_UNLCK: u16 = 2;
-    let fd = descriptor(args[0]);
-    match int(args[1]) {
-        F_DUPFD => duplicate(call, fd, args[2], false),
-        F_DUPFD_CLOEXEC => duplicate(call, fd, args[2], true),
-        F_GETFD => call.process.fds.close_on_exec(fd).map(u64::from),
-        F_SETFD => call.process.fds.set_close_on_exec(fd, args[2] & 1 != 0).map(|()| 0),
-        F_GETFL => Ok(call.file(fd)?.flags.into()),
-        F_SETFL => {
-            call.file_mut(fd)?.set_status(args[2] as u32);
-            Ok(0)
-        }
-        // No one else is there to hold a lock, or to be kept out by one.
-        F_GETLK => {
-            call.file(fd)?;
-            call.memory.write(args[2], &F_UNLCK.to_le_bytes()).map(|()| 0)
-        }
-        F_SETLK | F_SETLKW => call.file(fd).map(|_| 0),
-        F_GETPIPE_SZ => match call.file(fd)?.object {
-            Object::Pipe(..) => Ok(PIPE_BYTES as u64),
-            _ => Err(Errno::EBADF),
-        },
-        _ => call.file(fd).and(Err(Errno::EINVAL)),
-    }
-}
-
-pub(crate) fn pipe2(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    let flags = args[1] as u32;
-    if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let id = call.system.pipes.create();
-    let cloexec = flags & O_CLOEXEC != 0;
-    let status = flags & O_NONBLOCK;
-    let end = |end, mode| Description::new(Object::Pipe(id, end), mode | status, b"pipe:");
-    let read = call.open(end(PipeEnd::Read, O_RDONLY), cloexec).inspect_err(|_| {
-        call.system.pipes.close(id, PipeEnd::Write);
-    })?;
-    let write = call.open(end(PipeEnd::Write, O_WRONLY), cloexec);
-    let result = write.and_then(|write| {
-        let bytes = (read | write << 32).to_le_bytes();
-        call.memory.write(args[0], &bytes).inspect_err(|_| {
-            let _closed = call.close(write);
-        })
-    });
-    if result.is_err() {
-        call.close(read)?;
-    }
-    result.map(|()| 0)
-}
-
-pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const TCGETS: u64 = 0x5401;
-    const TIOCGWINSZ: u64 = 0x5413;
-    const FIONREAD: u64 = 0x541b;
-    let [fd, request, to, ..] = args;
-    let description = call.file(descriptor(fd))?;
-    let terminal = match description.object {
-        Object::Stdin => call.host.terminals[0],
-        Object::Stdout => call.host.terminals[1],
-        Object::Stderr => call.host.terminals[2],
-        _ => false,
-    };
-    match request & 0xffff_ffff {
-        TCGETS if terminal => call.memory.write(to, &TERMIOS).map(|()| 0),
-        // 24 rows of 80 columns, whatever the host's window has.
-        TIOCGWINSZ if terminal => call.memory.write(to, &[24, 0, 80, 0, 0, 0, 0, 0]).map(|()| 0),
-        FIONREAD => match description.object {
-            Object::Pipe(id, PipeEnd::Read) => {
-                let waiting = call.system.pipes.waiting(id) as u32;
-                call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)
-            }
-            _ => Err(Errno::ENOTTY),
-        },
-        _ => Err(Errno::ENOTTY),
-    }
-}
-
-/// `struct termios` of a terminal in its usual state: ICRNL|IXON, OPOST|ONLCR, B38400|CS8|CREAD,
-/// ISIG|ICANON|ECHO and kin.
-const TERMIOS: [u8; 36] = {
-    let mut bytes = [0; 36];
-    bytes[1] = 0x05;
-    bytes[4] = 0x05;
-    bytes[8] = 0xbf;
-    bytes[12] = 0x3b;
-    bytes[13] = 0x8a;
-    bytes
-};

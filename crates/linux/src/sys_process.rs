@@ -33,6 +33,11 @@ impl Limits {
         Self(limits)
     }
 
+    /// A limit, soft and hard; infinite if there is none of that number.
+    pub(crate) fn get(&self, index: usize) -> [u64; 2] {
+        self.0.get(index).copied().unwrap_or([INFINITY; 2])
+    }
+
     /// The soft limits that bound an address space.
     pub(crate) fn of_memory(&self) -> MemoryLimits {
         let soft = |index: usize| self.0[index][0];

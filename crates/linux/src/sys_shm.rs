@@ -91,6 +91,9 @@ pub(crate) fn shmget(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
             })
         },
     )?;
+    let file = call.system.segments.get(id)?.object.file;
+    let path = format!("/SYSV{:08x}", key as u32);
+    call.system.name_object(call.memory, file, path.as_bytes());
     Ok(id as u64)
 }
 

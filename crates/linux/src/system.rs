@@ -28,11 +28,14 @@ use crate::epoll::Watches;
 use crate::errno::Errno;
 use crate::fd::{DescriptionId, Descriptions, Object};
 use crate::files::FileId;
-use crate::host::Host;
+use crate::host::{Host, unix_ns};
 use crate::load::LoadError;
+use crate::locks::Locks;
 use crate::memory::UserMemory;
+use crate::path::Location;
 use crate::pipe::Pipes;
 use crate::process::{Image, Process, Program};
+use crate::procfs::Settings;
 use crate::regs::{A0, A7, ECALL_BYTES};
 use crate::signal::{Cause, Signal, SignalInfo};
 use crate::sys_msg::Queues;
@@ -40,6 +43,7 @@ use crate::sys_sem::Sets;
 use crate::sys_shm::Segments;
 use crate::table;
 use crate::thread::{State, Thread};
+use crate::tmpfs::{Gone, Tmpfs};
 use crate::wait::{Channel, Pid, Wait, Waiters};
 
 /// Who adopts orphans.
@@ -48,6 +52,8 @@ pub const INIT: Pid = 1;
 pub const FIRST: Pid = 2;
 /// Processes and threads at once: each takes memory of the host.
 pub(crate) const THREADS_MAX: usize = 8192;
+/// Paths kept of memory objects that are mapped or open.
+const OBJECT_NAMES_MAX: usize = 1 << 16;
 /// Numbers go around here (Linux: PID_MAX_DEFAULT).
 const PID_MAX: Pid = 32768;
 
@@ -96,6 +102,14 @@ pub struct System {
     pub(crate) threads: BTreeMap<Pid, Box<Thread>>,
     pub(crate) descriptions: Descriptions,
     pub(crate) pipes: Pipes,
+    pub(crate) locks: Locks,
+    /// Trees of files in memory.
+    pub(crate) tmpfs: Tmpfs,
+    /// The paths by which memory objects were opened last, for maps.
+    pub(crate) object_names: BTreeMap<FileId, Vec<u8>>,
+    /// /tmp is a tree in memory: the root has none.
+    pub(crate) has_own_tmp: bool,
+    pub(crate) settings: Settings,
     pub(crate) waiters: Waiters,
     pub(crate) anonymous: AnonymousTable,
     pub(crate) last_object: u64,
@@ -134,6 +148,11 @@ impl System {
             threads: BTreeMap::from([(FIRST, Box::new(thread))]),
             descriptions,
             pipes: Pipes::default(),
+            locks: Locks::default(),
+            tmpfs: Tmpfs::new(unix_ns(clock)),
+            object_names: BTreeMap::new(),
+            has_own_tmp: host.root.metadata(&Location::default().child(b"tmp")).is_err(),
+            settings: Settings::default(),
             waiters: Waiters::default(),
             anonymous: AnonymousTable::new(),
             last_object: 0,
@@ -387,17 +406,47 @@ impl System {
 
     /// One descriptor less names a description; the last lets go of what it holds.
     pub(crate) fn release(&mut self, id: DescriptionId, memory: &mut dyn UserMemory) {
-        let _ = memory;
         let Some(description) = self.descriptions.release(id) else { return };
         self.unwatch_description(id);
+        self.release_description_locks(id);
         match description.object {
             Object::Pipe(pipe, end) => {
                 self.pipes.close(pipe, end);
                 self.wake(pipe.channel());
             }
             Object::Anonymous(id) => self.close_anonymous(id),
+            Object::File(file) => {
+                let node = self.tmpfs.of_file(file);
+                let gone = node.and_then(|id| self.tmpfs.close(id));
+                self.let_go_node(gone, memory);
+            }
             _ => {}
         }
+    }
+
+    /// Lets go what nothing in the trees of memory leads to any more.
+    pub(crate) fn let_go_node(&mut self, gone: Option<Gone>, memory: &mut dyn UserMemory) {
+        match gone {
+            // A handle that the tree had is there to be released.
+            Some(Gone::File(file)) => drop(memory.release_object(file)),
+            Some(Gone::Fifo(pipe)) => self.pipes.forget_name(pipe),
+            None => {}
+        }
+    }
+
+    /// Says by what path maps tells a memory object.
+    pub(crate) fn name_object(&mut self, memory: &dyn UserMemory, file: FileId, path: &[u8]) {
+        if self.object_names.len() >= OBJECT_NAMES_MAX {
+            self.object_names.retain(|&file, _| memory.object_len(file).is_ok());
+        }
+        if self.object_names.len() < OBJECT_NAMES_MAX {
+            self.object_names.insert(file, path.to_vec());
+        }
+    }
+
+    /// The number that was given to a process or thread last.
+    pub(crate) const fn last_id(&self) -> Pid {
+        self.last_id
     }
 
     /// Whether a process has the file open or runs it.

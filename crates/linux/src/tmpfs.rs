@@ -71,6 +71,15 @@ pub struct Node {
     opens: u32,
 }
 
+/// What is behind a node that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// A file: the tree's handle of its object is to be released.
+    File(FileId),
+    /// A named pipe, which has no name any more.
+    Fifo(PipeId),
+}
+
 /// F_SEAL_SEAL: no more seals. All but memfds that allow sealing have it from the start.
 pub const SEAL_SEAL: u32 = 1;
 
@@ -93,12 +102,7 @@ impl Tmpfs {
 
     /// Three empty directories, made at `now_ns` since 1970.
     pub fn new(now_ns: i128) -> Self {
-        let mut tree = Self {
-            nodes: BTreeMap::new(),
-            by_file: BTreeMap::new(),
-            names: 0,
-            next: 0,
-        };
+        let mut tree = Self { nodes: BTreeMap::new(), by_file: BTreeMap::new(), names: 0, next: 0 };
         for root in [Self::SHM, Self::TMP, Self::BESIDE] {
             let entries = BTreeMap::new();
             let kind = NodeKind::Directory { entries, parent: root };
@@ -131,9 +135,7 @@ impl Tmpfs {
     /// ENOENT, or ENOTDIR if one on the way is no directory.
     pub fn find(&self, root: NodeId, names: &[Vec<u8>]) -> Result<NodeId, Errno> {
         names.iter().try_fold(root, |at, name| match &self.node(at).kind {
-            NodeKind::Directory { entries, .. } => {
-                entries.get(name).copied().ok_or(Errno::ENOENT)
-            }
+            NodeKind::Directory { entries, .. } => entries.get(name).copied().ok_or(Errno::ENOENT),
             _ => Err(Errno::ENOTDIR),
         })
     }
@@ -164,7 +166,12 @@ impl Tmpfs {
     ///
     /// # Errors
     /// ENOSPC if there are too many.
-    pub fn make_unnamed(&mut self, kind: NodeKind, mode: u32, now_ns: i128) -> Result<NodeId, Errno> {
+    pub fn make_unnamed(
+        &mut self,
+        kind: NodeKind,
+        mode: u32,
+        now_ns: i128,
+    ) -> Result<NodeId, Errno> {
         self.check_room()?;
         let id = self.insert(kind, mode, now_ns);
         self.node_mut(id).opens = 1;
@@ -227,8 +234,7 @@ impl Tmpfs {
         Ok(())
     }
 
-    /// Takes a name away; returns the file that nothing leads to any more, whose handle the caller
-    /// releases.
+    /// Takes a name away; returns what nothing leads to any more, for the caller to let go.
     ///
     /// # Errors
     /// ENOENT, ENOTEMPTY, EISDIR or ENOTDIR if it is not the kind that is to be removed.
@@ -238,7 +244,7 @@ impl Tmpfs {
         name: &[u8],
         is_directory: bool,
         now_ns: i128,
-    ) -> Result<Option<FileId>, Errno> {
+    ) -> Result<Option<Gone>, Errno> {
         let id = self.find(directory, &[name.to_vec()])?;
         match (&self.node(id).kind, is_directory) {
             (NodeKind::Directory { entries, .. }, true) if !entries.is_empty() => {
@@ -266,7 +272,7 @@ impl Tmpfs {
         to: (NodeId, &[u8]),
         exchanges: bool,
         now_ns: i128,
-    ) -> Result<Option<FileId>, Errno> {
+    ) -> Result<Option<Gone>, Errno> {
         let id = self.find(from.0, &[from.1.to_vec()])?;
         let there = self.find(to.0, &[to.1.to_vec()]);
         let moves_directory = matches!(self.node(id).kind, NodeKind::Directory { .. });
@@ -301,11 +307,18 @@ impl Tmpfs {
         self.node_mut(id).opens += 1;
     }
 
-    /// One description less; returns the file that nothing leads to any more.
-    pub fn close(&mut self, id: NodeId) -> Option<FileId> {
+    /// One description less; returns what nothing leads to any more.
+    pub fn close(&mut self, id: NodeId) -> Option<Gone> {
         let node = self.nodes.get_mut(&id)?;
         node.opens -= 1;
         self.drop_unused(id)
+    }
+
+    /// Forgets all nodes; returns the files whose handles are to be released.
+    pub fn clear(&mut self) -> Vec<FileId> {
+        let files = std::mem::take(&mut self.by_file).into_keys().collect();
+        *self = Self::new(0);
+        files
     }
 
     /// Notes that a file or directory was changed.
@@ -353,8 +366,7 @@ impl Tmpfs {
             self.by_file.insert(file, id);
         }
         let times = Times { access_ns: now_ns, modify_ns: now_ns, change_ns: now_ns };
-        let node =
-            Node { kind, mode, owner: (0, 0), times, seals: SEAL_SEAL, links: 0, opens: 0 };
+        let node = Node { kind, mode, owner: (0, 0), times, seals: SEAL_SEAL, links: 0, opens: 0 };
         self.nodes.insert(id, node);
         id
     }
@@ -382,7 +394,7 @@ impl Tmpfs {
         self.touch(directory, now_ns);
     }
 
-    fn leave(&mut self, directory: NodeId, name: &[u8], now_ns: i128) -> Option<FileId> {
+    fn leave(&mut self, directory: NodeId, name: &[u8], now_ns: i128) -> Option<Gone> {
         let NodeKind::Directory { entries, .. } = &mut self.node_mut(directory).kind else {
             return None;
         };
@@ -425,7 +437,7 @@ impl Tmpfs {
         }
     }
 
-    fn drop_unused(&mut self, id: NodeId) -> Option<FileId> {
+    fn drop_unused(&mut self, id: NodeId) -> Option<Gone> {
         let node = self.node(id);
         if node.links > 0 || node.opens > 0 {
             return None;
@@ -434,8 +446,9 @@ impl Tmpfs {
         match node.kind {
             NodeKind::File(file) => {
                 self.by_file.remove(&file);
-                Some(file)
+                Some(Gone::File(file))
             }
+            NodeKind::Fifo(pipe) => pipe.map(Gone::Fifo),
             _ => None,
         }
     }
@@ -476,7 +489,7 @@ mod tests {
         assert_eq!(tree.unlink(dir, b"a", false, 9), Ok(None));
         assert_eq!(tree.unlink(Tmpfs::TMP, b"b", false, 9), Ok(None), "it is open");
         assert_eq!(tree.of_file(FILE), Some(file));
-        assert_eq!(tree.close(file), Some(FILE));
+        assert_eq!(tree.close(file), Some(Gone::File(FILE)));
         assert_eq!(tree.of_file(FILE), None);
     }
 
@@ -515,7 +528,7 @@ mod tests {
         let b = tree.make(dir, b"b", NodeKind::File(other), 0o600, 7).unwrap();
         assert_eq!(tree.rename((dir, b"a"), (dir, b"b"), true, 8), Ok(None));
         assert_eq!(tree.find(dir, &[b"a".to_vec()]), Ok(b));
-        assert_eq!(tree.rename((dir, b"a"), (dir, b"b"), false, 8), Ok(Some(FILE)));
+        assert_eq!(tree.rename((dir, b"a"), (dir, b"b"), false, 8), Ok(Some(Gone::File(FILE))));
         assert_eq!(tree.entries(dir).collect::<Vec<_>>(), [(&b"b"[..], b)]);
         assert_eq!(tree.rename((dir, b"b"), (Tmpfs::TMP, b"dir"), false, 8), Err(Errno::EISDIR));
     }

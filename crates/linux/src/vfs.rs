@@ -22,7 +22,6 @@ use crate::host::Host;
 use crate::path::{Kind, Location, Names, Target};
 use crate::process::Process;
 use crate::procfs::{self, Text};
-use crate::root::Layer;
 use crate::system::System;
 use crate::thread::Thread;
 use crate::tmpfs::{NodeId, NodeKind, Tmpfs};
@@ -42,7 +41,7 @@ pub(crate) enum Mount {
 #[derive(Debug)]
 pub(crate) enum Node {
     /// A file of the host.
-    Host(Layer, Metadata),
+    Host(Metadata),
     /// A node in memory.
     Memory(NodeId),
     /// Something built in.
@@ -157,16 +156,11 @@ impl View<'_> {
                 Err(_) if names.is_empty() && !self.host.root.is_given() => {
                     Node::BuiltIn(BuiltIn::Directory)
                 }
-                Err(_) => {
-                    let (layer, metadata) = self.host.root.find(at)?;
-                    Node::Host(layer, metadata)
-                }
+                Err(_) => Node::Host(self.host.root.metadata(at)?),
             },
             (Mount::Memory(root), names) => Node::Memory(self.system.tmpfs.find(root, names)?),
             (Mount::Dev, names) => Node::BuiltIn(devices::find(names)?),
-            (Mount::Proc | Mount::Sys, _) => {
-                Node::BuiltIn(procfs::find(self, at.components())?)
-            }
+            (Mount::Proc | Mount::Sys, _) => Node::BuiltIn(procfs::find(self, at.components())?),
         };
         if at.must_be_directory && self.kind_of(&node) != Kind::Directory {
             return Err(Errno::ENOTDIR);
@@ -177,8 +171,8 @@ impl View<'_> {
     /// What a node is.
     pub fn kind_of(&self, node: &Node) -> Kind {
         match node {
-            Node::Host(_, metadata) if metadata.is_dir() => Kind::Directory,
-            Node::Host(_, metadata) if metadata.is_symlink() => Kind::Link,
+            Node::Host(metadata) if metadata.is_dir() => Kind::Directory,
+            Node::Host(metadata) if metadata.is_symlink() => Kind::Link,
             Node::Memory(id) => match self.system.tmpfs.node(*id).kind {
                 NodeKind::Directory { .. } => Kind::Directory,
                 NodeKind::Link(_) => Kind::Link,

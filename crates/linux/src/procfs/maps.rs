@@ -66,7 +66,8 @@ pub(super) fn smaps_rollup(scene: &Scene<'_>, space: SpaceId) -> String {
             Backing::Anonymous => {}
         }
     }
-    let prefix = format!("{:08x}-{:08x} ---p 00000000 00:00 0", first.region.start.0, last.region.end.0);
+    let prefix =
+        format!("{:08x}-{:08x} ---p 00000000 00:00 0", first.region.start.0, last.region.end.0);
     let mut text = format!("{prefix:<NAME_COLUMN$}[rollup]\n");
     let pss_anon = sum.pss.saturating_sub(pss_file + pss_memory);
     for (label, bytes) in amounts(&sum) {
@@ -130,7 +131,8 @@ fn kib(text: &mut String, label: &str, bytes: u64) {
 fn line(scene: &Scene<'_>, region: &Region) -> String {
     let right = |flag, letter| if region.prot.contains(flag) { letter } else { '-' };
     let rights = [right(Prot::READ, 'r'), right(Prot::WRITE, 'w'), right(Prot::EXEC, 'x')];
-    let rights: String = rights.into_iter().chain([if region.shared { 's' } else { 'p' }]).collect();
+    let rights: String =
+        rights.into_iter().chain([if region.shared { 's' } else { 'p' }]).collect();
     let (offset, device, inode, name) = match region.backing {
         Backing::Anonymous => (0, "00:00", 0, anonymous_name(scene, region)),
         Backing::File { file, offset } => {

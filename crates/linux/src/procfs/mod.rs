@@ -19,10 +19,10 @@ mod process;
 mod settings;
 mod status;
 
-pub(crate) use maps::{maps, smaps};
 pub(crate) use pagemap::read as read_pagemap;
 pub(crate) use settings::Settings;
 
+use crate::call::Call;
 use crate::errno::Errno;
 use crate::memory::UserMemory;
 use crate::vfs::{BuiltIn, Magic, View};
@@ -79,6 +79,20 @@ impl Text {
             Self::Setting(path) => Ok(scene.view.system.settings.read(path, scene.memory)),
         }
     }
+}
+
+/// Writes to a file of /proc or /sys: the whole text at once.
+///
+/// # Errors
+/// EINVAL if that cannot be its text, EACCES if it cannot be written.
+pub(crate) fn write(call: &mut Call<'_>, text: Text, bytes: &[u8]) -> Result<usize, Errno> {
+    match text {
+        Text::Machine(_) => return Err(Errno::EACCES),
+        Text::Setting(path) => call.system.settings.write(path, bytes)?,
+        Text::Process(pid, file) => process::write(call, pid, pid, file, bytes)?,
+        Text::Thread(pid, tid, file) => process::write(call, pid, tid, file, bytes)?,
+    }
+    Ok(bytes.len())
 }
 
 /// What the names from the root on lead to.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::call::Call;
 use crate::clock::NS_PER_S;
 use crate::errno::Errno;
 use crate::process::Process;
@@ -11,8 +12,9 @@ use crate::thread::State;
 use crate::vfs::View;
 use crate::wait::Pid;
 
+use super::Scene;
+use super::maps::{maps, smaps, smaps_rollup};
 use super::status::{self, Sizes};
-use super::{Scene, maps};
 
 /// A file of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +81,9 @@ pub(super) fn make(
         space.map(|space| text(scene, space).into_bytes()).unwrap_or_default()
     };
     Ok(match file {
-        File::Maps => with_space(maps::maps),
-        File::Smaps => with_space(maps::smaps),
-        File::SmapsRollup => with_space(maps::smaps_rollup),
+        File::Maps => with_space(maps),
+        File::Smaps => with_space(smaps),
+        File::SmapsRollup => with_space(smaps_rollup),
         File::Status => status::make(scene, process, tid.unwrap_or(pid)).into_bytes(),
         File::Stat => stat(scene, process, tid.unwrap_or(pid)),
         File::Statm => statm(scene, process).into_bytes(),
@@ -94,6 +96,50 @@ pub(super) fn make(
         File::OomScoreAdj => format!("{}\n", process.oom_score_adj).into_bytes(),
         File::ClearRefs | File::Pagemap => Vec::new(),
     })
+}
+
+/// Writes to a file.
+pub(super) fn write(
+    call: &mut Call<'_>,
+    pid: Pid,
+    tid: Pid,
+    file: File,
+    bytes: &[u8],
+) -> Result<(), Errno> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default().trim();
+    match file {
+        File::Name => {
+            let name = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+            let name =
+                std::array::from_fn(|i| if i < 15 { name.get(i).copied().unwrap_or(0) } else { 0 });
+            match call.thread.tid == tid {
+                true => call.thread.name = name,
+                false => call.system.thread_mut(tid).ok_or(Errno::ESRCH)?.name = name,
+            }
+        }
+        File::OomScoreAdj => {
+            let score: i32 = text.parse().map_err(|_| Errno::EINVAL)?;
+            if !(-1000..=1000).contains(&score) {
+                return Err(Errno::EINVAL);
+            }
+            match call.process.pid == pid {
+                true => call.process.oom_score_adj = score,
+                false => {
+                    let process = call.system.processes.get_mut(&pid);
+                    process.ok_or(Errno::ESRCH)?.oom_score_adj = score;
+                }
+            }
+        }
+        // Referenced and soft-dirty bits, which are not told from here: nothing to clear.
+        File::ClearRefs => {
+            let what: u32 = text.parse().map_err(|_| Errno::EINVAL)?;
+            if !(1..=5).contains(&what) {
+                return Err(Errno::EINVAL);
+            }
+        }
+        _ => return Err(Errno::EACCES),
+    }
+    Ok(())
 }
 
 /// The name of a thread, as it is told in `comm`.
@@ -140,10 +186,8 @@ fn stat(scene: &Scene<'_>, process: &Process, tid: Pid) -> Vec<u8> {
     let mut text = format!("{tid} (").into_bytes();
     text.extend(name(view, process, tid));
     let (state, _) = state(view, process, tid);
-    let mut rest = format!(
-        ") {state} {} {} {} 0 -1 4194304",
-        process.parent, process.group, process.session
-    );
+    let mut rest =
+        format!(") {state} {} {} {} 0 -1 4194304", process.parent, process.group, process.session);
     let numbers = [
         usage.minor_faults,
         0,

@@ -65,7 +65,8 @@ impl Sizes {
     fn add(&mut self, process: &Process, region: &Region) {
         let (start, end) = (region.start.0, region.end.0);
         self.total += region.len();
-        let is_own = matches!(region.backing, Backing::File { file, .. } if file == process.executable);
+        let is_own =
+            matches!(region.backing, Backing::File { file, .. } if file == process.executable);
         let spread = |of: &mut (u64, u64)| *of = (if of.0 == 0 { start } else { of.0 }, end);
         if region.prot.contains(Prot::EXEC) && !region.prot.contains(Prot::WRITE) {
             match is_own {
