@@ -42,6 +42,7 @@ guest() { # PROGRAM [ARGUMENTS]...
         [ "$status" -ne 1 ] || status=$(guest_status < "$scratch/report.json") || true
         ;;
     esac < /dev/null 2>> "$log"
+    printf '%s\n' "$status" > "$scratch/status"
     [ "$status" -eq 0 ] || printf 'exit status of %s: %s\n' "$name" "$status"
 }
 

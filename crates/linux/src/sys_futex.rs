@@ -49,6 +49,11 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if operation & PRIVATE == 0 {
         check_shared(call.memory, at)?;
     }
+    if operation & CLOCK_REALTIME != 0
+        && !matches!(operation & COMMAND, WAIT_BITSET | WAIT_REQUEUE_PI | LOCK_PI2)
+    {
+        return Err(Errno::ENOSYS);
+    }
     let key = key(call.memory, at, operation & PRIVATE != 0);
     let count = value as u32 as i32;
     let command = operation & COMMAND;

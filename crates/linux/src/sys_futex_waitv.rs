@@ -29,13 +29,14 @@ pub(crate) fn futex_waitv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno>
     if timeout != 0 && clock as u32 > 1 {
         return Err(Errno::EINVAL);
     }
-    let words = read(call, entries, count as u32)?;
-    if call.thread.progress.woken {
-        let woken_at = call.thread.progress.woken_at;
-        let index = words.iter().position(|word| Some(word.key) == woken_at);
-        return Ok(index.unwrap_or(0) as u64);
+    let progress = &call.thread.progress;
+    if progress.woken {
+        // The words may be unmapped by now.
+        let is_it = |&key: &FutexKey| Some(key) == progress.woken_at;
+        return Ok(progress.several.iter().position(is_it).unwrap_or(0) as u64);
     }
-    if !call.thread.progress.again {
+    if !progress.again {
+        let words = read(call, entries, count as u32)?;
         // CLOCK_REALTIME is clock 0; futex(2) says the same with a flag.
         let operation = if clock as u32 == 0 { CLOCK_REALTIME } else { 0 };
         let until = call.read_timespec(timeout)?;
@@ -46,13 +47,15 @@ pub(crate) fn futex_waitv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno>
                 return Err(Errno::EAGAIN);
             }
         }
+        call.thread.progress.several = words.iter().map(|word| word.key).collect();
     }
     let deadline = call.thread.progress.deadline_ns;
     if call.is_over(deadline) {
         return Err(Errno::ETIMEDOUT);
     }
-    call.thread.progress.futex = Some((words[0].key, ANY_BIT));
-    let channels = words.iter().map(|word| Channel::Futex(word.key)).collect();
+    let keys = &call.thread.progress.several;
+    let channels = keys.iter().map(|&key| Channel::Futex(key)).collect();
+    call.thread.progress.futex = keys.first().map(|&key| (key, ANY_BIT));
     Err(call.wait("futex_waitv", channels, deadline, Errno::ERESTARTSYS))
 }
 

@@ -91,6 +91,8 @@ pub struct Progress {
     pub again: bool,
     /// The word that it waits at, if it is a futex call: one of them, if it waits at several.
     pub futex: Option<(FutexKey, u32)>,
+    /// All words that it waits at, if they are several.
+    pub several: Vec<FutexKey>,
     /// The word that it was woken at.
     pub woken_at: Option<FutexKey>,
     /// What it waits for at its futex, if that is a lock that is handed over.
