@@ -181,14 +181,8 @@ impl<P: Pmap> Kernel<P> {
             self.counters.pgspill += 1;
             return FaultResult::Resolved { major: false };
         }
-        self.counters.pgfault += 1;
-        match self.resolve(platform, space, va, kind) {
-            Ok(Resolution { cause, pfn, major }) => {
-                self.counters.pgmajfault += u64::from(major);
-                self.recent.push(pfn);
-                platform.event(Event::Fault { space, va, kind, cause, pfn, major });
-                FaultResult::Resolved { major }
-            }
+        match self.attempt(platform, space, va, kind) {
+            Ok(major) => FaultResult::Resolved { major },
             Err(Refusal::Signal(signal)) => {
                 platform.event(Event::Signal { space, va, kind, signal });
                 FaultResult::Signal { signal, addr: va }
@@ -199,6 +193,22 @@ impl<P: Pmap> Kernel<P> {
                 FaultResult::OutOfMemory(shortage)
             }
         }
+    }
+
+    /// Does what a fault would, and tells nobody if it cannot: whether a disk was waited for.
+    pub(crate) fn attempt(
+        &mut self,
+        platform: &mut impl Platform,
+        space: SpaceId,
+        va: VirtAddr,
+        kind: AccessKind,
+    ) -> Result<bool, Refusal> {
+        self.counters.pgfault += 1;
+        let Resolution { cause, pfn, major } = self.resolve(platform, space, va, kind)?;
+        self.counters.pgmajfault += u64::from(major);
+        self.recent.push(pfn);
+        platform.event(Event::Fault { space, va, kind, cause, pfn, major });
+        Ok(major)
     }
 
     fn resolve(

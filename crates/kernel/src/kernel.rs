@@ -9,7 +9,7 @@ use crate::swap_cache::SwapCache;
 use crate::{
     FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, MemoryLimits,
     Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency,
-    ReverseMapping, Shortage, SpaceId, SwapMap, Use, Vmstat, Watermarks,
+    ReverseMapping, Shortage, SpaceId, SwapMap, Use, VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -436,6 +436,11 @@ impl<P: Pmap> Kernel<P> {
     pub fn activate(&self, platform: &mut impl Platform, id: SpaceId) {
         let space = self.space(id);
         platform.load_root(space.asid, space.pmap.root());
+    }
+
+    /// How large a space's regions are together.
+    pub fn vm_sizes(&self, id: SpaceId) -> VmSizes {
+        self.space(id).regions.sizes()
     }
 
     /// A space's bounds.

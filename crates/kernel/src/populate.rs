@@ -8,10 +8,12 @@
 //!   MADV_WILLNEED      what lies on swap or in files as a fault     stops at the low watermark
 //! ```
 //!
-//! A page is brought in by the fault handler: it is counted and told as a fault, as on Linux.
+//! A page is brought in by the fault handler: it is counted and told as a fault, as on Linux. What
+//! cannot be brought in is the caller's to tell, and no signal.
 //! Pages that can be stored to and are private are stored to, so that no copy is due later.
 
-use crate::{Errno, FaultResult, Kernel, Mapping, Platform, Pmap, Prot, Region, SpaceId};
+use crate::fault::Refusal;
+use crate::{Errno, Kernel, Mapping, Platform, Pmap, Prot, Region, SpaceId};
 use core::ops::Range;
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
@@ -81,11 +83,10 @@ impl<P: Pmap> Kernel<P> {
         while at < range.end {
             if !self.is_there(platform, id, at, kind) {
                 left = left.checked_sub(1).ok_or(Errno::Enomem)?;
-                match self.fault(platform, id, at, kind) {
-                    FaultResult::Resolved { .. } => {}
-                    FaultResult::Signal { .. } => return Err(Errno::Efault),
-                    FaultResult::OutOfMemory(_) => return Err(Errno::Enomem),
-                }
+                self.attempt(platform, id, at, kind).map_err(|refusal| match refusal {
+                    Refusal::Signal(_) => Errno::Efault,
+                    Refusal::OutOfMemory(_) => Errno::Enomem,
+                })?;
             }
             at = VirtAddr(at.0 + self.page.bytes());
         }
@@ -124,7 +125,7 @@ impl<P: Pmap> Kernel<P> {
             };
             let Some(va) = next else { return };
             if !self.is_there(platform, id, va, kind)
-                && !matches!(self.fault(platform, id, va, kind), FaultResult::Resolved { .. })
+                && self.attempt(platform, id, va, kind).is_err()
             {
                 return;
             }

@@ -119,6 +119,7 @@ fn populate_brings_pages_in_before_they_are_touched() {
         let backing = Backing::File { file: FileId(file), offset: 0 };
         let va = m.map(MapRequest { backing, ..MapRequest { len: 5 * PAGE, ..request } });
         assert_eq!(m.rss(), 7, "up to the end of the file");
+        assert!(!m.mock.events.iter().any(|event| event.contains("Signal")), "nobody is told");
         assert_eq!(m.load(va + 3 * PAGE), Err(Stop::Signal(Signal::Bus)));
         m.audit();
     });
