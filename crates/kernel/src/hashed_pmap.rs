@@ -367,17 +367,25 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
                 }
                 Record::Resident { pfn, rights } => (pfn, rights),
             };
-            let entry = table.find(platform, *root, asid, vpn);
-            let now = Mapping::Resident(resident(pfn, old, entry));
-            let Mapping::Resident(new) = share(frames, va, now) else { continue };
-            let rights = table.granted(rights_of(new.prot));
-            if entry.is_some_and(|leaf| leaf.rights != rights || leaf.dirty) {
-                let _was = table.update(platform, *root, asid, vpn, |leaf| {
+            let mut ask = |entry| {
+                let now = Mapping::Resident(resident(pfn, old, entry));
+                match share(frames, va, now) {
+                    Mapping::Resident(new) => Some(table.granted(rights_of(new.prot))),
+                    _ => None,
+                }
+            };
+            // The entry is looked for once: this is most of what a fork costs.
+            let mut granted = None;
+            let was = table.update(platform, *root, asid, vpn, |leaf| {
+                granted = ask(Some(*leaf));
+                if let Some(rights) = granted {
                     (leaf.rights, leaf.dirty) = (rights, false);
-                });
-            }
+                }
+            });
+            let granted = if was.is_some() { granted } else { ask(None) };
+            let Some(rights) = granted else { continue };
             // A translation may be cached although its entry was displaced.
-            if rights != old || entry.is_some_and(|leaf| leaf.dirty) {
+            if rights != old || was.is_some_and(|leaf| leaf.dirty) {
                 debt = debt.and(FlushDebt::page(asid, va, page));
             }
             *record = Record::Resident { pfn, rights };

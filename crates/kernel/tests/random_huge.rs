@@ -201,8 +201,11 @@ impl Pair {
                 match result {
                     Ok(_) => {
                         self.model.retain(|&at, _| at < page || at >= page + count);
+                        // Holes are taken along: there the target stays what it was.
                         for (at, moved) in (to..).zip(moved) {
-                            self.model.insert(at, moved.expect("one region was moved"));
+                            if let Some(page) = moved {
+                                self.model.insert(at, page);
+                            }
                         }
                     }
                     // Short of frames for page tables: the target is unmapped, the source is whole.
