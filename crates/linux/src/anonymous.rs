@@ -28,6 +28,11 @@ use crate::wait::{Channel, Pid};
 pub struct ObjectId(pub(crate) u64);
 
 impl ObjectId {
+    /// The number itself, which may serve as an inode's.
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
+
     /// What wakes those who wait for the object.
     pub(crate) const fn channel(self) -> Channel {
         Channel::Object(self.0)

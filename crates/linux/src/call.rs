@@ -67,6 +67,11 @@ impl Call<'_> {
         interrupted
     }
 
+    /// Whether the handler decided to wait.
+    pub(crate) const fn waits(&self) -> bool {
+        matches!(self.then, Then::Wait(_))
+    }
+
     /// Whether a signal waits to be delivered to the thread.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.thread.signals.deliverable(&self.process.signals) != 0

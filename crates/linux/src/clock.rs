@@ -5,6 +5,16 @@ pub trait Clock {
     /// Virtual nanoseconds since the machine was switched on.
     fn now_ns(&self) -> u64;
 
+    /// The hart that makes the call, counted from 0.
+    fn hart(&self) -> u32 {
+        0
+    }
+
+    /// How many harts there are.
+    fn harts(&self) -> u32 {
+        1
+    }
+
     /// Fills `buf` from the seeded generator.
     fn random(&mut self, buf: &mut [u8]);
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use crate::alarm::Owner;
 use crate::memory::{UserMemory, read_u32, read_u64};
 use crate::process::{Change, Process};
-use crate::signal::{Cause, SA_NOCLDSTOP, SA_NOCLDWAIT, SIG_IGN, Signal, SignalInfo};
+use crate::signal::{Cause, SA_NOCLDSTOP, SA_NOCLDWAIT, SI_USER, SIG_IGN, Signal, SignalInfo};
 use crate::sys_futex::key;
 use crate::sys_futex_lock::{OWNER_DIED, TID_MASK, WAITERS};
 use crate::system::{FIRST, INIT, Outcome, System};
@@ -82,7 +82,7 @@ impl System {
         process.borrows_memory = false;
         self.wake(Channel::Vfork(pid));
         self.wake(Channel::End(pid));
-        self.reparent_children(pid);
+        self.reparent_children(&process);
         process.ended = Some(outcome);
         process.timers = Timers::default();
         self.undo_semaphores(&mut process);
@@ -234,15 +234,34 @@ impl System {
         Ok(())
     }
 
-    /// Init takes over; what has ended already is gone.
-    fn reparent_children(&mut self, pid: Pid) {
+    /// Who adopts the orphans of a process: the nearest subreaper above it, or init.
+    fn reaper(&self, process: &Process) -> Pid {
+        let mut above = process.parent;
+        while let Some(ancestor) = self.processes.get(&above) {
+            if ancestor.attributes.is_subreaper && ancestor.ended.is_none() {
+                return above;
+            }
+            above = ancestor.parent;
+        }
+        INIT
+    }
+
+    /// Children get another parent, and hear of their old one's end if they asked for that. What
+    /// has ended already is gone with init, which waits for everybody.
+    fn reparent_children(&mut self, process: &Process) {
+        let reaper = self.reaper(process);
+        let uid = process.credentials.user.real;
+        let cause = Cause::Sender { code: SI_USER, pid: process.pid, uid };
         let children: Vec<Pid> =
-            self.processes.values().filter(|p| p.parent == pid).map(|p| p.pid).collect();
-        for child in children {
-            if self.processes.get(&child).is_some_and(|child| child.ended.is_some()) {
-                self.processes.remove(&child);
-            } else if let Some(child) = self.processes.get_mut(&child) {
-                child.parent = INIT;
+            self.processes.values().filter(|p| p.parent == process.pid).map(|p| p.pid).collect();
+        for pid in children {
+            let Some(child) = self.processes.get_mut(&pid) else { continue };
+            child.parent = reaper;
+            match (&child.ended, child.attributes.death_signal) {
+                (Some(_), _) if reaper == INIT => drop(self.reap(pid)),
+                (Some(_), _) => self.wake(Channel::Child(reaper)),
+                (None, Some(signal)) => self.signal_process(pid, SignalInfo { signal, cause }),
+                (None, None) => {}
             }
         }
     }

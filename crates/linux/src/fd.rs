@@ -49,6 +49,8 @@ pub enum Object {
     Pipe(PipeId, PipeEnd),
     /// Something without a path: an event counter, a timer …
     Anonymous(ObjectId),
+    /// A socket.
+    Socket(ObjectId),
     /// Text about the system, as it was when it was opened.
     Text(Arc<OpenText>),
 }

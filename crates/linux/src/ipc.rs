@@ -115,12 +115,16 @@ pub(crate) struct Entry<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Table<T> {
     entries: BTreeMap<i32, Entry<T>>,
+    /// The numbers by their places.
+    places: BTreeMap<i32, i32>,
+    /// No place below is free.
+    free_from: i32,
     generation: u16,
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { entries: BTreeMap::new(), generation: 0 }
+        Self { entries: BTreeMap::new(), places: BTreeMap::new(), free_from: 0, generation: 0 }
     }
 }
 
@@ -137,7 +141,7 @@ impl<T> Table<T> {
 
     /// The highest place in use.
     pub(crate) fn highest_place(&self) -> i32 {
-        self.entries.keys().map(|id| id % PLACES).max().unwrap_or(0)
+        self.places.last_key_value().map_or(0, |(&place, _)| place)
     }
 
     /// All, by number.
@@ -166,7 +170,7 @@ impl<T> Table<T> {
     /// # Errors
     /// EINVAL if there is none.
     pub(crate) fn id_at(&self, place: i32) -> Result<i32, Errno> {
-        self.entries.keys().copied().find(|id| id % PLACES == place).ok_or(Errno::EINVAL)
+        self.places.get(&place).copied().ok_or(Errno::EINVAL)
     }
 
     /// The number of the object of a key; a new one is made of `make` if there is none and the
@@ -196,17 +200,21 @@ impl<T> Table<T> {
         if self.entries.len() >= limit {
             return Err(Errno::ENOSPC);
         }
-        let taken = |place: &i32| self.entries.keys().any(|id| id % PLACES == *place);
-        let place = (0..PLACES).find(|place| !taken(place)).ok_or(Errno::ENOSPC)?;
+        let mut free = (self.free_from..PLACES).filter(|place| !self.places.contains_key(place));
+        let place = free.next().ok_or(Errno::ENOSPC)?;
         let permissions = Permissions::new(key, flags, who, self.generation);
         let id = i32::from(self.generation) * PLACES + place;
         self.entries.insert(id, Entry { permissions, object: make()? });
+        self.places.insert(place, id);
+        self.free_from = place + 1;
         Ok(id)
     }
 
     /// Removes an object; its number will not be used for long.
     pub(crate) fn remove(&mut self, id: i32) -> Option<T> {
         let entry = self.entries.remove(&id)?;
+        self.places.remove(&(id % PLACES));
+        self.free_from = self.free_from.min(id % PLACES);
         // Numbers stay positive.
         self.generation = (self.generation + 1) % 0x7fff;
         Some(entry.object)

@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod alarm;
 mod anonymous;
 mod buffers;
@@ -56,9 +57,12 @@ mod send;
 mod signal;
 mod signal_file;
 mod signal_frame;
+mod socket;
+mod socket_options;
 mod stack;
 mod stat;
 mod sys_advice;
+mod sys_affinity;
 mod sys_clone;
 mod sys_credentials;
 mod sys_descriptor;
@@ -76,12 +80,17 @@ mod sys_msg;
 mod sys_open;
 mod sys_path;
 mod sys_poll;
+mod sys_prctl;
 mod sys_process;
+mod sys_process_vm;
+mod sys_receive;
 mod sys_sched;
 mod sys_seal;
 mod sys_sem;
+mod sys_send;
 mod sys_shm;
 mod sys_signal;
+mod sys_socket;
 mod sys_stat;
 mod sys_time;
 mod sys_timer;

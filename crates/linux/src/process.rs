@@ -24,6 +24,7 @@ use crate::path::{self, LastLink, Location};
 use crate::regs::{Regs, SP};
 use crate::signal::{GroupSignals, Signal};
 use crate::stack::StackImage;
+use crate::sys_prctl::Attributes;
 use crate::sys_process::Limits;
 use crate::sys_sem::Undo;
 use crate::system::Outcome;
@@ -73,6 +74,7 @@ pub struct Process {
     pub(crate) umask: u32,
     pub(crate) signals: GroupSignals,
     pub(crate) limits: Limits,
+    pub(crate) attributes: Attributes,
     pub(crate) timers: Timers,
     /// What its end takes back of semaphores.
     pub(crate) undo: Undo,
@@ -183,6 +185,7 @@ impl Process {
             umask: 0o022,
             signals: GroupSignals::default(),
             limits: Limits::new(memory.stack_limit()),
+            attributes: Attributes::default(),
             timers: Timers::default(),
             undo: Undo::new(),
             credentials: Credentials::default(),
@@ -213,6 +216,7 @@ impl Process {
             space,
             fds: self.fds.copy(descriptions),
             signals: self.signals.inherit(),
+            attributes: self.attributes.inherit(),
             timers: Timers::default(),
             undo: Undo::new(),
             borrows_memory: false,

@@ -228,6 +228,7 @@ fn child_thread(call: &Call<'_>, request: &Request, tid: Pid, pid: Pid) -> Threa
     let mut thread = Thread::new(tid, pid, regs, call.thread.name);
     thread.scheduling = call.thread.scheduling.on_fork();
     thread.signals.set_mask(call.thread.signals.mask());
+    thread.affinity = call.thread.affinity;
     if request.flags & CLONE_CHILD_CLEARTID != 0 {
         thread.clear_child_tid = request.child_tid;
     }

@@ -3,6 +3,7 @@
 use crate::call::{Args, Call, descriptor, int};
 use crate::errno::Errno;
 use crate::fd::{Description, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY, Object};
+use crate::memory::read_u32;
 use crate::pipe::{PIPE_BYTES, PipeEnd};
 use crate::sys_lock::{Command, fcntl_lock};
 use crate::sys_seal;
@@ -128,6 +129,9 @@ pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const TCGETS: u64 = 0x5401;
     const TIOCGWINSZ: u64 = 0x5413;
     const FIONREAD: u64 = 0x541b;
+    const FIONBIO: u64 = 0x5421;
+    const FIONCLEX: u64 = 0x5450;
+    const FIOCLEX: u64 = 0x5451;
     let [fd, request, to, ..] = args;
     let description = call.file(descriptor(fd))?;
     let terminal = match description.object {
@@ -136,11 +140,27 @@ pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         Object::Stderr => call.host.terminals[2],
         _ => false,
     };
-    match request & 0xffff_ffff {
+    let request = request & 0xffff_ffff;
+    match request {
+        FIONBIO => {
+            let on = read_u32(call.memory, to)? != 0;
+            let description = call.file_mut(descriptor(fd))?;
+            let flags = description.flags & !O_NONBLOCK | if on { O_NONBLOCK } else { 0 };
+            description.set_status(flags);
+            Ok(0)
+        }
+        FIOCLEX | FIONCLEX => {
+            let fd = descriptor(fd);
+            call.process.fds.set_close_on_exec(fd, request == FIOCLEX).map(|()| 0)
+        }
         TCGETS if terminal => call.memory.write(to, &TERMIOS).map(|()| 0),
         // 24 rows of 80 columns, whatever the host's window has.
         TIOCGWINSZ if terminal => call.memory.write(to, &[24, 0, 80, 0, 0, 0, 0, 0]).map(|()| 0),
         FIONREAD => match description.object {
+            Object::Socket(id) => {
+                let waiting = call.system.sockets.waiting(id) as u32;
+                call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)
+            }
             Object::Pipe(id, PipeEnd::Read) => {
                 let waiting = call.system.pipes.waiting(id) as u32;
                 call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)

@@ -177,6 +177,8 @@ fn become_thread(thread: &mut Thread, pid: u32, image: Image) {
     new.signals.set_mask(thread.signals.mask());
     new.signals.pending = std::mem::take(&mut thread.signals.pending);
     new.cpu_ns = thread.cpu_ns;
+    new.scheduling = thread.scheduling;
+    new.affinity = thread.affinity;
     *thread = new;
 }
 

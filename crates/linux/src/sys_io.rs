@@ -37,6 +37,7 @@ impl Position {
         match call.file(fd)?.object {
             Object::Pipe(..)
             | Object::Anonymous(_)
+            | Object::Socket(_)
             | Object::Stdin
             | Object::Stdout
             | Object::Stderr => Err(Errno::ESPIPE),
@@ -74,6 +75,9 @@ fn read_buffers(
     };
     if matches!(object, Object::Directory(_)) {
         return Err(Errno::EISDIR);
+    }
+    if let Object::Socket(id) = object {
+        return call.read_socket(id, buffers, nonblocking);
     }
     let mut bytes = vec![0; buffers.total().min(CHUNK_BYTES as u64) as usize];
     let mut done: u64 = 0;
@@ -157,6 +161,8 @@ pub(crate) fn read_object(
         Object::Anonymous(id) => call.read_anonymous(*id, bytes, nonblocking),
         Object::Text(open) => read_text(call, open, offset, bytes),
         Object::Directory(_) => Err(Errno::EISDIR),
+        // A call of one piece, as sendfile makes it, has no place in sockets.
+        Object::Socket(_) => Err(Errno::EINVAL),
         Object::Stdout | Object::Stderr | Object::Pipe(..) => Err(Errno::EBADF),
     }
 }
@@ -194,6 +200,9 @@ fn write_buffers(
     let object = description.object.clone();
     let nonblocking = description.flags & O_NONBLOCK != 0;
     let append = description.flags & O_APPEND != 0;
+    if let Object::Socket(id) = object {
+        return call.write_socket(id, buffers, nonblocking);
+    }
     let mut start = match position {
         Position::Current => description.offset,
         Position::At(offset) => offset,
@@ -269,6 +278,7 @@ pub(crate) fn write_object(
         },
         Object::Anonymous(id) => call.write_anonymous(*id, bytes, nonblocking),
         Object::Text(open) => procfs::write(call, open.text, bytes),
+        Object::Socket(_) => Err(Errno::EINVAL),
         Object::Stdin | Object::Pipe(..) | Object::Directory(_) => Err(Errno::EBADF),
     };
     if result == Err(Errno::EPIPE) {

@@ -300,7 +300,7 @@ fn open_magic(
             open_object(call, node, file, flags, &original.path)
         }
         Object::Text(open) => open_text(call, open.text, flags, &original.path),
-        Object::Anonymous(_) => Err(Errno::ENXIO),
+        Object::Anonymous(_) | Object::Socket(_) => Err(Errno::ENXIO),
         _ if exceeds => Err(Errno::EACCES),
         Object::Pipe(pipe, end) => {
             call.system.pipes.open(pipe, end);

@@ -16,6 +16,7 @@ pub(crate) const POLLNVAL: u16 = 0x20;
 /// POLLRDNORM and POLLWRNORM.
 pub(crate) const POLLRDNORM: u16 = 0x40;
 pub(crate) const POLLWRNORM: u16 = 0x100;
+pub(crate) const POLLRDHUP: u16 = 0x2000;
 
 /// What is ready on a descriptor.
 pub(crate) fn readiness(call: &Call<'_>, fd: u64) -> u16 {
@@ -31,6 +32,7 @@ pub(crate) fn readiness_of(call: &Call<'_>, description: &Description) -> u16 {
             (PipeEnd::Write, true) => call.system.pipes.write_events(id),
         },
         Object::Anonymous(id) => return call.anonymous_events(id),
+        Object::Socket(id) => return call.system.sockets.events(id),
         _ => POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM,
     };
     let readable = if description.readable() { POLLIN | POLLRDNORM } else { 0 };
@@ -48,6 +50,7 @@ pub(crate) fn channel_of(call: &Call<'_>, description: &Description) -> Option<C
     match description.object {
         Object::Pipe(id, _) => Some(id.channel()),
         Object::Anonymous(id) => Some(call.anonymous_channel(id)),
+        Object::Socket(id) => Some(id.channel()),
         _ => None,
     }
 }

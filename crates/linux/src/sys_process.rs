@@ -5,10 +5,9 @@ use crate::call::{Args, Call, Then, int};
 use crate::clock::NS_PER_S;
 use crate::errno::Errno;
 use crate::fd::MAX_DESCRIPTORS;
-use crate::memory::{CHUNK_BYTES, read_array, read_u64};
+use crate::memory::{CHUNK_BYTES, read_u64};
 use crate::process::Process;
 use crate::stat::Layout;
-use crate::sys_advice;
 use crate::system::Outcome;
 use pagewalk_kernel::MemoryLimits;
 
@@ -214,18 +213,19 @@ pub(crate) fn getrusage(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const CHILDREN: i32 = -1;
     const THREAD: i32 = 1;
     let mut out = Layout::<144>::new();
-    match int(args[0]) {
-        SELF | THREAD => {
-            let usage = call.memory.usage();
-            let ns = call.clock.now_ns();
-            out.u64(0, ns / NS_PER_S);
-            out.u64(8, ns % NS_PER_S / 1000);
-            out.u64(32, usage.peak_resident.saturating_mul(call.memory.page_bytes()) / 1024);
-            out.u64(64, usage.minor_faults);
-            out.u64(72, usage.major_faults);
-        }
-        CHILDREN => {}
+    let ns = match int(args[0]) {
+        SELF => call.process_cpu_ns(),
+        THREAD => call.thread.cpu_ns,
+        CHILDREN => call.process.cpu_ns_children,
         _ => return Err(Errno::EINVAL),
+    };
+    out.u64(0, ns / NS_PER_S);
+    out.u64(8, ns % NS_PER_S / 1000);
+    if int(args[0]) != CHILDREN {
+        let usage = call.memory.usage();
+        out.u64(32, usage.peak_resident.saturating_mul(call.memory.page_bytes()) / 1024);
+        out.u64(64, usage.minor_faults);
+        out.u64(72, usage.major_faults);
     }
     call.memory.write(args[1], &out.0)?;
     Ok(0)
@@ -288,54 +288,4 @@ pub(crate) fn prlimit64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         call.write_pair(old, before)?;
     }
     Ok(0)
-}
-
-pub(crate) fn sched_getaffinity(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const MASK_BYTES: u64 = 8;
-    let [_, len, to, ..] = args;
-    if len < MASK_BYTES || !len.is_multiple_of(MASK_BYTES) {
-        return Err(Errno::EINVAL);
-    }
-    call.memory.write(to, &1u64.to_le_bytes())?;
-    Ok(MASK_BYTES)
-}
-
-pub(crate) fn getcpu(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    for at in [args[0], args[1]].into_iter().filter(|&at| at != 0) {
-        call.memory.write(at, &[0; 4])?;
-    }
-    Ok(0)
-}
-
-pub(crate) fn membarrier(_: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    /// MEMBARRIER_CMD_GLOBAL and the private expedited pair.
-    const SUPPORTED: u64 = 1 | 8 | 16;
-    match args[0] {
-        _ if args[1] != 0 => Err(Errno::EINVAL),
-        0 => Ok(SUPPORTED),
-        command if command.is_power_of_two() && command & SUPPORTED != 0 => Ok(0),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-pub(crate) fn prctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
-    const SET_NAME: i32 = 15;
-    const GET_NAME: i32 = 16;
-    const GET_DUMPABLE: i32 = 3;
-    const SET_VMA: i32 = 0x5356_4d41;
-    const SET_VMA_ANON_NAME: u64 = 0;
-    match int(args[0]) {
-        SET_NAME => {
-            let mut name: [u8; 16] = read_array(call.memory, args[1])?;
-            name[15] = 0;
-            call.thread.name = name;
-            Ok(0)
-        }
-        GET_NAME => call.memory.write(args[1], &call.thread.name.clone()).map(|()| 0),
-        GET_DUMPABLE => Ok(1),
-        SET_VMA if args[1] == SET_VMA_ANON_NAME => {
-            sys_advice::name_memory(call, args[2], args[3], args[4])
-        }
-        _ => Err(Errno::EINVAL),
-    }
 }

@@ -34,6 +34,8 @@ pub(crate) fn rt_sigaction(call: &mut Call<'_>, args: Args) -> Result<u64, Errno
         call.process.signals.set_action(signal, action);
         if call.process.signals.is_ignored(signal) {
             call.forget_pending(signal);
+        } else if call.pending_signals() & signal.bit() == 0 {
+            call.process.timers.resume(signal, call.clock.now_ns());
         }
     }
     if old != 0 {

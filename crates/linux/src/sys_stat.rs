@@ -8,7 +8,7 @@ use crate::files::FileId;
 use crate::host::unix_ns;
 use crate::memory::{UserMemory, read_path};
 use crate::path::{LastLink, Location};
-use crate::stat::{Layout, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, Stat, Times};
+use crate::stat::{Layout, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, Times};
 use crate::sys_open::{AT_FDCWD, locate};
 use crate::tmpfs::{NodeId, NodeKind};
 use crate::vfs::{BuiltIn, Magic, Mount, Node};
@@ -135,6 +135,7 @@ fn stat_object(call: &mut Call<'_>, object: &Object) -> Result<Stat, Errno> {
         Object::Stderr => Ok(stream(terminals[2], 2)),
         Object::Pipe(..) => Ok(Stat::special(S_IFIFO | 0o600, 0, 14)),
         // Linux gives all of them one inode, without a file type.
+        Object::Socket(id) => Ok(Stat::special(S_IFSOCK | 0o777, 0, 100 + id.number())),
         Object::Anonymous(_) => Ok(Stat::special(0o600, 0, 15)),
         Object::Text(open) => {
             let mode = if open.text.is_writable() { 0o644 } else { 0o444 };

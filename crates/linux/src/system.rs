@@ -38,6 +38,7 @@ use crate::process::{Image, Process, Program};
 use crate::procfs::Settings;
 use crate::regs::{A0, A7, ECALL_BYTES};
 use crate::signal::{Cause, Signal, SignalInfo};
+use crate::socket::Sockets;
 use crate::sys_msg::Queues;
 use crate::sys_sem::Sets;
 use crate::sys_shm::Segments;
@@ -115,6 +116,7 @@ pub struct System {
     pub(crate) last_object: u64,
     pub(crate) watches: Watches,
     pub(crate) alarms: Alarms,
+    pub(crate) sockets: Sockets,
     pub(crate) segments: Segments,
     pub(crate) sets: Sets,
     pub(crate) queues: Queues,
@@ -158,6 +160,7 @@ impl System {
             last_object: 0,
             watches: Watches::default(),
             alarms: Alarms::default(),
+            sockets: Sockets::default(),
             segments: Segments::default(),
             sets: Sets::default(),
             queues: Queues::default(),
@@ -406,21 +409,26 @@ impl System {
 
     /// One descriptor less names a description; the last lets go of what it holds.
     pub(crate) fn release(&mut self, id: DescriptionId, memory: &mut dyn UserMemory) {
-        let Some(description) = self.descriptions.release(id) else { return };
-        self.unwatch_description(id);
-        self.release_description_locks(id);
-        match description.object {
-            Object::Pipe(pipe, end) => {
-                self.pipes.close(pipe, end);
-                self.wake(pipe.channel());
+        // A socket's messages hold descriptions, which may be sockets.
+        let mut released = vec![id];
+        while let Some(id) = released.pop() {
+            let Some(description) = self.descriptions.release(id) else { continue };
+            self.unwatch_description(id);
+            self.release_description_locks(id);
+            match description.object {
+                Object::Pipe(pipe, end) => {
+                    self.pipes.close(pipe, end);
+                    self.wake(pipe.channel());
+                }
+                Object::Anonymous(id) => self.close_anonymous(id),
+                Object::Socket(id) => released.extend(self.close_socket(id)),
+                Object::File(file) => {
+                    let node = self.tmpfs.of_file(file);
+                    let gone = node.and_then(|id| self.tmpfs.close(id));
+                    self.let_go_node(gone, memory);
+                }
+                _ => {}
             }
-            Object::Anonymous(id) => self.close_anonymous(id),
-            Object::File(file) => {
-                let node = self.tmpfs.of_file(file);
-                let gone = node.and_then(|id| self.tmpfs.close(id));
-                self.let_go_node(gone, memory);
-            }
-            _ => {}
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Thread {
     /// The head of the list of robust futexes, and its length as it was given.
     pub(crate) robust_list: (u64, u64),
     pub(crate) scheduling: Scheduling,
+    /// The harts that it asks for, one bit each.
+    pub(crate) affinity: u64,
     /// PR_SET_NAME.
     pub(crate) name: [u8; 16],
     /// Nanoseconds that it ran.
@@ -69,6 +71,7 @@ impl Thread {
             clear_child_tid: 0,
             robust_list: (0, 0),
             scheduling: Scheduling::default(),
+            affinity: u64::MAX,
             name,
             cpu_ns: 0,
             switches: 0,

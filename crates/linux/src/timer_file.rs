@@ -94,9 +94,13 @@ pub(crate) fn timerfd_settime(call: &mut Call<'_>, args: Args) -> Result<u64, Er
         (ns, _) => Some(ns.saturating_sub(sys_time::clock_start_ns(timer.clock))),
     };
     *timer = TimerFile { clock: timer.clock, next_ns: next, interval_ns, ..TimerFile::default() };
-    call.system.alarms.set(Owner::File(id), next);
-    // A time that has passed is one that has come.
-    call.system.expire(now);
+    if next.is_some_and(|next| next <= now) {
+        // A time that has passed is one that has come.
+        call.system.alarms.set(Owner::File(id), None);
+        call.system.expire_file(id);
+    } else {
+        call.system.alarms.set(Owner::File(id), next);
+    }
     if old != 0 {
         call.write_setting(old, before)?;
     }

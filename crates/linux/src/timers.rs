@@ -213,6 +213,24 @@ impl Timers {
         sent
     }
 
+    /// A signal is no longer ignored, and none of it is pending: timers whose signals were lost go
+    /// on.
+    pub(crate) fn resume(&mut self, signal: Signal, now_ns: u64) {
+        if signal == Signal::SIGALRM {
+            self.interval[ITIMER_REAL].heard(now_ns);
+        }
+        for timer in self.posix.values_mut() {
+            let sends = match timer.notify {
+                Notify::Nobody => false,
+                Notify::Process(its) | Notify::Thread(its, _) => its == signal,
+            };
+            if sends && timer.basis == Basis::Time {
+                timer.overrun = timer.setting.heard(now_ns) as u32;
+            }
+        }
+        self.is_changed = true;
+    }
+
     /// A signal was taken: if a timer sent it, that goes on, and the signal tells what it missed.
     pub(crate) fn heard(&mut self, info: &mut SignalInfo, now_ns: u64) {
         match (&mut info.cause, info.signal) {

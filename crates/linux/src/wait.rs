@@ -85,6 +85,8 @@ pub struct Progress {
     pub deadline_ns: Option<u64>,
     /// Bytes moved so far.
     pub moved: u64,
+    /// Messages moved so far (sendmmsg, recvmmsg).
+    pub messages: u64,
     /// Its futex was woken.
     pub woken: bool,
     /// It has been made before.

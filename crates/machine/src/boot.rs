@@ -72,7 +72,13 @@ pub(crate) fn boot(
         listener: &mut listener,
     };
     let (mut os, space) = operating_system(&config, &mut platform)?;
-    let mut clock = GuestClock { cycles: 0, cost: &config.cost, random: &mut random };
+    let mut clock = GuestClock {
+        hart: 0,
+        harts: config.harts,
+        cycles: 0,
+        cost: &config.cost,
+        random: &mut random,
+    };
     let linux_program = LinuxProgram {
         file,
         name: program.path.display().to_string(),

@@ -28,6 +28,10 @@ impl SplitMix64 {
 /// The clock that one system call sees.
 #[derive(Debug)]
 pub struct GuestClock<'a> {
+    /// The hart that makes the call.
+    pub hart: u32,
+    /// How many there are.
+    pub harts: u32,
     /// Cycles passed when the call began.
     pub cycles: u64,
     /// What a cycle is in nanoseconds.
@@ -39,6 +43,14 @@ pub struct GuestClock<'a> {
 impl Clock for GuestClock<'_> {
     fn now_ns(&self) -> u64 {
         self.cost.nanoseconds(self.cycles)
+    }
+
+    fn hart(&self) -> u32 {
+        self.hart
+    }
+
+    fn harts(&self) -> u32 {
+        self.harts
     }
 
     fn random(&mut self, buf: &mut [u8]) {

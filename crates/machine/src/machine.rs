@@ -525,7 +525,9 @@ impl Machine {
     ) {
         let cost: CostModel = self.memory.time.cost;
         let (now, space) = (self.cycle_parts().total(), self.current_space());
-        let mut clock = GuestClock { cycles: now, cost: &cost, random: &mut self.random };
+        let (hart, harts) = (self.schedule.current_number(), self.memory.harts());
+        let random = &mut self.random;
+        let mut clock = GuestClock { hart, harts, cycles: now, cost: &cost, random };
         let files = self.host.files.clone();
         let mut platform = MachinePlatform {
             memory: &mut self.memory,

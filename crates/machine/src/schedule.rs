@@ -89,6 +89,11 @@ impl Schedule {
         Self { slots: vec![slot; harts as usize], current: 0, idles: 0 }
     }
 
+    /// The number of the hart that runs.
+    pub fn current_number(&self) -> u32 {
+        self.current as u32
+    }
+
     /// The hart that runs.
     pub fn current(&self) -> &Slot {
         &self.slots[self.current]

@@ -2,6 +2,7 @@
 
 mod files;
 mod hostile;
+mod ipc;
 mod load;
 mod memory;
 mod signals;

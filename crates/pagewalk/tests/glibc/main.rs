@@ -83,6 +83,21 @@ fn sysv() {
 }
 
 #[test]
+fn sockets() {
+    check("sockets", Build::Static, &[Case::new()]);
+}
+
+#[test]
+fn timers() {
+    check("timers", Build::Static, &[Case::new()]);
+}
+
+#[test]
+fn attributes() {
+    check("attributes", Build::Static, &[Case::new()]);
+}
+
+#[test]
 fn control() {
     check("control", Build::Static, &[Case::new(), Case::new().args(&["1000"])]);
 }

@@ -174,8 +174,10 @@ static void send_message(int id, long type, const char *text)
 static void receive(int id, long type, int flags)
 {
     struct message message = {0};
-    show("receive", msgrcv(id, &message, 5, type, flags));
-    printf("  %ld %s\n", message.type, message.text);
+    long len = msgrcv(id, &message, 5, type, flags);
+    show("receive", len);
+    if (len >= 0)
+        printf("  %ld %s\n", message.type, message.text);
 }
 
 static void queues(void)
