@@ -309,7 +309,7 @@ fn load_interpreter(
 fn map_trampoline(memory: &mut dyn UserMemory, name: &str) -> Result<u64, LoadError> {
     let page = memory.page_bytes();
     // Executable from the start: some memories put code apart.
-    let request = MapRequest::anonymous(page, Prot::all());
+    let request = MapRequest { name: RegionName::Vdso, ..MapRequest::anonymous(page, Prot::all()) };
     let result = memory.map(request).and_then(|at| {
         memory.write(at, &SIGRETURN)?;
         memory.protect(at, page, Prot::READ | Prot::EXEC)?;
