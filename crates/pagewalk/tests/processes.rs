@@ -224,7 +224,7 @@ fn the_interleaving_of_harts_is_determined() {
 fn the_documented_output_is_the_output() {
     let readme = std::fs::read_to_string(repository().join("programs/README.md")).unwrap();
     for (name, args) in [
-        ("fork-snapshot", ["8192", "4", "snapshot"].as_slice()),
+        ("fork-snapshot", [].as_slice()),
         ("shmcount", &[]),
         ("prodcons", &[]),
         ("cowstorm", &[]),
