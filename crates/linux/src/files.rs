@@ -184,7 +184,7 @@ impl Files {
     /// # Errors
     /// As the host's.
     pub(crate) fn punch(&self, id: FileId, range: Range<u64>) -> io::Result<()> {
-        const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         let file = self.entry(id)?.writer.ok_or_else(unknown_file)?;
         #[cfg(target_os = "linux")]
         {

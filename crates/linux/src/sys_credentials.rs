@@ -90,7 +90,7 @@ fn set_two(call: &mut Call<'_>, kind: Kind, args: Args) -> Result<u64, Errno> {
     let privileged = kind.is_privileged(&call.process.credentials);
     let real_is_fine = real == UNCHANGED || real == old.real || real == old.effective;
     let effective_is_fine = effective == UNCHANGED || old.holds(effective);
-    if !privileged && !(real_is_fine && effective_is_fine) {
+    if !(privileged || real_is_fine && effective_is_fine) {
         return Err(Errno::EPERM);
     }
     let mut new = old;

@@ -78,12 +78,11 @@ fn read_string(call: &mut Call<'_>, at: u64, budget: &mut usize) -> Result<Vec<u
     }
 }
 
+/// A program's file, its path, and the arguments that it is given.
+type Resolved = (File, Vec<u8>, Vec<Vec<u8>>);
+
 /// Opens the program that a path stands for: a script stands for its interpreter.
-fn resolve(
-    call: &mut Call<'_>,
-    path: Vec<u8>,
-    argv: Vec<Vec<u8>>,
-) -> Result<(File, Vec<u8>, Vec<Vec<u8>>), Errno> {
+fn resolve(call: &mut Call<'_>, path: Vec<u8>, argv: Vec<Vec<u8>>) -> Result<Resolved, Errno> {
     let (mut path, mut argv) = (path, argv);
     for _ in 0..SCRIPTS_MAX {
         let mut file = open_program(call, &path)?;

@@ -55,8 +55,10 @@ pub(crate) fn locate(
     let base = base(call, dirfd, path)?;
     let found = path::resolve(&call.view(), &base, path, last);
     if !call.host.root.is_given() {
-        let is_host = found.as_ref().is_ok_and(|at| call.view().mount(at).0 == Mount::Host);
-        if is_host || found == Err(Errno::ENOENT) {
+        let is_there = |at: &Location| !matches!(call.view().node(at), Err(Errno::ENOENT));
+        let is_host = |at: &Location| call.view().mount(at).0 == Mount::Host;
+        let is_missed = found.as_ref().is_ok_and(|at| is_host(at) && !is_there(at));
+        if is_missed || found == Err(Errno::ENOENT) {
             let shown = String::from_utf8_lossy(path).escape_debug().to_string();
             call.host.say_once_about_root(&shown);
         }

@@ -126,11 +126,8 @@ pub(crate) fn pselect6(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         }
     }
     if ready == 0 {
-        let result = wait(call, channels, timeout_ns, "pselect6");
-        if result.is_err() {
-            // The sets stay as they are for the next time.
-            return result;
-        }
+        // On an error the sets stay as they are, for the next time.
+        wait(call, channels, timeout_ns, "pselect6")?;
     }
     for (at, set) in sets {
         call.memory.write(at, &set)?;

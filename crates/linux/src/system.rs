@@ -35,7 +35,7 @@ use crate::memory::UserMemory;
 use crate::path::Location;
 use crate::pipe::Pipes;
 use crate::process::{Image, Process, Program};
-use crate::procfs::Settings;
+use crate::procfs::{self, Scene, Settings};
 use crate::regs::{A0, A7, ECALL_BYTES};
 use crate::signal::{Cause, Signal, SignalInfo};
 use crate::socket::Sockets;
@@ -45,6 +45,7 @@ use crate::sys_shm::Segments;
 use crate::table;
 use crate::thread::{State, Thread};
 use crate::tmpfs::{Gone, Tmpfs};
+use crate::vfs::View;
 use crate::wait::{Channel, Pid, Wait, Waiters};
 
 /// Who adopts orphans.
@@ -430,6 +431,13 @@ impl System {
                 _ => {}
             }
         }
+    }
+
+    /// The regions of all processes in the words of /proc/PID/maps, or of smaps `with_usage`; under
+    /// each process's number if there are several.
+    pub fn maps(&self, memory: &dyn UserMemory, host: &Host, with_usage: bool) -> String {
+        let view = View { system: self, own: None, host };
+        procfs::all_maps(&Scene { view, memory, now_ns: self.now_ns }, with_usage)
     }
 
     /// Lets go what nothing in the trees of memory leads to any more.

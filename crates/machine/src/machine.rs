@@ -541,6 +541,14 @@ impl Machine {
         });
     }
 
+    /// The regions of all processes that there are, in the words of /proc/PID/maps, or of smaps
+    /// `with_usage`; under each process's number if there are several.
+    pub fn maps(&mut self, with_usage: bool) -> String {
+        let mut text = String::new();
+        self.with_system(|system, memory, host, _| text = system.maps(memory, host, with_usage));
+        text
+    }
+
     /// Lends the operating system what is below it.
     pub(crate) fn lend<R>(
         &mut self,

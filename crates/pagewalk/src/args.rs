@@ -170,6 +170,14 @@ pub struct RunArgs {
     #[arg(long, short)]
     pub quiet: bool,
 
+    /// After the report, show the address space of each process that there is, as /proc/PID/maps does.
+    #[arg(long)]
+    pub maps: bool,
+
+    /// The same with what each region holds, as /proc/PID/smaps does.
+    #[arg(long)]
+    pub smaps: bool,
+
     /// Take the plain path at every reference: slower, with the same report.
     #[arg(long)]
     pub slow: bool,

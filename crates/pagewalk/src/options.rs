@@ -40,6 +40,10 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Neither progress nor report.
     pub quiet: bool,
+    /// The processes' regions are shown.
+    pub maps: bool,
+    /// … with what each holds.
+    pub smaps: bool,
     /// Whether every stop of a hart ends with an audit.
     pub audit: bool,
 }
@@ -70,6 +74,8 @@ impl Options {
             events,
             explain_faults: explain_faults(args.explain_faults.as_deref())?,
             quiet: args.quiet,
+            maps: args.maps,
+            smaps: args.smaps,
             audit: args.audit,
         })
     }

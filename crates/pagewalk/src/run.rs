@@ -30,7 +30,18 @@ const INTERRUPTED: i32 = 130;
 /// # Errors
 /// What is wrong with the machine or the program, or which result could not be written.
 pub fn run(options: Options) -> Result<ExitCode, Failure> {
-    let Options { config, program, json, events, explain_faults, snapshot, quiet, audit } = options;
+    let Options {
+        config,
+        program,
+        json,
+        events,
+        explain_faults,
+        snapshot,
+        quiet,
+        audit,
+        maps,
+        smaps,
+    } = options;
     let json_file = match &json {
         Some(Target::File(path)) => Some(Output::open("json", path)?),
         _ => None,
@@ -62,6 +73,10 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     let report = machine.report();
     if !quiet {
         tell(&report);
+    }
+    for (_, with_usage) in [(maps, false), (smaps, true)].into_iter().filter(|(is, _)| *is) {
+        // Who closed stderr does not want it.
+        let _ = write!(io::stderr().lock(), "\n{}", machine.maps(with_usage));
     }
     if json == Some(Target::Stdout) {
         print(&pagewalk_report::json(&report))?;

@@ -25,6 +25,8 @@ pub(crate) use settings::Settings;
 use crate::call::Call;
 use crate::errno::Errno;
 use crate::memory::UserMemory;
+use crate::process::Process;
+use crate::system::FIRST;
 use crate::vfs::{BuiltIn, Magic, View};
 use crate::wait::Pid;
 
@@ -93,6 +95,33 @@ pub(crate) fn write(call: &mut Call<'_>, text: Text, bytes: &[u8]) -> Result<usi
         Text::Thread(pid, tid, file) => process::write(call, pid, tid, file, bytes)?,
     }
     Ok(bytes.len())
+}
+
+/// The maps of all processes, or their smaps, each under its number and program if there are several:
+/// for somebody who looks at the machine from outside.
+pub(crate) fn all_maps(scene: &Scene<'_>, with_usage: bool) -> String {
+    let processes: Vec<&Process> = scene
+        .view
+        .pids()
+        .into_iter()
+        .filter_map(|pid| scene.view.process(pid))
+        // The first one's memory stays when it has ended.
+        .filter(|process| process.ended.is_none() || process.pid == FIRST)
+        .collect();
+    let one = |process: &&Process| {
+        let text = match with_usage {
+            true => maps::smaps(scene, process.space),
+            false => maps::maps(scene, process.space),
+        };
+        match processes.len() {
+            1 => text,
+            _ => {
+                let path = String::from_utf8_lossy(&process.executable_path).into_owned();
+                format!("{} {path}\n{text}", process.pid)
+            }
+        }
+    };
+    processes.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// What the names from the root on lead to.
