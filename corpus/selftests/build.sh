@@ -74,6 +74,4 @@ compile filesystems/epoll/epoll_wakeup_test
 compile ipc/msgque
 compile timers/posix_timers
 compile timers/nanosleep
-compile timers/inconsistency-check
-compile timers/threadtest
 compile splice/default_file_splice_read
