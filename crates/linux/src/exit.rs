@@ -21,7 +21,7 @@ use crate::sys_futex_lock::{OWNER_DIED, TID_MASK, WAITERS};
 use crate::system::{FIRST, INIT, Outcome, System};
 use crate::thread::Thread;
 use crate::timers::Timers;
-use crate::wait::{Channel, Pid};
+use crate::wait::{Channel, FifoWait, Pid};
 
 // si_code of SIGCHLD (asm-generic/siginfo.h).
 pub(crate) const CLD_EXITED: i32 = 1;
@@ -128,6 +128,7 @@ impl System {
         for tid in others {
             self.make_runnable(tid);
             if let Some(thread) = self.threads.remove(&tid) {
+                self.abandon_call(&thread);
                 cpu_ns += thread.cpu_ns;
             }
         }
@@ -176,11 +177,19 @@ impl System {
 
     /// Robust futexes that the thread holds are marked, and whoever joins it is woken.
     fn let_go(&mut self, thread: &Thread, memory: &mut dyn UserMemory) {
+        self.abandon_call(thread);
         // A list that cannot be read is its owner's business.
         let _unreadable = self.mark_robust_list(thread, memory);
         let at = thread.clear_child_tid;
         if at != 0 && memory.write(at, &[0; 4]).is_ok() {
             self.wake_futex(memory, at, 1);
+        }
+    }
+
+    /// A call of this thread that waits will not be made again.
+    fn abandon_call(&mut self, thread: &Thread) {
+        if let Some(FifoWait { pipe, end, .. }) = thread.progress.fifo {
+            self.pipes.close(pipe, end);
         }
     }
 
@@ -270,7 +279,8 @@ impl System {
         let (pid, parent) = (process.pid, process.parent);
         let action = self.processes.get(&parent).map(|p| p.signals.action(Signal::SIGCHLD));
         let Some(action) = action else {
-            // The first process's status is the machine's.
+            // The first process's status is the machine's, and its memory stays to be looked at.
+            self.processes.insert(pid, process);
             return;
         };
         let Some(outcome) = &process.ended else { return };

@@ -44,6 +44,8 @@ struct Pipe {
     /// Descriptions that read it, and that write it.
     readers: u32,
     writers: u32,
+    /// How often each end was opened.
+    opened: [u64; 2],
     /// It has a name, and so stays while nobody has it open.
     is_named: bool,
 }
@@ -132,10 +134,17 @@ impl Pipes {
     /// One more description has an end open.
     pub fn open(&mut self, id: PipeId, end: PipeEnd) {
         let Some(pipe) = self.get(id) else { return };
+        pipe.opened[end as usize] += 1;
         match end {
             PipeEnd::Read => pipe.readers += 1,
             PipeEnd::Write => pipe.writers += 1,
         }
+    }
+
+    /// How often an end was opened so far.
+    pub fn opened(&self, id: PipeId, end: PipeEnd) -> u64 {
+        let pipe = self.0.get(id.0).and_then(Option::as_ref);
+        pipe.map_or(0, |pipe| pipe.opened[end as usize])
     }
 
     /// Whether somebody has an end open.

@@ -23,7 +23,7 @@ use crate::pipe::PipeEnd;
 use crate::procfs::{Scene, Text};
 use crate::tmpfs::{NodeId, NodeKind};
 use crate::vfs::{BuiltIn, Magic, Mount, Node};
-use crate::wait::Pid;
+use crate::wait::{FifoWait, Pid};
 
 /// "Relative to the working directory."
 pub(crate) const AT_FDCWD: i32 = -100;
@@ -232,20 +232,25 @@ fn open_fifo(
     let NodeKind::Fifo(pipe) = &mut node.kind else { return Err(Errno::ENXIO) };
     let pipe = *pipe.get_or_insert_with(|| call.system.pipes.create_named());
     let pipes = &mut call.system.pipes;
-    let other_is_open = pipes.is_open(pipe, other);
+    let (is_open, others) = (pipes.is_open(pipe, other), pipes.opened(pipe, other));
     let waits = flags & O_NONBLOCK == 0;
-    if end == PipeEnd::Write && !other_is_open && !waits {
+    if end == PipeEnd::Write && !is_open && !waits {
         return Err(Errno::ENXIO);
     }
-    // While it waits it counts as open already: the other end need not wait for it.
-    if !call.thread.progress.again {
-        pipes.open(pipe, end);
-        call.system.wake(pipe.channel());
-    }
-    if !other_is_open && waits {
-        let channels = vec![pipe.channel()];
-        let errno = call.wait("open of a FIFO", channels, None, Errno::ERESTARTSYS);
-        if !matches!(call.then, crate::call::Then::Wait(_)) {
+    let met = match call.thread.progress.fifo {
+        Some(begun) => others != begun.others,
+        None => {
+            // While it waits it counts as open already: the other end need not wait for it.
+            pipes.open(pipe, end);
+            call.system.wake(pipe.channel());
+            is_open
+        }
+    };
+    if !met && waits {
+        let errno = call.wait("open of a FIFO", vec![pipe.channel()], None, Errno::ERESTARTSYS);
+        if call.waits() {
+            call.thread.progress.fifo.get_or_insert(FifoWait { pipe, end, others });
+        } else {
             call.system.pipes.close(pipe, end);
         }
         return Err(errno);

@@ -13,6 +13,7 @@
 //! 2. Whoever changes what a channel stands for wakes the channel. Waking in vain does no harm.
 //! 3. Threads are woken in the order in which they began to wait.
 
+use crate::pipe::{PipeEnd, PipeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A process's or thread's number.
@@ -78,6 +79,18 @@ pub enum LockWait {
     Requeue(FutexKey),
 }
 
+/// An end of a FIFO that counts as open while its opener waits for the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FifoWait {
+    /// The pipe.
+    pub pipe: PipeId,
+    /// The end.
+    pub end: PipeEnd,
+    /// How often the other end had been opened when the wait began: once more is enough, even if
+    /// whoever it was has closed it already.
+    pub others: u64,
+}
+
 /// What a call that waits must remember until it is made again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -101,6 +114,8 @@ pub struct Progress {
     pub lock: Option<LockWait>,
     /// It was moved to the lock from another word.
     pub requeued: bool,
+    /// The end that it opens, if it is a FIFO's.
+    pub fifo: Option<FifoWait>,
     /// The process that it made and waits for (vfork).
     pub child: Option<Pid>,
 }
