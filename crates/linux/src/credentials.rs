@@ -12,6 +12,10 @@ pub(crate) const CAP_KILL: u64 = 1 << 5;
 pub(crate) const CAP_SETGID: u64 = 1 << 6;
 /// CAP_SETUID.
 pub(crate) const CAP_SETUID: u64 = 1 << 7;
+/// CAP_IPC_LOCK.
+pub(crate) const CAP_IPC_LOCK: u64 = 1 << 14;
+/// CAP_SYS_ADMIN.
+pub(crate) const CAP_SYS_ADMIN: u64 = 1 << 21;
 /// All that there are (CAP_LAST_CAP is 40).
 pub(crate) const CAP_ALL: u64 = (1 << 41) - 1;
 /// Supplementary groups at most.

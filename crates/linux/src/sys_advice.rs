@@ -4,9 +4,10 @@
 
 use crate::buffers::Buffers;
 use crate::call::{Args, Call, descriptor, int};
+use crate::credentials::CAP_IPC_LOCK;
 use crate::errno::Errno;
 use crate::memory::{CHUNK_BYTES, read_array};
-use pagewalk_kernel::{Advice, HugeAdvice, Lock, Msync, NAME_BYTES_MAX};
+use pagewalk_kernel::{Advice, HugeAdvice, Lock, Msync, NAME_BYTES_MAX, Region, RegionFlags};
 
 const MS_ASYNC: u64 = 1;
 const MS_INVALIDATE: u64 = 2;
@@ -148,12 +149,54 @@ pub(crate) fn msync(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
 }
 
+/// Whether a range may be locked: what is locked already does not count twice.
+///
+/// # Errors
+/// EPERM if nothing may be locked, ENOMEM if it would be more than RLIMIT_MEMLOCK.
+pub(crate) fn check_lock(call: &Call<'_>, start: u64, len: u64) -> Result<(), Errno> {
+    let limit = call.process.limits.locked_bytes();
+    if call.process.credentials.can(CAP_IPC_LOCK) {
+        return Ok(());
+    }
+    if limit == 0 {
+        return Err(Errno::EPERM);
+    }
+    let end = start.saturating_add(len);
+    let regions = call.memory.regions(call.process.space);
+    let locked = regions.iter().filter(|region| region.flags.contains(RegionFlags::LOCKED));
+    let elsewhere = locked.map(|region| {
+        let within = region.end.0.min(end).saturating_sub(region.start.0.max(start));
+        region.len() - within
+    });
+    match elsewhere.sum::<u64>().saturating_add(len) <= limit {
+        true => Ok(()),
+        false => Err(Errno::ENOMEM),
+    }
+}
+
+/// Whether everything that is mapped may be locked, or what is mapped from now on.
+fn check_lock_all(call: &Call<'_>, current: bool) -> Result<(), Errno> {
+    let limit = call.process.limits.locked_bytes();
+    if call.process.credentials.can(CAP_IPC_LOCK) {
+        return Ok(());
+    }
+    let mapped = call.memory.regions(call.process.space).iter().map(Region::len).sum::<u64>();
+    match limit {
+        0 => Err(Errno::EPERM),
+        _ if current && mapped > limit => Err(Errno::ENOMEM),
+        _ => Ok(()),
+    }
+}
+
 /// Locks or unlocks the pages that a range touches.
 fn lock_range(call: &mut Call<'_>, at: u64, len: u64, lock: Lock) -> Result<u64, Errno> {
     let page_mask = call.memory.page_bytes() - 1;
     // As Linux: a length that wraps when it is rounded up is no length.
     let len = len.wrapping_add(at & page_mask).wrapping_add(page_mask) & !page_mask;
     let start = at & !page_mask;
+    if lock != Lock::Not {
+        check_lock(call, start, len)?;
+    }
     start.checked_add(len).ok_or(Errno::EINVAL)?;
     match len {
         0 => Ok(0),
@@ -183,6 +226,7 @@ pub(crate) fn mlockall(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags == 0 || flags & !known != 0 || flags == MCL_ONFAULT {
         return Err(Errno::EINVAL);
     }
+    check_lock_all(call, flags & MCL_CURRENT != 0)?;
     let lock = if flags & MCL_ONFAULT != 0 { Lock::OnFault } else { Lock::Now };
     let current = (flags & MCL_CURRENT != 0).then_some(lock);
     let future = if flags & MCL_FUTURE != 0 { lock } else { Lock::Not };

@@ -9,6 +9,7 @@
 //! Source: clone(2).
 
 use crate::call::{Args, Call};
+use crate::credentials::CAP_SYS_ADMIN;
 use crate::errno::Errno;
 use crate::memory::read_u64;
 use crate::regs::{A0, SP, TP};
@@ -35,6 +36,8 @@ const CLONE_DETACHED: u64 = 0x40_0000;
 const CLONE_CHILD_SETTID: u64 = 0x100_0000;
 const CLONE_IO: u64 = 0x8000_0000;
 const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+/// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWPID, NEWNET: those that need privilege.
+const NAMESPACES: u64 = 0x6e02_0080;
 
 const KNOWN: u64 = CSIGNAL
     | CLONE_VM
@@ -96,12 +99,47 @@ pub(crate) fn clone3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
             return Err(if n < 11 { Errno::EINVAL } else { Errno::E2BIG });
         }
     }
+    let mut rest = [0; 7];
+    let rest = &mut rest[..(bytes % 8) as usize];
+    call.memory.read(at.checked_add(bytes & !7).ok_or(Errno::EFAULT)?, rest)?;
+    if rest.iter().any(|&byte| byte != 0) {
+        return Err(Errno::E2BIG);
+    }
     let bad_stack = (stack == 0) != (stack_bytes == 0);
     if flags & (CSIGNAL | CLONE_DETACHED) != 0 || exit_signal & !CSIGNAL != 0 || bad_stack {
         return Err(Errno::EINVAL);
     }
     let stack = stack.checked_add(stack_bytes).ok_or(Errno::EINVAL)?;
     start(call, &Request { flags, pidfd, exit_signal, stack, parent_tid, child_tid, tls })
+}
+
+/// What a process with one thread asks for is its own already; there are no namespaces.
+pub(crate) fn unshare(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    const OWN: u64 = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    const NEEDS_ONE_THREAD: u64 = CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+    const NEWUSER: u64 = 0x1000_0000;
+    let flags = args[0];
+    if flags & !(OWN | NEEDS_ONE_THREAD | NAMESPACES | NEWUSER) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let pid = call.process.pid;
+    let is_alone = !call.system.threads.values().any(|thread| thread.pid == pid);
+    if flags & NEEDS_ONE_THREAD != 0 && !is_alone {
+        return Err(Errno::EINVAL);
+    }
+    if flags & NAMESPACES != 0 && !call.process.credentials.can(CAP_SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
+    if flags & (NAMESPACES | NEWUSER) != 0 {
+        call.host
+            .say_once(&format!("unshare of a namespace ({flags:#x}) is not supported: EINVAL"));
+        return Err(Errno::EINVAL);
+    }
+    if flags & OWN != 0 && !is_alone {
+        call.host.say_once("unshare by one of several threads is not supported: EINVAL");
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
 }
 
 fn start(call: &mut Call<'_>, request: &Request) -> Result<u64, Errno> {
@@ -112,7 +150,7 @@ fn start(call: &mut Call<'_>, request: &Request) -> Result<u64, Errno> {
     if call.system.threads.len() >= THREADS_MAX {
         return Err(Errno::EAGAIN);
     }
-    let tid = call.system.new_id()?;
+    let tid = call.system.new_id([call.process.pid, call.thread.tid])?;
     match request.flags & CLONE_THREAD != 0 {
         true => start_thread(call, request, tid),
         false => start_process(call, request, tid),
@@ -131,6 +169,9 @@ fn check(call: &mut Call<'_>, request: &Request) -> Result<(), Errno> {
         return Err(Errno::EINVAL);
     }
     let unknown = request.flags & !KNOWN;
+    if unknown & NAMESPACES != 0 && !call.process.credentials.can(CAP_SYS_ADMIN) {
+        return Err(Errno::EPERM);
+    }
     if unknown != 0 {
         let text = format!("clone with a namespace flag ({unknown:#x}) is not supported: EINVAL");
         call.host.say_once(&text);

@@ -161,7 +161,7 @@ pub(crate) fn ioctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
                 let waiting = call.system.sockets.waiting(id) as u32;
                 call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)
             }
-            Object::Pipe(id, PipeEnd::Read) => {
+            Object::Pipe(id, _) => {
                 let waiting = call.system.pipes.waiting(id) as u32;
                 call.memory.write(to, &waiting.to_le_bytes()).map(|()| 0)
             }

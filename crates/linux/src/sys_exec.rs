@@ -1,4 +1,4 @@
-//! execve: the process goes on as another program.
+//! execve, execveat: the process goes on as another program.
 //!
 //! ```text
 //!   read path, arguments, environment ── open ── #! ? its interpreter instead
@@ -9,7 +9,7 @@
 //!
 //! Source: execve(2).
 
-use crate::call::{Args, Call, Then};
+use crate::call::{Args, Call, Then, descriptor, int};
 use crate::errno::Errno;
 use crate::fd::Object;
 use crate::files::FileId;
@@ -21,8 +21,12 @@ use crate::sys_open::{AT_FDCWD, locate};
 use crate::thread::Thread;
 use crate::vfs::{BuiltIn, Magic, Node};
 use crate::wait::{Channel, Pid};
+use cap_std::fs::Metadata;
 use std::fs::File;
 use std::io::Read;
+
+const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
+const AT_EMPTY_PATH: u64 = 0x1000;
 
 /// Bytes of one argument (MAX_ARG_STRLEN), and of all of them.
 const ARGUMENTS_BYTES_MAX: usize = 2 << 20;
@@ -33,11 +37,24 @@ const HEAD_BYTES: usize = 256;
 
 pub(crate) fn execve(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [path, argv, envp, ..] = args;
+    execveat(call, [AT_FDCWD as u64, path, argv, envp, 0, 0])
+}
+
+pub(crate) fn execveat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [dirfd, path, argv, envp, flags, _] = args;
+    let flags = u64::from(flags as u32);
+    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
     let path = read_path(call.memory, path)?;
+    if path.is_empty() && flags & AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
+    }
+    let start = Start { dirfd, keeps_link: flags & AT_SYMLINK_NOFOLLOW != 0 };
     let mut budget = ARGUMENTS_BYTES_MAX;
     let argv = strings(call, argv, &mut budget)?;
     let envp = strings(call, envp, &mut budget)?;
-    let (file, path, argv) = resolve(call, path, argv)?;
+    let (file, path, argv) = resolve(call, start, path, argv)?;
     let name = String::from_utf8_lossy(&path).into_owned();
     become_program(call, Program { file, name, argv, envp })
 }
@@ -81,16 +98,52 @@ fn read_string(call: &mut Call<'_>, at: u64, budget: &mut usize) -> Result<Vec<u
 /// A program's file, its path, and the arguments that it is given.
 type Resolved = (File, Vec<u8>, Vec<Vec<u8>>);
 
+/// Where the way to a program begins, and whether a link at its end is followed.
+#[derive(Clone, Copy)]
+struct Start {
+    dirfd: u64,
+    keeps_link: bool,
+}
+
+impl Start {
+    /// The working directory.
+    const HERE: Self = Self { dirfd: AT_FDCWD as u64, keeps_link: false };
+
+    /// What a script's interpreter is told of the script's place.
+    fn name_of(self, path: &[u8]) -> Vec<u8> {
+        let fd = int(self.dirfd);
+        match path {
+            [b'/', ..] => path.to_vec(),
+            _ if fd == AT_FDCWD => path.to_vec(),
+            [] => format!("/dev/fd/{fd}").into_bytes(),
+            _ => [format!("/dev/fd/{fd}/").as_bytes(), path].concat(),
+        }
+    }
+}
+
 /// Opens the program that a path stands for: a script stands for its interpreter.
-fn resolve(call: &mut Call<'_>, path: Vec<u8>, argv: Vec<Vec<u8>>) -> Result<Resolved, Errno> {
-    let (mut path, mut argv) = (path, argv);
+fn resolve(
+    call: &mut Call<'_>,
+    start: Start,
+    path: Vec<u8>,
+    argv: Vec<Vec<u8>>,
+) -> Result<Resolved, Errno> {
+    let (mut start, mut path, mut argv) = (start, path, argv);
     for _ in 0..SCRIPTS_MAX {
-        let mut file = open_program(call, &path)?;
+        let mut file = open_program(call, start, &path)?;
+        let name = start.name_of(&path);
+        // The interpreter would find the descriptor closed.
+        let is_gone = name != path && call.process.fds.close_on_exec(start.dirfd) == Ok(true);
+        path = name;
+        start = Start::HERE;
         let mut head = [0; HEAD_BYTES];
         let len = file.read(&mut head)?;
         let Some(line) = head[..len].strip_prefix(b"#!") else {
             return Ok((file, path, argv));
         };
+        if is_gone {
+            return Err(Errno::ENOENT);
+        }
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii();
         let end = line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len());
         let (interpreter, argument) = (line[..end].to_vec(), line[end..].trim_ascii().to_vec());
@@ -106,10 +159,15 @@ fn resolve(call: &mut Call<'_>, path: Vec<u8>, argv: Vec<Vec<u8>>) -> Result<Res
     Err(Errno::ELOOP)
 }
 
-fn open_program(call: &mut Call<'_>, path: &[u8]) -> Result<File, Errno> {
-    let found = locate(call, AT_FDCWD as u64, path, LastLink::Follow)
+fn open_program(call: &mut Call<'_>, start: Start, path: &[u8]) -> Result<File, Errno> {
+    if path.is_empty() {
+        return open_descriptor(call, start.dirfd);
+    }
+    let last = if start.keeps_link { LastLink::Keep } else { LastLink::Follow };
+    let found = locate(call, start.dirfd, path, last)
         .and_then(|at| call.view().node(&at).map(|node| (at, node)));
     match found {
+        Ok((_, Node::Host(metadata))) if metadata.is_symlink() => Err(Errno::ELOOP),
         Ok((at, Node::Host(metadata))) => {
             if !metadata.is_file() || !call.host.root.is_executable(&metadata) {
                 return Err(Errno::EACCES);
@@ -126,6 +184,19 @@ fn open_program(call: &mut Call<'_>, path: &[u8]) -> Result<File, Errno> {
             Ok(call.host.files.reopen(call.process.executable)?)
         }
         Err(errno) => Err(errno),
+    }
+}
+
+/// The program that a descriptor is open for.
+fn open_descriptor(call: &mut Call<'_>, fd: u64) -> Result<File, Errno> {
+    let Object::File(file) = call.file(descriptor(fd))?.object else { return Err(Errno::EACCES) };
+    if file.is_memory() {
+        return Err(Errno::EACCES);
+    }
+    let file = call.host.files.reopen(file)?;
+    match call.host.root.is_executable(&Metadata::from_file(&file)?) {
+        true => Ok(file),
+        false => Err(Errno::EACCES),
     }
 }
 

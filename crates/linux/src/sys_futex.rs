@@ -48,6 +48,9 @@ pub(crate) fn futex(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
     if operation & PRIVATE == 0 {
         check_shared(call.memory, at)?;
+        if matches!(operation & COMMAND, REQUEUE | CMP_REQUEUE | WAKE_OP) {
+            check_shared(call.memory, second)?;
+        }
     }
     if operation & CLOCK_REALTIME != 0
         && !matches!(operation & COMMAND, WAIT_BITSET | WAIT_REQUEUE_PI | LOCK_PI2)

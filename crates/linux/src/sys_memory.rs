@@ -7,6 +7,7 @@ use crate::buffers::MAX_OFFSET;
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
 use crate::fd::{O_PATH, Object};
+use crate::sys_advice::check_lock;
 use crate::sys_seal;
 use pagewalk_kernel::{Backing, MapRequest, Placement, Prot, RegionFlags, Remap};
 use pagewalk_mmu::VirtAddr;
@@ -88,6 +89,13 @@ pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let len = len.checked_add(page_mask).ok_or(Errno::ENOMEM)? & !page_mask;
     let place = placement(VirtAddr(at), flags);
     call.memory.check_place(place, len)?;
+    if flags & MAP_LOCKED != 0 {
+        // What it replaces counts, too.
+        check_lock(call, u64::MAX, len).map_err(|errno| match errno {
+            Errno::ENOMEM => Errno::EAGAIN,
+            other => other,
+        })?;
+    }
     let request = MapRequest {
         place,
         grows_down: flags & MAP_GROWSDOWN != 0,
@@ -171,7 +179,7 @@ fn file_mapping(
     let file = match description.object {
         Object::File(file) => file,
         // Pages of zeroes, of nobody's or shared.
-        Object::Zero => return Ok(MapRequest { shared, ..request }),
+        Object::Zero => return Ok(MapRequest { shared, may_write, ..request }),
         _ => return Err(Errno::ENODEV),
     };
     let writes = shared && request.prot.contains(Prot::WRITE);

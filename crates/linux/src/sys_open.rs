@@ -21,6 +21,7 @@ use crate::memory::read_path;
 use crate::path::{self, Kind, LastLink, Location};
 use crate::pipe::PipeEnd;
 use crate::procfs::{Scene, Text};
+use crate::sys_seal;
 use crate::tmpfs::{NodeId, NodeKind};
 use crate::vfs::{BuiltIn, Magic, Mount, Node};
 use crate::wait::{FifoWait, Pid};
@@ -207,8 +208,7 @@ fn open_object(
     path: &[u8],
 ) -> Result<Description, Errno> {
     if flags & O_TRUNC != 0 && flags & O_PATH == 0 {
-        call.memory.set_object_len(file, 0)?;
-        call.system.tmpfs.touch(id, unix_ns(call.clock));
+        sys_seal::set_length(call, file, 0)?;
     }
     call.system.tmpfs.open(id);
     call.system.name_object(call.memory, file, path);

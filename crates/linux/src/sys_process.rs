@@ -16,8 +16,11 @@ const INFINITY: u64 = u64::MAX;
 const RLIMIT_DATA: usize = 2;
 const RLIMIT_STACK: usize = 3;
 const RLIMIT_NOFILE: usize = 7;
+const RLIMIT_MEMLOCK: usize = 8;
 const RLIMIT_AS: usize = 9;
 const LIMIT_COUNT: usize = 16;
+/// What a process without CAP_IPC_LOCK may lock (Linux: MLOCK_LIMIT).
+const MEMLOCK_BYTES: u64 = 8 << 20;
 
 /// Resource limits, soft and hard. Those on memory are the kernel's to enforce; others are kept
 /// for the program to read.
@@ -28,6 +31,7 @@ impl Limits {
     pub(crate) fn new(stack_bytes: u64) -> Self {
         let mut limits = [[INFINITY; 2]; LIMIT_COUNT];
         limits[RLIMIT_STACK] = [stack_bytes, INFINITY];
+        limits[RLIMIT_MEMLOCK] = [MEMLOCK_BYTES; 2];
         limits[RLIMIT_NOFILE] = [MAX_DESCRIPTORS as u64; 2];
         Self(limits)
     }
@@ -35,6 +39,11 @@ impl Limits {
     /// A limit, soft and hard; infinite if there is none of that number.
     pub(crate) fn get(&self, index: usize) -> [u64; 2] {
         self.0.get(index).copied().unwrap_or([INFINITY; 2])
+    }
+
+    /// How many bytes may be locked in memory.
+    pub(crate) fn locked_bytes(&self) -> u64 {
+        self.0[RLIMIT_MEMLOCK][0]
     }
 
     /// The soft limits that bound an address space.

@@ -238,6 +238,11 @@ impl System {
         self.processes.get(&thread.pid).map(|process| process.space)
     }
 
+    /// The address space of the first process, which execve replaces.
+    pub fn first_space(&self) -> Option<SpaceId> {
+        self.processes.get(&FIRST).map(|process| process.space)
+    }
+
     /// When the next thread stops waiting by itself, in virtual nanoseconds.
     pub fn next_deadline(&self) -> Option<u64> {
         let alarm = self.alarms.next_deadline();
@@ -387,11 +392,17 @@ impl System {
     }
 
     /// A number for a new process or thread.
-    pub(crate) fn new_id(&mut self) -> Result<Pid, Errno> {
+    pub(crate) fn new_id(&mut self, caller: [Pid; 2]) -> Result<Pid, Errno> {
         if self.threads.len() + self.processes.len() >= 2 * THREADS_MAX {
             return Err(Errno::EAGAIN);
         }
-        let taken = |id: &Pid| self.processes.contains_key(id) || self.threads.contains_key(id);
+        let names_group = |id: Pid| self.processes().any(|p| p.group == id || p.session == id);
+        let taken = |&id: &Pid| {
+            caller.contains(&id)
+                || self.processes.contains_key(&id)
+                || self.threads.contains_key(&id)
+                || names_group(id)
+        };
         let after = (self.last_id + 1..PID_MAX).chain(FIRST + 1..=self.last_id);
         let id = after.into_iter().find(|id| !taken(id)).ok_or(Errno::EAGAIN)?;
         self.last_id = id;

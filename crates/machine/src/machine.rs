@@ -565,6 +565,7 @@ impl Machine {
 
     /// Brings virtual time up to what the kernel has counted.
     pub(crate) fn settle(&mut self) {
+        self.space = self.system.first_space().unwrap_or(self.space);
         let tables = self.os.frames().page_table;
         self.tally.peak_page_tables = self.tally.peak_page_tables.max(tables);
         let anon_huge = self.os.residency(self.space).anon_huge;
