@@ -60,18 +60,18 @@ fn sockets_in_sockets_are_closed_without_recursion() {
     let (header, iov, control) = (SCRATCH, SCRATCH + 0x40, SCRATCH + 0x80);
     let mut words = [0u64; 7];
     (words[2], words[3], words[4], words[5]) = (iov, 1, control, 20);
-    // Each pair's second end holds the first end of the pair before.
+    // Each pair's second end holds the second end of the pair before.
     assert_eq!(guest.call(SOCKETPAIR, &[AF_UNIX, STREAM | NONBLOCK, 0, pair]), 0);
     for _ in 0..5000 {
-        let [held, other] = [guest.get::<4>(pair), guest.get(pair + 4)].map(u32::from_le_bytes);
+        let [first, other] = [guest.get::<4>(pair), guest.get(pair + 4)].map(u32::from_le_bytes);
         assert_eq!(guest.call(SOCKETPAIR, &[AF_UNIX, STREAM | NONBLOCK, 0, pair]), 0);
         let sender = u64::from(u32::from_le_bytes(guest.get(pair)));
         guest.put(header, &words.map(u64::to_le_bytes).concat());
         guest.put(iov, &[pair, 1].map(u64::to_le_bytes).concat());
         let rights = [&20u64.to_le_bytes()[..], &1u32.to_le_bytes(), &1u32.to_le_bytes()];
-        guest.put(control, &[&rights.concat()[..], &held.to_le_bytes()].concat());
+        guest.put(control, &[&rights.concat()[..], &other.to_le_bytes()].concat());
         assert_eq!(guest.call(SENDMSG, &[sender, header, 0]), 1);
-        for fd in [u64::from(held), u64::from(other)] {
+        for fd in [u64::from(first), u64::from(other)] {
             assert_eq!(guest.call(CLOSE, &[fd]), 0);
         }
     }

@@ -136,10 +136,17 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* Not what is mounted in the root. */
+static int is_mine(const struct dirent *entry)
+{
+    const char *name = entry->d_name;
+    return strcmp(name, "dev") && strcmp(name, "proc") && strcmp(name, "sys");
+}
+
 static void list(const char *path)
 {
     struct dirent **entries;
-    int count = scandir(path, &entries, NULL, by_name);
+    int count = scandir(path, &entries, is_mine, by_name);
     printf("%s has %d:", path, count);
     for (int i = 0; i < count; i++) {
         char *name = entries[i]->d_name;
