@@ -167,11 +167,9 @@ impl<P: Pmap> Kernel<P> {
             return;
         }
         let like = self.ksm.candidates.get(&hash).copied();
-        let other = like.and_then(|other| Some((other, self.candidate(platform, other)?)));
-        match other {
-            Some((_, with)) if with == pfn => {}
-            Some((other, with)) if platform.frame(with) == platform.frame(pfn) => {
-                self.mark_merged(platform, other, with);
+        match like.and_then(|other| self.candidate(platform, other)) {
+            Some(with) if with == pfn => {}
+            Some(with) if platform.frame(with) == platform.frame(pfn) => {
                 self.ksm.merged.insert(hash, with);
                 self.join(platform, place, with);
             }
@@ -190,23 +188,9 @@ impl<P: Pmap> Kernel<P> {
         mergeable.then_some(now.pfn)
     }
 
-    /// Takes the right to store to a page, whose frame others are about to use.
-    fn mark_merged(&mut self, platform: &mut impl Platform, place: ReverseMapping, pfn: Pfn) {
-        let end = VirtAddr(place.va.0 + self.page.bytes());
-        let Self { spaces, frames, .. } = self;
-        let space = space_in(spaces, place.space);
-        let Some(region) = space.regions.find(place.va).copied() else { return };
-        let mut prot = |pfn| without_stores(region.prot_of(frames.used(pfn)));
-        let debt = space.pmap.protect_range(platform, place.va, end, &mut prot);
-        self.discharge(platform, debt);
-        // The bit is this entry's; the bytes are the frame's.
-        self.collect_modified(platform, pfn);
-        self.frames.set_cow(pfn, true);
-        self.frames.set_merged(pfn);
-    }
-
-    /// Gives a page up for a merged frame with the same bytes.
-    fn join(&mut self, platform: &mut impl Platform, place: ReverseMapping, merged: Pfn) {
+    /// Gives a page up for a frame with the same bytes, which is merged from then on.
+    fn join(&mut self, platform: &mut impl Platform, place: ReverseMapping, with: Pfn) {
+        self.take_right_to_store(platform, with);
         let space = space_in(&mut self.spaces, place.space);
         let Some(region) = space.regions.find(place.va).copied() else { return };
         let Some(unmapped) = space.pmap.evict(platform, &mut self.frames, place.va, None) else {
@@ -215,9 +199,27 @@ impl<P: Pmap> Kernel<P> {
         let (was, flushed) = unmapped.flush(platform);
         self.counters.count_flush(flushed);
         self.release_page(platform, place.space, place.va, was);
-        let prot = without_stores(region.prot_of(self.frames.used(merged)));
-        self.map_frame(platform, place, Resident { pfn: merged, prot, modified: false, ..was });
-        self.frames.set_cow(merged, true);
+        let prot = without_stores(region.prot_of(self.frames.used(with)));
+        self.map_frame(platform, place, Resident { pfn: with, prot, modified: false, ..was });
+    }
+
+    /// Makes a frame a merged one, that others are about to use. A single owner may have the right to
+    /// store, even of a frame that was merged before: it gets it back when the others are gone.
+    fn take_right_to_store(&mut self, platform: &mut impl Platform, pfn: Pfn) {
+        let single = self.frames.first_mapping(pfn).filter(|_| self.frames.mappings(pfn) == 1);
+        if let Some(place) = single {
+            let end = VirtAddr(place.va.0 + self.page.bytes());
+            let Self { spaces, frames, .. } = self;
+            let space = space_in(spaces, place.space);
+            let Some(region) = space.regions.find(place.va).copied() else { return };
+            let mut prot = |pfn| without_stores(region.prot_of(frames.used(pfn)));
+            let debt = space.pmap.protect_range(platform, place.va, end, &mut prot);
+            self.discharge(platform, debt);
+            // The bit is this entry's; the bytes are the frame's.
+            self.collect_modified(platform, pfn);
+        }
+        self.frames.set_cow(pfn, true);
+        self.frames.set_merged(pfn);
     }
 
     /// Gives each page of a part of a region a frame of its own again (MADV_UNMERGEABLE).

@@ -815,6 +815,27 @@ fn pages_are_merged_across_spaces_and_forks() {
 }
 
 #[test]
+fn the_last_owner_of_a_merged_page_shares_it_again() {
+    on_all_formats(|name| {
+        let mut m = roomy(name);
+        let va = m.map_anon(4);
+        (0..4).for_each(|n| m.store(va + n * PAGE, (n / 2) as u8 + 1).unwrap());
+        m.advise(va, 4, Advice::Mergeable).unwrap();
+        merge(&mut m);
+        m.unmap(va + PAGE, 1);
+        // The right to store comes back without a store.
+        assert_eq!(m.protect(va, 1, Prot::READ), Ok(()));
+        assert_eq!(m.protect(va, 1, RW), Ok(()));
+        (2..4).for_each(|n| m.store(va + n * PAGE, 1).unwrap());
+        merge(&mut m);
+        assert_eq!(m.kernel.ksm().pages_sharing, 2, "{name}");
+        m.store(va, 9).unwrap();
+        assert_eq!((2..4).map(|n| m.load(va + n * PAGE)).collect::<Vec<_>>(), [Ok(1), Ok(1)]);
+        m.audit();
+    });
+}
+
+#[test]
 fn pages_that_change_between_rounds_are_left_alone() {
     let mut m = roomy("sv39");
     let va = m.map_anon(2);
