@@ -39,13 +39,18 @@ impl<P: Pmap> Kernel<P> {
     /// other does not see.
     ///
     /// # Errors
-    /// If there is no memory for the child's page tables, or no identifier for it; everything is as
-    /// before then.
+    /// If there is no memory for the child's page tables, no identifier for it, or all spaces
+    /// together would have too many regions; everything is as before then.
     pub fn fork_space(
         &mut self,
         platform: &mut impl Platform,
         parent: SpaceId,
     ) -> Result<SpaceId, KernelError> {
+        let regions = self.space(parent).regions.len();
+        if !self.may_add_regions(regions) {
+            self.refusals.regions += 1;
+            return Err(KernelError::TooManyRegions);
+        }
         let layout = self.space(parent).layout;
         let child = self.create_space(platform, layout)?;
         self.copy_regions(parent, child);

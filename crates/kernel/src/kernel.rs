@@ -4,6 +4,7 @@ use crate::ksm::Ksm;
 use crate::names::NameTable;
 use crate::object::Objects;
 use crate::pmap::{Gather, Resident};
+use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::{
@@ -136,6 +137,8 @@ pub enum KernelError {
     OutOfMemory(Shortage),
     /// There are no address-space identifiers left.
     TooManySpaces,
+    /// All spaces together have as many regions as the machine allows.
+    TooManyRegions,
     /// The top table cannot map itself: the format has no such entries, or the last is the
     /// kernel's.
     NoSelfMap,
@@ -150,6 +153,7 @@ impl fmt::Display for KernelError {
             Self::NoSelfMap => {
                 f.write_str("this MMU's tables cannot map themselves: ia32 and x86-64 can")
             }
+            Self::TooManyRegions => f.write_str("the machine's spaces have too many regions"),
             Self::TooManySpaces => f.write_str("no address-space identifier is free"),
             Self::BadLayout => f.write_str("the address space's bounds do not fit this MMU"),
         }
@@ -186,6 +190,9 @@ pub struct Kernel<P: Pmap> {
     pub(crate) names: NameTable,
     pub(crate) ksm: Ksm,
     pub(crate) refusals: Refusals,
+    pub(crate) sharing: Sharing,
+    /// The regions of all spaces are not more.
+    pub(crate) regions_bound: usize,
     /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
     pub(crate) machine_frames: u64,
     pub(crate) kernel_map: Option<KernelMap>,
@@ -263,6 +270,8 @@ impl<P: Pmap> Kernel<P> {
             names: NameTable::default(),
             ksm: Ksm::default(),
             refusals: Refusals::default(),
+            sharing: Sharing::default(),
+            regions_bound: 0,
             large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,
             kernel_map: None,
@@ -372,6 +381,7 @@ impl<P: Pmap> Kernel<P> {
     /// the cache; dirty ones that nobody else maps are written back.
     pub fn destroy_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
         let layout = self.space(id).layout;
+        self.note_sharing(platform, id);
         self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
         self.space_mut(id).regions.remove(VirtAddr(0), layout.user_end);
         self.settle_mapped(platform, id);

@@ -162,6 +162,10 @@ impl<P: Pmap> Kernel<P> {
             return self.join(platform, place, merged);
         }
         let key = (place.space.0, place.va.0);
+        // A round that goes on for ever, after a program that runs ahead of it, remembers no more.
+        if self.ksm.now.len() as u64 >= 2 * self.frames.total() {
+            return;
+        }
         self.ksm.now.insert(key, hash);
         if self.ksm.before.get(&key) != Some(&hash) {
             return;

@@ -10,6 +10,11 @@
 //!
 //! Commitment counts only private memory that can be written, unless MAP_NORESERVE was given:
 //! reservations without rights are free.
+//!
+//! Regions take memory of the kernel's own, which no frame stands for. So all spaces together have
+//! at most [`REGIONS_MAX`] of them and one more for each frame of RAM: what many processes could
+//! fill grows with the machine, as Linux's slabs do. An upper bound of their number is kept; they
+//! are counted only when it reaches the limit.
 
 use crate::{Errno, Kernel, Pmap, Region, RegionFlags, SpaceId};
 use pagewalk_mmu::VirtAddr;
@@ -139,7 +144,21 @@ impl<P: Pmap> Kernel<P> {
         // Two at most: no need to look while there is room for any.
         let refused = regions.len() + more + 2 > REGIONS_MAX
             && regions.len() + more + regions.splits(start, end) > REGIONS_MAX;
+        let refused = refused || !self.may_add_regions(more + 2);
         self.refusals.regions += u64::from(refused);
         if refused { Err(Errno::Enomem) } else { Ok(()) }
+    }
+
+    /// Whether all spaces together may have so many regions more, which are about to be made.
+    pub(crate) fn may_add_regions(&mut self, more: usize) -> bool {
+        let most = REGIONS_MAX + self.frames.total() as usize;
+        if self.regions_bound + more > most {
+            self.regions_bound = self.spaces.iter().flatten().map(|s| s.regions.len()).sum();
+        }
+        let fits = self.regions_bound + more <= most;
+        if fits {
+            self.regions_bound += more;
+        }
+        fits
     }
 }

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::OBJECT;
 use crate::alarm::Owner;
 use crate::call::Call;
 use crate::epoll::Epoll;
@@ -90,6 +91,7 @@ impl System {
 impl Call<'_> {
     /// Makes an object and a descriptor for it. `flags` are those of open(2).
     pub(crate) fn open_anonymous(&mut self, object: Anonymous, flags: u32) -> Result<u64, Errno> {
+        self.charge(OBJECT)?;
         let id = self.system.new_object();
         let path = object.path();
         self.system.anonymous.insert(id, object);

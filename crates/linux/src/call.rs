@@ -3,9 +3,10 @@
 //! While a call is served, its process and thread are out of the [`System`]'s tables and here;
 //! all other processes and threads are there.
 
+use crate::account::{CHANNEL, SLOT, description_bytes};
 use crate::clock::Clock;
 use crate::errno::Errno;
-use crate::fd::{Description, Object};
+use crate::fd::{Description, FILES_MAX, Object};
 use crate::host::Host;
 use crate::memory::UserMemory;
 use crate::process::Process;
@@ -52,7 +53,8 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Waits for any of `channels` or until `deadline_ns`, unless a signal can be delivered: the
     /// handler returns the error that this gives. `interrupted` is what the call ends with if a
-    /// signal comes: EINTR, ERESTARTSYS or ERESTARTNOHAND.
+    /// signal comes: EINTR, ERESTARTSYS or ERESTARTNOHAND. Waiting for many things at once takes
+    /// memory: ENOMEM if there is none.
     pub(crate) fn wait(
         &mut self,
         what: &'static str,
@@ -62,6 +64,12 @@ impl Call<'_> {
     ) -> Errno {
         if self.is_interrupted() {
             return interrupted;
+        }
+        // One is in what the thread costs.
+        if channels.len() > 1
+            && let Err(errno) = self.charge(CHANNEL * channels.len() as u64)
+        {
+            return errno;
         }
         self.then = Then::Wait(Wait { channels, deadline_ns, what });
         interrupted
@@ -107,13 +115,21 @@ impl Call<'_> {
     }
 
     /// Gives a new description a descriptor; if there is none, what it holds is let go.
+    ///
+    /// # Errors
+    /// EMFILE and ENFILE if the process or the machine has too many, ENOMEM.
     pub(crate) fn open(
         &mut self,
         description: Description,
         close_on_exec: bool,
     ) -> Result<u64, Errno> {
+        let bytes = description_bytes(&description) + SLOT * self.process.fds.growth(0);
         let id = self.system.descriptions.add(description);
-        let opened = self.process.fds.open(id, close_on_exec, 0);
+        let room = match self.system.descriptions.len() > FILES_MAX {
+            true => Err(Errno::ENFILE),
+            false => self.charge(bytes),
+        };
+        let opened = room.and_then(|()| self.process.fds.open(id, close_on_exec, 0));
         if opened.is_err() {
             self.system.release(id, self.memory);
         }

@@ -21,8 +21,10 @@ use crate::procfs::Text;
 use crate::stat::DirectoryEntry;
 use std::sync::Arc;
 
-/// RLIMIT_NOFILE: descriptors a process may have.
+/// RLIMIT_NOFILE at most: descriptors a process may have.
 pub const MAX_DESCRIPTORS: usize = 1024;
+/// Open file descriptions of the machine at most (fs.file-max).
+pub const FILES_MAX: usize = 1 << 16;
 
 /// What a description reads and writes.
 #[derive(Clone, Debug)]
@@ -72,6 +74,23 @@ pub struct Directory {
     /// Its entries as of the first getdents64 or rewind, sorted by name: the host's order is no
     /// input of the guest's.
     pub entries: Option<Arc<Vec<DirectoryEntry>>>,
+}
+
+impl Object {
+    /// What it keeps of the host's memory for this description alone.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        // An entry of a directory, with what its name is kept in.
+        const ENTRY: u64 = 64;
+        match self {
+            Self::Text(open) => open.bytes.len() as u64,
+            Self::Directory(directory) => {
+                let entries = directory.entries.iter().flat_map(|entries| entries.iter());
+                let listed: u64 = entries.map(|entry| ENTRY + entry.name.len() as u64).sum();
+                directory.location.host_bytes() + listed
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// An open file description.
@@ -148,17 +167,37 @@ pub struct DescriptionId(usize);
 
 /// The open file descriptions of a machine: descriptors of several processes may name one.
 #[derive(Clone, Debug, Default)]
-pub struct Descriptions(Vec<Option<Description>>);
+pub struct Descriptions {
+    table: Vec<Option<Description>>,
+    /// No place below is free.
+    free_from: usize,
+    count: usize,
+}
 
 impl Descriptions {
     /// Adds a description that one descriptor names.
     pub fn add(&mut self, description: Description) -> DescriptionId {
-        let place = self.0.iter().position(Option::is_none).unwrap_or(self.0.len());
-        if place == self.0.len() {
-            self.0.push(None);
+        let mut place = self.free_from;
+        while self.table.get(place).is_some_and(Option::is_some) {
+            place += 1;
         }
-        self.0[place] = Some(description);
+        if place == self.table.len() {
+            self.table.push(None);
+        }
+        self.table[place] = Some(description);
+        self.free_from = place + 1;
+        self.count += 1;
         DescriptionId(place)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Description> {
+        self.table.iter().flatten()
     }
 
     /// The description.
@@ -166,7 +205,7 @@ impl Descriptions {
     /// # Errors
     /// EBADF if it is gone.
     pub fn get(&self, id: DescriptionId) -> Result<&Description, Errno> {
-        self.0.get(id.0).and_then(Option::as_ref).ok_or(Errno::EBADF)
+        self.table.get(id.0).and_then(Option::as_ref).ok_or(Errno::EBADF)
     }
 
     /// The description, to be changed.
@@ -174,7 +213,7 @@ impl Descriptions {
     /// # Errors
     /// EBADF if it is gone.
     pub fn get_mut(&mut self, id: DescriptionId) -> Result<&mut Description, Errno> {
-        self.0.get_mut(id.0).and_then(Option::as_mut).ok_or(Errno::EBADF)
+        self.table.get_mut(id.0).and_then(Option::as_mut).ok_or(Errno::EBADF)
     }
 
     /// One more names it.
@@ -186,19 +225,21 @@ impl Descriptions {
 
     /// One less names it; returns the description if that was the last.
     pub fn release(&mut self, id: DescriptionId) -> Option<Description> {
-        let place = self.0.get_mut(id.0)?;
+        let place = self.table.get_mut(id.0)?;
         let description = place.as_mut()?;
         description.references -= 1;
         if description.references > 0 {
             return None;
         }
+        self.free_from = self.free_from.min(id.0);
+        self.count -= 1;
         place.take()
     }
 
     /// Whether some description is this file.
     pub fn names_file(&self, file: FileId) -> bool {
         let is_it = |d: &Description| matches!(d.object, Object::File(id) if id == file);
-        self.0.iter().flatten().any(is_it)
+        self.iter().any(is_it)
     }
 }
 
@@ -304,6 +345,17 @@ impl FdTable {
         let slot = self.slot(fd)?;
         self.set(fd as usize, Slot { close_on_exec, ..slot });
         Ok(())
+    }
+
+    /// How many places the table gains with the lowest free descriptor that is at least `lowest`.
+    pub fn growth(&self, lowest: u64) -> u64 {
+        let fd = self.lowest_free(lowest).map_or(0, |fd| fd + 1);
+        fd.saturating_sub(self.slots.len()) as u64
+    }
+
+    /// How long the table is: one more than the highest descriptor that was ever open.
+    pub fn slots_len(&self) -> usize {
+        self.slots.len()
     }
 
     /// The open descriptors, ascending.

@@ -15,6 +15,9 @@ pub type Input = Arc<Mutex<dyn Read + Send>>;
 /// A stream that the guest writes.
 pub type Output = Arc<Mutex<dyn Write + Send>>;
 
+/// Different messages at most: a program can make them up.
+const SAID_MAX: usize = 256;
+
 /// The host, as far as the guest may see it.
 pub struct Host {
     /// Files.
@@ -69,7 +72,7 @@ impl Host {
 
     /// Tells the user something, once.
     pub(crate) fn say_once(&mut self, message: &str) {
-        if self.said.insert(message.to_owned()) {
+        if self.said.len() < SAID_MAX && self.said.insert(message.to_owned()) {
             // Nothing is left to be done if even messages cannot be written.
             let _ = writeln!(lock(&self.messages), "pagewalk: {message}");
         }

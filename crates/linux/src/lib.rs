@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod address;
 mod alarm;
 mod anonymous;

@@ -20,6 +20,9 @@ use std::path::PathBuf;
 const MAX_LINKS: usize = 40;
 /// The longest component of a path.
 pub const NAME_MAX: usize = 255;
+/// The longest path from the root to a place, as Linux's bound on one call's path. There it may be
+/// reached in several steps; here places keep their paths, which thus stay short.
+const PATH_MAX: usize = 4096;
 /// Components that a path may grow to while links are walked.
 const MAX_COMPONENTS: usize = 4096;
 
@@ -54,6 +57,12 @@ impl Location {
             path.extend_from_slice(component);
         }
         path
+    }
+
+    /// What it takes of the host's memory.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        const COMPONENT: u64 = 56;
+        self.components.iter().map(|name| COMPONENT + name.len() as u64).sum()
     }
 
     /// Whether this is the root itself.
@@ -182,6 +191,9 @@ impl Walk<'_> {
 
     fn step(&mut self, name: &[u8], last_link: LastLink) -> Result<(), Errno> {
         let next = self.at.child(name);
+        if next.components.iter().map(|name| name.len() + 1).sum::<usize>() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
         let is_last = self.left.is_empty();
         match self.names.kind(&next) {
             Ok(Kind::Link) if !(is_last && last_link == LastLink::Keep) => {

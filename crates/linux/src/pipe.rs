@@ -1,5 +1,6 @@
 //! Pipes inside the machine: a bounded queue of bytes with two kinds of ends.
 
+use crate::account::PIPE;
 use crate::sys_poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use crate::wait::Channel;
 use std::collections::VecDeque;
@@ -77,6 +78,11 @@ impl Pipes {
                 PipeId(self.0.len() - 1)
             }
         }
+    }
+
+    /// What they take of the host's memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.iter().flatten().map(|pipe| PIPE + pipe.bytes.capacity() as u64).sum()
     }
 
     /// Takes bytes from the queue.

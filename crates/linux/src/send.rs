@@ -9,6 +9,7 @@
 //!
 //! Source: kill(2), signal(7); Linux kernel/signal.c (prepare_signal, complete_signal).
 
+use crate::account::SIGNAL;
 use crate::call::Call;
 use crate::errno::Errno;
 use crate::process::Process;
@@ -143,6 +144,10 @@ impl System {
 impl Call<'_> {
     /// Sends a signal to any process, the caller's too.
     pub(crate) fn signal_process(&mut self, pid: Pid, info: SignalInfo) {
+        // What does not fit is lost, as what is beyond a queue's bound.
+        if info.signal.is_queued() && self.charge(SIGNAL).is_err() {
+            return;
+        }
         if pid != self.process.pid {
             return self.system.signal_process(pid, info);
         }
@@ -165,6 +170,9 @@ impl Call<'_> {
     /// # Errors
     /// ESRCH if there is none, EAGAIN if too many are queued.
     pub(crate) fn signal_thread(&mut self, tid: Pid, info: SignalInfo) -> Result<(), Errno> {
+        if info.signal.is_queued() {
+            self.charge(SIGNAL).map_err(|_| Errno::EAGAIN)?;
+        }
         let is_mine =
             self.system.threads.get(&tid).is_some_and(|thread| thread.pid == self.process.pid);
         if tid == self.thread.tid {

@@ -75,6 +75,11 @@ impl Signal {
         1 << (self.0 - 1)
     }
 
+    /// Whether each one sent is told (a real-time signal): others are pending once.
+    pub const fn is_queued(self) -> bool {
+        self.0 >= SIGRTMIN
+    }
+
     /// What happens without a handler (signal(7)).
     pub const fn default_action(self) -> DefaultAction {
         match self {
@@ -260,14 +265,19 @@ impl Pending {
     /// # Errors
     /// EAGAIN if too many are queued.
     pub fn add(&mut self, info: SignalInfo) -> Result<(), Errno> {
-        if info.signal.0 < SIGRTMIN && self.set() & info.signal.bit() != 0 {
+        if !info.signal.is_queued() && self.set() & info.signal.bit() != 0 {
             return Ok(());
         }
-        if self.is_full() && info.signal.0 >= SIGRTMIN {
+        if self.is_full() && info.signal.is_queued() {
             return Err(Errno::EAGAIN);
         }
         self.0.push_back(info);
         Ok(())
+    }
+
+    /// How many are queued.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether no more can be queued.

@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::account::{MESSAGE, SOCKET};
 use crate::address::{Address, Family, IpAddress};
 use crate::anonymous::ObjectId;
 use crate::errno::Errno;
@@ -215,6 +216,13 @@ impl Sockets {
         }
         self.used -= socket.used;
         Some(socket)
+    }
+
+    /// What they take of the host's memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let message = |message: &Message| MESSAGE + message.bytes.capacity() as u64;
+        let inbox = |socket: &Socket| socket.inbox.iter().map(message).sum::<u64>();
+        self.table.values().map(|socket| SOCKET + inbox(socket)).sum()
     }
 
     /// Bytes that an inbox has room for.

@@ -165,12 +165,20 @@ pub struct Inodes {
 
 /// The number of the first file; smaller ones are special.
 const FIRST_INODE: u64 = 16;
+/// How many inodes are numbered in the order in which the guest meets them, which a program that
+/// makes and removes files could do for ever. Later ones have the host's numbers, and its times.
+const INODES_MAX: usize = 1 << 18;
+/// Above all others' numbers: the host's own.
+const HOST_INODES: u64 = 1 << 33;
 
 impl Inodes {
     /// The guest's number of a file.
     pub(crate) fn number(&mut self, inode: Inode) -> u64 {
         let next = FIRST_INODE + self.numbers.len() as u64;
-        *self.numbers.entry(inode).or_insert(next)
+        match self.numbers.len() >= INODES_MAX {
+            true => self.numbers.get(&inode).copied().unwrap_or(HOST_INODES | inode.1),
+            false => *self.numbers.entry(inode).or_insert(next),
+        }
     }
 
     /// The guest's number of a file, if it has met it.
@@ -180,7 +188,9 @@ impl Inodes {
 
     /// Records that the guest changed a file.
     pub fn set_times(&mut self, number: u64, times: Times) {
-        self.times.insert(number, times);
+        if number < HOST_INODES {
+            self.times.insert(number, times);
+        }
     }
 
     /// A file's status as the guest sees it.

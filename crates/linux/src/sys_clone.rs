@@ -8,6 +8,7 @@
 //!
 //! Source: clone(2).
 
+use crate::account::{THREAD, process_bytes};
 use crate::call::{Args, Call};
 use crate::credentials::CAP_SYS_ADMIN;
 use crate::errno::Errno;
@@ -150,6 +151,11 @@ fn start(call: &mut Call<'_>, request: &Request) -> Result<u64, Errno> {
     if call.system.threads.len() >= THREADS_MAX {
         return Err(Errno::EAGAIN);
     }
+    // Linux: EAGAIN for the number of threads, ENOMEM for what they take.
+    call.charge(match request.flags & CLONE_THREAD != 0 {
+        true => THREAD,
+        false => THREAD + process_bytes(call.process),
+    })?;
     let tid = call.system.new_id([call.process.pid, call.thread.tid])?;
     match request.flags & CLONE_THREAD != 0 {
         true => start_thread(call, request, tid),

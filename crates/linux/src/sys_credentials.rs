@@ -191,6 +191,7 @@ pub(crate) fn setgroups(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
     let mut bytes = vec![0; 4 * count];
     call.memory.read(args[1], &mut bytes)?;
+    call.charge(bytes.len() as u64)?;
     let (words, _) = bytes.as_chunks();
     let mut groups: Vec<u32> = words.iter().map(|&word| u32::from_le_bytes(word)).collect();
     groups.sort_unstable();

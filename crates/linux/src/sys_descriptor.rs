@@ -1,5 +1,6 @@
 //! Descriptors: closing, duplicating, their flags; pipes and what ioctl tells of terminals.
 
+use crate::account::{PIPE, SLOT};
 use crate::call::{Args, Call, descriptor, int};
 use crate::errno::Errno;
 use crate::fd::{Description, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY, Object};
@@ -37,6 +38,7 @@ pub(crate) fn dup(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 /// A second descriptor for the same description, at least `lowest`.
 fn duplicate(call: &mut Call<'_>, fd: u64, lowest: u64, close_on_exec: bool) -> Result<u64, Errno> {
     let id = call.process.fds.description(fd)?;
+    call.charge(SLOT * call.process.fds.growth(lowest))?;
     let new = call.process.fds.open(id, close_on_exec, lowest)?;
     call.system.descriptions.share(id);
     Ok(new)
@@ -51,6 +53,8 @@ pub(crate) fn dup3(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let id = call.process.fds.description(old)?;
     if call.file(new).is_ok() {
         call.close(new)?;
+    } else {
+        call.charge(SLOT * call.process.fds.growth(new))?;
     }
     call.process.fds.open_at(id, new, flags as u32 & O_CLOEXEC != 0)?;
     call.system.descriptions.share(id);
@@ -105,6 +109,7 @@ pub(crate) fn pipe2(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
         return Err(Errno::EINVAL);
     }
+    call.charge(PIPE)?;
     let id = call.system.pipes.create();
     let cloexec = flags & O_CLOEXEC != 0;
     let status = flags & O_NONBLOCK;

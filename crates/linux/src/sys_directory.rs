@@ -7,7 +7,7 @@ use cap_std::fs::MetadataExt;
 
 use crate::call::{Args, Call, descriptor};
 use crate::errno::Errno;
-use crate::fd::{Description, Object};
+use crate::fd::{Description, Directory, Object};
 use crate::memory::{CHUNK_BYTES, read_path};
 use crate::path::{Kind, LastLink, Location};
 use crate::root::{host_error, path_bytes};
@@ -50,6 +50,8 @@ fn directory_entries(call: &mut Call<'_>, fd: u64) -> Result<Arc<Vec<DirectoryEn
     }
     let location = directory.location.clone();
     let read = Arc::new(read_directory(call, &location)?);
+    let (entries, location) = (Some(Arc::clone(&read)), location);
+    call.charge(Object::Directory(Directory { location, entries }).host_bytes())?;
     if let Description { object: Object::Directory(directory), .. } = call.file_mut(fd)? {
         directory.entries = Some(Arc::clone(&read));
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: epoll_create(2), epoll_ctl(2), epoll_wait(2).
 
+use crate::account::WATCH;
 use crate::anonymous::{Anonymous, ObjectId};
 use crate::call::{Args, Call, descriptor, int};
 use crate::epoll::{EPOLLET, EPOLLONESHOT, Epoll, HOW, Item, Key};
@@ -59,6 +60,7 @@ pub(crate) fn epoll_ctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
                 return Err(Errno::ENOSPC);
             }
             check_nesting(call, set, description)?;
+            call.charge(WATCH)?;
             let channel = call.description_channel(description);
             call.system.watch(set, key, Item::new(asked | ALWAYS, data, channel));
             queue_if_ready(call, set, key);

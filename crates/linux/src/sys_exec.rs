@@ -54,6 +54,7 @@ pub(crate) fn execveat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let mut budget = ARGUMENTS_BYTES_MAX;
     let argv = strings(call, argv, &mut budget)?;
     let envp = strings(call, envp, &mut budget)?;
+    call.charge((ARGUMENTS_BYTES_MAX - budget) as u64)?;
     let (file, path, argv) = resolve(call, start, path, argv)?;
     let name = String::from_utf8_lossy(&path).into_owned();
     become_program(call, Program { file, name, argv, envp })

@@ -14,7 +14,7 @@ use crate::errno::Errno;
 use crate::fd::{O_APPEND, O_NONBLOCK, Object, OpenText};
 use crate::files::FileId;
 use crate::memory::CHUNK_BYTES;
-use crate::pipe::{PipeEnd, PipeResult};
+use crate::pipe::{PIPE_BYTES, PipeEnd, PipeId, PipeResult};
 use crate::procfs;
 use crate::signal::Signal;
 use crate::sys_poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
@@ -264,18 +264,7 @@ pub(crate) fn write_object(
         Object::Stdout => call.host.write_stdout(bytes),
         Object::Stderr => call.host.write_stderr(bytes),
         Object::File(id) => write_file(call, *id, offset, bytes),
-        Object::Pipe(id, PipeEnd::Write) => match call.system.pipes.write(*id, bytes) {
-            PipeResult::Moved(n) => {
-                call.system.wake_for(id.channel(), POLLIN | POLLRDNORM);
-                Ok(n)
-            }
-            PipeResult::Broken => Err(Errno::EPIPE),
-            PipeResult::WouldBlock if nonblocking => Err(Errno::EAGAIN),
-            PipeResult::WouldBlock => {
-                let channels = vec![id.channel()];
-                Err(call.wait("write to a pipe", channels, None, Errno::ERESTARTSYS))
-            }
-        },
+        Object::Pipe(id, PipeEnd::Write) => write_pipe(call, *id, bytes, nonblocking),
         Object::Anonymous(id) => call.write_anonymous(*id, bytes, nonblocking),
         Object::Text(open) => procfs::write(call, open.text, bytes),
         Object::Socket(_) => Err(Errno::EINVAL),
@@ -285,6 +274,29 @@ pub(crate) fn write_object(
         call.signal_self(Signal::SIGPIPE);
     }
     result
+}
+
+/// Writes to a pipe, or waits for room in it.
+fn write_pipe(
+    call: &mut Call<'_>,
+    id: PipeId,
+    bytes: &[u8],
+    nonblocking: bool,
+) -> Result<usize, Errno> {
+    // The queue grows by doubling.
+    call.charge(2 * bytes.len().min(PIPE_BYTES) as u64)?;
+    match call.system.pipes.write(id, bytes) {
+        PipeResult::Moved(n) => {
+            call.system.wake_for(id.channel(), POLLIN | POLLRDNORM);
+            Ok(n)
+        }
+        PipeResult::Broken => Err(Errno::EPIPE),
+        PipeResult::WouldBlock if nonblocking => Err(Errno::EAGAIN),
+        PipeResult::WouldBlock => {
+            let channels = vec![id.channel()];
+            Err(call.wait("write to a pipe", channels, None, Errno::ERESTARTSYS))
+        }
+    }
 }
 
 fn write_file(call: &mut Call<'_>, id: FileId, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {

@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use crate::account::{MESSAGE, OBJECT};
 use crate::anonymous::ObjectId;
 use crate::call::{Args, Call, int};
 use crate::errno::Errno;
@@ -52,11 +53,19 @@ pub(crate) struct Queue {
     last_receiver: Pid,
 }
 
+impl Queue {
+    /// What its messages take of the host's memory.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        self.messages.iter().map(|message| MESSAGE + message.bytes.len() as u64).sum()
+    }
+}
+
 /// All queues.
 pub(crate) type Queues = Table<Queue>;
 
 pub(crate) fn msgget(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let (key, flags) = (int(args[0]), args[1] as u32);
+    call.charge(OBJECT)?;
     let changed_s = call.seconds();
     let object = call.system.new_object();
     let queue = Queue {
@@ -92,6 +101,7 @@ pub(crate) fn msgsnd(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
     let mut bytes = vec![0; len as usize];
     call.memory.read(from.checked_add(8).ok_or(Errno::EFAULT)?, &mut bytes)?;
+    call.charge(MESSAGE + len)?;
     let (now, pid) = (call.seconds(), call.process.pid);
     let all: usize = call.system.queues.iter().map(|(_, entry)| entry.object.messages.len()).sum();
     let queue = queue(call, int(id), MAY_WRITE)?;

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::account::{OBJECT, UNDO};
 use crate::anonymous::ObjectId;
 use crate::call::{Args, Call, int};
 use crate::errno::Errno;
@@ -87,6 +88,7 @@ pub(crate) fn semget(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     let used: usize = call.system.sets.iter().map(|(_, set)| set.object.semaphores.len()).sum();
+    call.charge(OBJECT)?;
     let now = call.seconds();
     let object = call.system.new_object();
     let id = call.system.sets.find_or_make(
@@ -139,6 +141,8 @@ pub(crate) fn semtimedop(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> 
     }
     let wanted = if alters { MAY_WRITE } else { MAY_READ };
     entry.permissions.check(&call.process.credentials, wanted)?;
+    let undone = operations.iter().filter(|operation| operation.flags & SEM_UNDO != 0);
+    call.charge(UNDO * undone.count() as u64)?;
     match try_all(call, id, &operations)? {
         Tried::Done => Ok(0),
         Tried::Waits(blocked) => wait(call, id, blocked, timeout_ns),
@@ -192,8 +196,12 @@ fn try_all(call: &mut Call<'_>, id: i32, operations: &[Operation]) -> Result<Tri
     }
     set.operated_s = now;
     let (object, alters) = (set.object, operations.iter().any(|one| one.change != 0));
-    call.process.undo.extend(undo);
-    call.process.undo.retain(|_, adjustment| *adjustment != 0);
+    for (key, adjustment) in undo {
+        match adjustment {
+            0 => call.process.undo.remove(&key),
+            _ => call.process.undo.insert(key, adjustment),
+        };
+    }
     if alters {
         call.system.wake(object.channel());
     }

@@ -7,6 +7,7 @@
 //!
 //! Source: send(2), cmsg(3), unix(7).
 
+use crate::account::MESSAGE;
 use crate::address::{Address, Family};
 use crate::anonymous::ObjectId;
 use crate::buffers::Buffers;
@@ -256,6 +257,8 @@ impl Call<'_> {
         if self.system.sockets.rights + extras.rights.len() > RIGHTS_MAX {
             return Err(Errno::ETOOMANYREFS);
         }
+        // A stream's bytes are put behind others, in a queue that grows by doubling.
+        self.charge(MESSAGE + 2 * bytes.len() as u64)?;
         let socket = self.system.sockets.get(id)?;
         let from = socket.local.clone().unwrap_or(Address::Unnamed(socket.family));
         let sender = self.sender_of(id, to, extras);

@@ -11,6 +11,7 @@
 //!
 //! Source: shmget(2), shmop(2), shmctl(2).
 
+use crate::account::OBJECT;
 use crate::call::{Args, Call, int};
 use crate::errno::Errno;
 use crate::ipc::{
@@ -64,6 +65,7 @@ pub(crate) fn shmget(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         // As on a system whose pool of huge pages is empty.
         return Err(Errno::ENOMEM);
     }
+    call.charge(OBJECT)?;
     let (now, pid) = (call.seconds(), call.process.pid);
     let memory = &mut *call.memory;
     let page = memory.page_bytes();

@@ -1,5 +1,6 @@
 //! Signals: actions, masks, the alternate stack, and sending.
 
+use crate::account::SIGNAL;
 use crate::call::{Args, Call, Then, int};
 use crate::deliver;
 use crate::errno::Errno;
@@ -281,6 +282,9 @@ impl Call<'_> {
         };
         if pending.is_full() {
             return Err(Errno::EAGAIN);
+        }
+        if signal.is_queued() {
+            self.charge(SIGNAL).map_err(|_| Errno::EAGAIN)?;
         }
         self.signal_process(pid, SignalInfo { signal, cause });
         Ok(0)

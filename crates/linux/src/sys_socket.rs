@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use crate::account::SOCKET;
 use crate::address::{ADDRESS_BYTES_MAX, Address, Family, IpAddress};
 use crate::anonymous::ObjectId;
 use crate::call::{Args, Call, descriptor, int};
@@ -54,6 +55,7 @@ fn what(args: Args) -> Result<(Family, Kind, u32), Errno> {
 
 pub(crate) fn socket(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let (family, kind, flags) = what(args)?;
+    call.charge(SOCKET)?;
     let id = call.system.new_object();
     call.system.sockets.add(id, Socket::new(family, kind))?;
     call.open_socket(id, flags)
@@ -64,6 +66,7 @@ pub(crate) fn socketpair(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> 
     if family != Family::Unix {
         return Err(Errno::EOPNOTSUPP);
     }
+    call.charge(2 * SOCKET)?;
     let ids = [call.system.new_object(), call.system.new_object()];
     for (id, peer) in [(ids[0], ids[1]), (ids[1], ids[0])] {
         let mut socket = Socket::new(family, kind);
@@ -325,6 +328,7 @@ fn join(
         call.bind_for_sending(id, ip)?;
         remote = Address::Ip(family, ip.target());
     }
+    call.charge(SOCKET)?;
     let me = call.sender_ids();
     let other = call.system.new_object();
     let sockets = &mut call.system.sockets;

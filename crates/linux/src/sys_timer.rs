@@ -2,6 +2,7 @@
 //!
 //! Source: setitimer(2), timer_create(2), timer_settime(2), timer_getoverrun(2).
 
+use crate::account::TIMER;
 use crate::alarm::Owner;
 use crate::call::{Args, Call, int};
 use crate::clock::NS_PER_S;
@@ -93,6 +94,7 @@ pub(crate) fn timer_create(call: &mut Call<'_>, args: Args) -> Result<u64, Errno
         setting: Setting::default(),
         overrun: 0,
     };
+    call.charge(TIMER).map_err(|_| Errno::EAGAIN)?;
     let id = call.process.timers.add(timer)?;
     // Without a sigevent the signal carries the timer's number.
     if let (None, Some(timer)) = (value, call.process.timers.posix.get_mut(&id)) {

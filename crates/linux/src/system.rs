@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pagewalk_kernel::{Shortage, SpaceId};
 
+use crate::account::Account;
 use crate::alarm::Alarms;
 use crate::anonymous::AnonymousTable;
 use crate::call::{Call, Then};
@@ -55,7 +56,7 @@ pub const FIRST: Pid = 2;
 /// Processes and threads at once: each takes memory of the host.
 pub(crate) const THREADS_MAX: usize = 8192;
 /// Paths kept of memory objects that are mapped or open.
-const OBJECT_NAMES_MAX: usize = 1 << 16;
+const OBJECT_NAMES_MAX: usize = 1 << 12;
 /// Numbers go around here (Linux: PID_MAX_DEFAULT).
 const PID_MAX: Pid = 32768;
 
@@ -121,6 +122,8 @@ pub struct System {
     pub(crate) segments: Segments,
     pub(crate) sets: Sets,
     pub(crate) queues: Queues,
+    /// The kernel's own memory.
+    pub(crate) account: Account,
     /// Processes with timers that go by processor time.
     pub(crate) cpu_timed: BTreeSet<Pid>,
     /// The virtual time when it was heard of last.
@@ -165,6 +168,7 @@ impl System {
             segments: Segments::default(),
             sets: Sets::default(),
             queues: Queues::default(),
+            account: Self::account_of(memory),
             cpu_timed: BTreeSet::new(),
             now_ns: 0,
             run_queue: VecDeque::from([FIRST]),
@@ -469,6 +473,15 @@ impl System {
         if self.object_names.len() < OBJECT_NAMES_MAX {
             self.object_names.insert(file, path.to_vec());
         }
+    }
+
+    /// The path by which the guest knew a file or memory object; empty if it has none.
+    pub fn path_of(&self, file: FileId, host: &Host) -> String {
+        let path = match self.object_names.get(&file) {
+            Some(path) => path.as_slice().into(),
+            None => host.files.path(file),
+        };
+        String::from_utf8_lossy(&path).into_owned()
     }
 
     /// The number that was given to a process or thread last.

@@ -14,7 +14,8 @@
 //! 1. A node lives while a name or an open description leads to it; a file's node has one handle of
 //!    its object for all of them together.
 //! 2. Directories make a tree: `parent` leads to the one that names it.
-//! 3. There are at most [`NODES_MAX`] names and nodes: they take memory of the host.
+//! 3. There are at most [`NODES_MAX`] names and nodes, and [`BYTES_MAX`] bytes in names and links:
+//!    they take memory of the host.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ use crate::stat::{S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, Times};
 
 /// Nodes and names at once.
 pub const NODES_MAX: usize = 1 << 16;
+/// Bytes in all names and symbolic links.
+pub const BYTES_MAX: usize = 8 << 20;
 /// The device numbers of the two mounts and of files without a name, as stat tells them.
 const DEVICE: u64 = 0x16;
 /// Inode numbers of nodes, so that they look like no host file's.
@@ -89,6 +92,8 @@ pub struct Tmpfs {
     nodes: BTreeMap<NodeId, Node>,
     by_file: BTreeMap<FileId, NodeId>,
     names: usize,
+    /// Bytes in names and links.
+    bytes: usize,
     next: u64,
 }
 
@@ -102,7 +107,8 @@ impl Tmpfs {
 
     /// Three empty directories, made at `now_ns` since 1970.
     pub fn new(now_ns: i128) -> Self {
-        let mut tree = Self { nodes: BTreeMap::new(), by_file: BTreeMap::new(), names: 0, next: 0 };
+        let (nodes, by_file) = (BTreeMap::new(), BTreeMap::new());
+        let mut tree = Self { nodes, by_file, names: 0, bytes: 0, next: 0 };
         for root in [Self::SHM, Self::TMP, Self::BESIDE] {
             let entries = BTreeMap::new();
             let kind = NodeKind::Directory { entries, parent: root };
@@ -296,6 +302,7 @@ impl Tmpfs {
         if let NodeKind::Directory { entries, .. } = &mut self.node_mut(from.0).kind {
             entries.remove(from.1);
         }
+        self.bytes = self.bytes - from.1.len() + to.1.len();
         self.place(to, id);
         self.touch(from.0, now_ns);
         self.touch(to.0, now_ns);
@@ -362,8 +369,10 @@ impl Tmpfs {
     fn insert(&mut self, kind: NodeKind, mode: u32, now_ns: i128) -> NodeId {
         let id = NodeId(self.next);
         self.next += 1;
-        if let NodeKind::File(file) = kind {
-            self.by_file.insert(file, id);
+        match &kind {
+            NodeKind::File(file) => drop(self.by_file.insert(*file, id)),
+            NodeKind::Link(target) => self.bytes += target.len(),
+            _ => {}
         }
         let times = Times { access_ns: now_ns, modify_ns: now_ns, change_ns: now_ns };
         let node = Node { kind, mode, owner: (0, 0), times, seals: SEAL_SEAL, links: 0, opens: 0 };
@@ -372,7 +381,7 @@ impl Tmpfs {
     }
 
     fn check_room(&self) -> Result<(), Errno> {
-        let full = self.nodes.len().max(self.names) >= NODES_MAX;
+        let full = self.nodes.len().max(self.names) >= NODES_MAX || self.bytes >= BYTES_MAX;
         if full { Err(Errno::ENOSPC) } else { Ok(()) }
     }
 
@@ -389,6 +398,7 @@ impl Tmpfs {
         if let NodeKind::Directory { entries, .. } = &mut self.node_mut(directory).kind {
             entries.insert(name.to_vec(), id);
             self.names += 1;
+            self.bytes += name.len();
         }
         self.node_mut(id).links += 1;
         self.touch(directory, now_ns);
@@ -400,6 +410,7 @@ impl Tmpfs {
         };
         let id = entries.remove(name)?;
         self.names -= 1;
+        self.bytes -= name.len();
         self.touch(directory, now_ns);
         let node = self.node_mut(id);
         node.links -= 1;
@@ -449,7 +460,11 @@ impl Tmpfs {
                 Some(Gone::File(file))
             }
             NodeKind::Fifo(pipe) => pipe.map(Gone::Fifo),
-            _ => None,
+            NodeKind::Link(target) => {
+                self.bytes -= target.len();
+                None
+            }
+            NodeKind::Directory { .. } | NodeKind::Socket => None,
         }
     }
 }

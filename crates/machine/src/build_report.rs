@@ -11,8 +11,8 @@ use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
-    MachineReport, MemoryReport, ProcessReport, References, RefillReport, Report, SCHEMA_VERSION,
-    SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport,
+    MachineReport, MappedFileReport, MemoryReport, ProcessReport, References, RefillReport, Report,
+    SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport,
 };
 
 /// What a shell adds to the number of a signal that killed a program.
@@ -177,7 +177,24 @@ impl Machine {
             copies_avoided: counters.cow_reused,
             peak_shared_frames: frames.peak_shared,
             shared_frames: frames.shared,
+            mapped_files: self.mapped_files(),
         })
+    }
+
+    fn mapped_files(&self) -> Vec<MappedFileReport> {
+        let mut files: Vec<MappedFileReport> = self
+            .os
+            .file_sharing()
+            .into_iter()
+            .map(|(file, sharing)| MappedFileReport {
+                path: self.system.path_of(file, &self.host),
+                pages: sharing.pages,
+                mappings: sharing.mappings,
+                pages_saved: sharing.saved(),
+            })
+            .collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.pages_saved));
+        files
     }
 
     fn kernel_report(&self) -> Option<KernelReport> {
@@ -315,7 +332,11 @@ impl Machine {
         let mut calls = BTreeMap::new();
         for (&number, &count) in &self.tally.syscalls {
             let name = pagewalk_linux::syscall_name(number);
-            let name = name.map_or_else(|| format!("unknown_{number}"), str::to_owned);
+            let unknown = || match number {
+                u64::MAX => "unknown".to_owned(),
+                number => format!("unknown_{number}"),
+            };
+            let name = name.map_or_else(unknown, str::to_owned);
             *calls.entry(name).or_default() += count;
         }
         calls

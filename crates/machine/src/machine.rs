@@ -49,6 +49,13 @@ const PROGRESS_STOPS: u64 = 4096;
 /// How often time may pass without anybody running: a timer that nobody waits for goes off for ever.
 const IDLE_MAX: u64 = 1 << 20;
 
+/// How often harts may stop without retiring an instruction. An instruction needs a few faults; one
+/// that needs more pages at once than there are frames would fault for ever.
+const STUCK_STOPS: u64 = 1 << 21;
+
+/// Numbers above are no system calls: a program that makes them up is not counted by each.
+const SYSCALLS_MAX: u64 = 4096;
+
 /// A machine with a program.
 #[derive(Debug)]
 pub struct Machine {
@@ -80,10 +87,12 @@ pub struct Machine {
 pub(crate) struct Tally {
     /// Exceptions that were no system calls.
     pub traps: u64,
-    /// System calls, by number.
+    /// System calls, by number; all that can be none under the highest.
     pub syscalls: std::collections::BTreeMap<u64, u64>,
     /// System calls in all.
     pub syscalls_total: u64,
+    /// Instructions retired when progress was looked at last, and stops since they became so many.
+    pub progress: (u64, u64),
     /// Cycles slept.
     pub slept: u64,
     /// The most frames of page tables at once.
@@ -199,6 +208,7 @@ impl Machine {
             }
             let limit = self.instructions().saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
             self.run_slice(limit, PROGRESS_STOPS);
+            self.check_progress();
             if self.end.is_some() {
                 continue;
             }
@@ -213,7 +223,23 @@ impl Machine {
     /// Runs until `limit` instructions have been retired in all, or the program ends.
     pub fn run_until(&mut self, limit: u64) {
         while self.end.is_none() && self.instructions() < limit {
-            self.run_slice(limit, u64::MAX);
+            self.run_slice(limit, PROGRESS_STOPS);
+            self.check_progress();
+        }
+    }
+
+    /// Ends a run in which nothing but faults and waiting goes on: neither an instruction budget nor
+    /// a program's own loop would.
+    fn check_progress(&mut self) {
+        let instructions = self.instructions();
+        if instructions != self.tally.progress.0 {
+            self.tally.progress = (instructions, 0);
+            return;
+        }
+        self.tally.progress.1 += PROGRESS_STOPS;
+        if self.tally.progress.1 >= STUCK_STOPS && self.end.is_none() {
+            let reason = format!("no instruction was retired in {STUCK_STOPS} faults");
+            self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
         }
     }
 
@@ -510,7 +536,9 @@ impl Machine {
         let Some(thread) = self.system.thread(tid) else { return };
         if !thread.in_call {
             let number = thread.regs.x[A7];
-            *self.tally.syscalls.entry(number).or_default() += 1;
+            let is_number = number <= SYSCALLS_MAX;
+            let counted = if is_number { number } else { u64::MAX };
+            *self.tally.syscalls.entry(counted).or_default() += 1;
             self.tally.syscalls_total += 1;
             self.listener.syscall(number, &thread.regs);
         }

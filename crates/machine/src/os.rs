@@ -1,8 +1,8 @@
 //! The operating system's memory manager: the kernel with pages, or the one without.
 
 use pagewalk_kernel::{
-    AnyPmap, FaultResult, FrameSummary, Kernel, KernelMap, Prot, Residency, SegmentKernel, SpaceId,
-    Vmstat,
+    AnyPmap, FaultResult, FileId, FileSharing, FrameSummary, Kernel, KernelMap, Prot, Residency,
+    SegmentKernel, SpaceId, Vmstat,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, VirtAddr};
@@ -180,6 +180,14 @@ impl Os {
         match self {
             Self::Paged(kernel) => kernel.large_page(),
             Self::Segments(_) => None,
+        }
+    }
+
+    /// Files of which several spaces mapped the same pages.
+    pub fn file_sharing(&self) -> Vec<(FileId, FileSharing)> {
+        match self {
+            Self::Paged(kernel) => kernel.file_sharing().collect(),
+            Self::Segments(_) => Vec::new(),
         }
     }
 

@@ -87,6 +87,23 @@ pub struct ProcessReport {
     pub peak_shared_frames: u64,
     /// Frames mapped more than once at the end.
     pub shared_frames: u64,
+    /// Files and memory objects of which several processes mapped the same pages, those that saved
+    /// most first.
+    pub mapped_files: Vec<MappedFileReport>,
+}
+
+/// A file whose pages were in memory once for several processes, at the moment when that saved most,
+/// as far as the ends of processes show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MappedFileReport {
+    /// Where the guest saw it; empty for memory that has no path.
+    pub path: String,
+    /// Frames that held pages of it.
+    pub pages: u64,
+    /// Mappings of these, in all processes.
+    pub mappings: u64,
+    /// Pages that would have been needed beside these, had each mapping had its own.
+    pub pages_saved: u64,
 }
 
 /// The kernel's own references, which the TLB's look-ups include.

@@ -164,6 +164,21 @@ fn processes_are_shown_with_what_they_share() {
         copies_avoided: 24,
         peak_shared_frames: 140,
         shared_frames: 1,
+        mapped_files: vec![
+            MappedFileReport {
+                path: "/usr/lib/libc.so.6".to_owned(),
+                pages: 131,
+                mappings: 1_310,
+                pages_saved: 1_179,
+            },
+            MappedFileReport {
+                path: format!("/{}\x1b[2J", "far/".repeat(20)),
+                pages: 2,
+                mappings: 3,
+                pages_saved: 1,
+            },
+            MappedFileReport { path: String::new(), pages: 1, mappings: 2, pages_saved: 1 },
+        ],
     });
     insta::assert_snapshot!(text(&report));
 }
