@@ -26,6 +26,7 @@ use crate::{
     Use,
 };
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::hash::Hasher;
 use pagewalk_mmu::{Pfn, VirtAddr};
 use rustc_hash::FxHasher;
@@ -49,9 +50,22 @@ pub struct KsmStats {
     pub full_scans: u64,
 }
 
+/// What the daemon does, as /sys/kernel/mm/ksm/run says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merging {
+    /// Nothing; what is merged stays so (0).
+    Stopped,
+    /// It merges (1).
+    On,
+    /// Nothing, and no page is merged any more (2).
+    Undone,
+}
+
 /// The scan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ksm {
+    /// The daemon does not run.
+    stopped: bool,
     /// There may be mergeable regions.
     active: bool,
     /// Whether this round met one.
@@ -86,6 +100,30 @@ impl<P: Pmap> Kernel<P> {
         stats
     }
 
+    /// Stops merging, lets it go on, or gives all merged pages frames of their own.
+    ///
+    /// # Errors
+    /// `Enomem` if there are no frames for them: pages up to there have their own.
+    pub fn set_merging(
+        &mut self,
+        platform: &mut impl Platform,
+        merging: Merging,
+    ) -> Result<(), Errno> {
+        self.ksm.stopped = merging != Merging::On;
+        if merging != Merging::Undone {
+            return Ok(());
+        }
+        for space in 0..self.spaces.len() as u32 {
+            let Some(there) = &self.spaces[space as usize] else { continue };
+            let mergeable = |region: &&Region| region.flags.contains(RegionFlags::MERGEABLE);
+            let parts: Vec<Region> = there.regions.iter().filter(mergeable).copied().collect();
+            for part in &parts {
+                self.unmerge_part(platform, SpaceId(space), part)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Regions became mergeable.
     pub(crate) fn start_merging(&mut self) {
         self.ksm.active = true;
@@ -94,7 +132,7 @@ impl<P: Pmap> Kernel<P> {
     /// Looks at a few pages, if any region is mergeable.
     #[inline]
     pub(crate) fn merge_pages(&mut self, platform: &mut impl Platform) {
-        if self.ksm.active {
+        if self.ksm.active && !self.ksm.stopped {
             (0..PAGES_TO_SCAN).for_each(|_| self.scan_page(platform));
         }
     }

@@ -96,7 +96,7 @@ pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
 pub use kernel::{Config, ConfigError, Kernel, KernelError};
 pub use kernel_map::{KernelMap, KernelMapping};
-pub use ksm::KsmStats;
+pub use ksm::{KsmStats, Merging};
 pub use limits::{MemoryLimits, Overcommit, REGIONS_MAX, Refusals};
 pub use lock::Lock;
 pub use mmap::MapRequest;

@@ -77,6 +77,11 @@ impl<P: Pmap> Kernel<P> {
         self.space(id).limits
     }
 
+    /// Sets how much memory programs are promised from now on.
+    pub fn set_overcommit(&mut self, overcommit: Overcommit) {
+        self.config.overcommit = overcommit;
+    }
+
     /// Memory calls that were refused so far, in all spaces.
     pub fn refusals(&self) -> Refusals {
         self.refusals

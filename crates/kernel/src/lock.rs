@@ -96,6 +96,11 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
+    /// Whether mappings to come are locked.
+    pub fn locks_future(&self, id: SpaceId) -> bool {
+        self.space(id).future_lock.contains(RegionFlags::LOCKED)
+    }
+
     fn set_lock(
         &mut self,
         platform: &mut impl Platform,

@@ -4,9 +4,9 @@
 use crate::errno::Errno;
 use crate::memory::{PageEntry, Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, CopyError, FileId, FrameSummary, Kernel, Layout, Lock, MapRequest, Mapping,
-    MemoryLimits, Msync, ObjectPages, Placement, Platform, Pmap, Prot, Region, RegionUsage, Remap,
-    Residency, Shortage, SpaceId, Use, Vmstat,
+    Advice, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock, MapRequest, Mapping,
+    MemoryLimits, Merging, Msync, ObjectPages, Overcommit, Placement, Platform, Pmap, Prot, Region,
+    RegionUsage, Remap, Residency, Shortage, SpaceId, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -274,6 +274,22 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn frames(&self) -> FrameSummary {
         self.kernel.frames()
+    }
+
+    fn locks_future(&self) -> bool {
+        self.kernel.locks_future(self.space)
+    }
+
+    fn ksm(&self) -> KsmStats {
+        self.kernel.ksm()
+    }
+
+    fn set_merging(&mut self, merging: Merging) -> Result<(), Errno> {
+        Ok(self.kernel.set_merging(self.platform, merging)?)
+    }
+
+    fn set_overcommit(&mut self, overcommit: Overcommit) {
+        self.kernel.set_overcommit(overcommit);
     }
 
     fn large_page_bytes(&self) -> Option<u64> {

@@ -13,8 +13,9 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, FileId, FrameSummary, Lock, MapRequest, MemoryLimits, Msync, ObjectPages, Placement,
-    Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, Vmstat,
+    Advice, FileId, FrameSummary, KsmStats, Lock, MapRequest, MemoryLimits, Merging, Msync,
+    ObjectPages, Overcommit, Placement, Prot, Region, RegionUsage, Remap, Residency, Shortage,
+    SpaceId, Vmstat,
 };
 use std::ops::Range;
 
@@ -367,6 +368,30 @@ pub trait UserMemory {
     /// How the frames are used.
     fn frames(&self) -> FrameSummary {
         FrameSummary::default()
+    }
+
+    /// Whether mappings to come are locked (MCL_FUTURE).
+    fn locks_future(&self) -> bool {
+        false
+    }
+
+    /// What same-page merging did.
+    fn ksm(&self) -> KsmStats {
+        KsmStats::default()
+    }
+
+    /// Stops same-page merging, lets it go on, or undoes it.
+    ///
+    /// # Errors
+    /// ENOMEM if there is no memory for the pages that were saved.
+    fn set_merging(&mut self, merging: Merging) -> Result<(), Errno> {
+        let _ = merging;
+        Ok(())
+    }
+
+    /// Sets how much memory programs are promised.
+    fn set_overcommit(&mut self, overcommit: Overcommit) {
+        let _ = overcommit;
     }
 
     /// The size of large pages, if there are any.

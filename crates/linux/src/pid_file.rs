@@ -31,11 +31,24 @@ pub(crate) fn pidfd_send_signal(call: &mut Call<'_>, args: Args) -> Result<u64, 
     if flags as u32 != 0 {
         return Err(Errno::EINVAL);
     }
-    let pid = call.pid_of(fd)?;
+    let pid = match call.pid_of(fd) {
+        Err(Errno::EBADF) => pid_of_directory(call, fd)?,
+        other => other?,
+    };
     if info == 0 {
         return call.send_to_process(pid, signal);
     }
     call.queue_to_process(pid, signal, info)
+}
+
+/// The process whose directory in /proc is open.
+fn pid_of_directory(call: &Call<'_>, fd: u64) -> Result<Pid, Errno> {
+    let Object::Directory(directory) = &call.file(descriptor(fd))?.object else {
+        return Err(Errno::EBADF);
+    };
+    let path = directory.location.guest_path();
+    let number = path.strip_prefix(b"/proc/").and_then(|name| std::str::from_utf8(name).ok());
+    number.and_then(|number| number.parse().ok()).ok_or(Errno::EBADF)
 }
 
 impl Call<'_> {

@@ -23,7 +23,7 @@ use pagewalk_kernel::SpaceId;
 const CSIGNAL: u64 = 0xff;
 const CLONE_VM: u64 = 0x100;
 const CLONE_FS: u64 = 0x200;
-const CLONE_FILES: u64 = 0x400;
+pub(crate) const CLONE_FILES: u64 = 0x400;
 const CLONE_SIGHAND: u64 = 0x800;
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_VFORK: u64 = 0x4000;

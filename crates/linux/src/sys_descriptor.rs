@@ -7,18 +7,23 @@ use crate::fd::{Description, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY, Object};
 use crate::memory::read_u32;
 use crate::pipe::{PIPE_BYTES, PipeEnd};
 use crate::sys_lock::{Command, fcntl_lock};
-use crate::sys_seal;
+use crate::{sys_clone, sys_seal};
 
 pub(crate) fn close(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     call.close(descriptor(args[0])).map(|()| 0)
 }
 
 pub(crate) fn close_range(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    const UNSHARE: u64 = 2;
     const CLOEXEC: u64 = 4;
     let [first, last, flags, ..] = args;
+    let flags = u64::from(flags as u32);
     let range = u64::from(first as u32)..=u64::from(last as u32);
-    if range.is_empty() || flags & !CLOEXEC != 0 {
+    if range.is_empty() || flags & !(UNSHARE | CLOEXEC) != 0 {
         return Err(Errno::EINVAL);
+    }
+    if flags & UNSHARE != 0 {
+        sys_clone::unshare(call, [sys_clone::CLONE_FILES, 0, 0, 0, 0, 0])?;
     }
     let open: Vec<u64> = call.process.fds.open_descriptors().collect();
     for fd in open.into_iter().filter(|fd| range.contains(fd)) {

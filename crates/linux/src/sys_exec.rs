@@ -23,7 +23,7 @@ use crate::vfs::{BuiltIn, Magic, Node};
 use crate::wait::{Channel, Pid};
 use cap_std::fs::Metadata;
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_EMPTY_PATH: u64 = 0x1000;
@@ -52,7 +52,11 @@ pub(crate) fn execveat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     }
     let start = Start { dirfd, keeps_link: flags & AT_SYMLINK_NOFOLLOW != 0 };
     let mut budget = ARGUMENTS_BYTES_MAX;
-    let argv = strings(call, argv, &mut budget)?;
+    let mut argv = strings(call, argv, &mut budget)?;
+    if argv.is_empty() {
+        // As Linux since 5.18: no program finds its environment where its name should be.
+        argv.push(Vec::new());
+    }
     let envp = strings(call, envp, &mut budget)?;
     call.charge((ARGUMENTS_BYTES_MAX - budget) as u64)?;
     let (file, path, argv) = resolve(call, start, path, argv)?;
@@ -131,14 +135,14 @@ fn resolve(
 ) -> Result<Resolved, Errno> {
     let (mut start, mut path, mut argv) = (start, path, argv);
     for _ in 0..SCRIPTS_MAX {
-        let mut file = open_program(call, start, &path)?;
+        let file = open_program(call, start, &path)?;
         let name = start.name_of(&path);
         // The interpreter would find the descriptor closed.
         let is_gone = name != path && call.process.fds.close_on_exec(start.dirfd) == Ok(true);
         path = name;
         start = Start::HERE;
         let mut head = [0; HEAD_BYTES];
-        let len = file.read(&mut head)?;
+        let len = file.read_at(&mut head, 0)?;
         let Some(line) = head[..len].strip_prefix(b"#!") else {
             return Ok((file, path, argv));
         };

@@ -17,6 +17,7 @@ use crate::memory::CHUNK_BYTES;
 use crate::pipe::{PIPE_BYTES, PipeEnd, PipeId, PipeResult};
 use crate::procfs;
 use crate::signal::Signal;
+use crate::sys_open::text_object;
 use crate::sys_poll::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
 use crate::{sys_file, sys_seal};
 
@@ -67,12 +68,16 @@ fn read_buffers(
         return Err(Errno::EBADF);
     }
     buffers.check(call.memory)?;
-    let object = description.object.clone();
+    let mut object = description.object.clone();
     let nonblocking = description.flags & O_NONBLOCK != 0;
     let start = match position {
         Position::Current => description.offset,
         Position::At(offset) => offset,
     };
+    if let (Object::Text(open), 0) = (&object, start) {
+        object = text_object(call, open.text)?;
+        call.file_mut(fd)?.object = object.clone();
+    }
     if matches!(object, Object::Directory(_)) {
         return Err(Errno::EISDIR);
     }
@@ -167,7 +172,7 @@ pub(crate) fn read_object(
     }
 }
 
-/// Reads text as it was at the open; the pages of a process as they are now.
+/// Reads text as it was when it was read from its start; the pages of a process as they are now.
 fn read_text(
     call: &mut Call<'_>,
     open: &OpenText,

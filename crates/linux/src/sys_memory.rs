@@ -89,7 +89,7 @@ pub(crate) fn mmap(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let len = len.checked_add(page_mask).ok_or(Errno::ENOMEM)? & !page_mask;
     let place = placement(VirtAddr(at), flags);
     call.memory.check_place(place, len)?;
-    if flags & MAP_LOCKED != 0 {
+    if flags & MAP_LOCKED != 0 || call.memory.locks_future() {
         // What it replaces counts, too.
         check_lock(call, u64::MAX, len).map_err(|errno| match errno {
             Errno::ENOMEM => Errno::EAGAIN,

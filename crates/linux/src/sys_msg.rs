@@ -134,6 +134,26 @@ fn wait(
     call.wait(what, vec![object.channel()], None, Errno::ERESTARTNOHAND)
 }
 
+/// The message at a place of the queue, which keeps it (MSG_COPY).
+fn copy(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    let [id, to, room, place, flags, _] = args;
+    let bits = flags as u32;
+    if bits & MSG_EXCEPT != 0 || bits & IPC_NOWAIT == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let queue = queue(call, int(id), MAY_READ)?;
+    let place = usize::try_from(place).map_err(|_| Errno::ENOMSG)?;
+    let message = queue.messages.get(place).ok_or(Errno::ENOMSG)?.clone();
+    match message.bytes.len() as u64 > room {
+        true if bits & MSG_NOERROR == 0 => return Err(Errno::E2BIG),
+        true => return Err(Errno::EINVAL),
+        false => {}
+    }
+    call.memory.write(to, &message.kind.to_le_bytes())?;
+    call.memory.write(to.checked_add(8).ok_or(Errno::EFAULT)?, &message.bytes)?;
+    Ok(message.bytes.len() as u64)
+}
+
 pub(crate) fn msgrcv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let [id, to, room, kind, flags, _] = args;
     let (kind, bits) = (kind as i64, flags as u32);
@@ -141,8 +161,7 @@ pub(crate) fn msgrcv(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         return Err(Errno::EINVAL);
     }
     if bits & MSG_COPY != 0 {
-        call.host.say_once("msgrcv with MSG_COPY is not supported: ENOSYS");
-        return Err(Errno::ENOSYS);
+        return copy(call, args);
     }
     let (now, pid) = (call.seconds(), call.process.pid);
     let queue = queue(call, int(id), MAY_READ)?;

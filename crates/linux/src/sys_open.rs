@@ -268,16 +268,18 @@ fn open_text(
     if description.writable() && !text.is_writable() {
         return Err(Errno::EACCES);
     }
-    let bytes = match description.readable() {
-        true => text.make(&Scene {
-            view: call.view(),
-            memory: call.memory,
-            now_ns: call.clock.now_ns(),
-        })?,
-        false => Vec::new(),
+    description.object = match description.readable() {
+        true => text_object(call, text)?,
+        false => Object::Text(Arc::new(OpenText { text, bytes: Vec::new() })),
     };
-    description.object = Object::Text(Arc::new(OpenText { text, bytes }));
     Ok(description)
+}
+
+/// What a file of /proc or /sys says now.
+pub(crate) fn text_object(call: &mut Call<'_>, text: Text) -> Result<Object, Errno> {
+    let scene = Scene { view: call.view(), memory: call.memory, now_ns: call.clock.now_ns() };
+    let bytes = text.make(&scene)?;
+    Ok(Object::Text(Arc::new(OpenText { text, bytes })))
 }
 
 /// Opens what a process runs or has open.

@@ -90,7 +90,10 @@ impl Text {
 pub(crate) fn write(call: &mut Call<'_>, text: Text, bytes: &[u8]) -> Result<usize, Errno> {
     match text {
         Text::Machine(_) => return Err(Errno::EACCES),
-        Text::Setting(path) => call.system.settings.write(path, bytes)?,
+        Text::Setting(path) => {
+            settings::apply(call.memory, path, bytes)?;
+            call.system.settings.write(path, bytes)?;
+        }
         Text::Process(pid, file) => process::write(call, pid, pid, file, bytes)?,
         Text::Thread(pid, tid, file) => process::write(call, pid, tid, file, bytes)?,
     }

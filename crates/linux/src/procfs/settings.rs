@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::errno::Errno;
 use crate::memory::UserMemory;
 use crate::vfs::BuiltIn;
+use pagewalk_kernel::{Merging, Overcommit};
 
 use super::Text;
 
@@ -76,7 +77,7 @@ const SETTINGS: [(&str, Rule, &str); 56] = [
     ("sys/kernel/mm/ksm/pages_to_scan", Number, "100"),
     ("sys/kernel/mm/ksm/pages_unshared", Fixed, "0"),
     ("sys/kernel/mm/ksm/pages_volatile", Fixed, "0"),
-    ("sys/kernel/mm/ksm/run", Number, "0"),
+    ("sys/kernel/mm/ksm/run", Number, "1"),
     ("sys/kernel/mm/ksm/sleep_millisecs", Number, "20"),
     ("sys/kernel/mm/ksm/stable_node_chains", Fixed, "0"),
     ("sys/kernel/mm/ksm/stable_node_chains_prune_millisecs", Number, "2000"),
@@ -108,6 +109,9 @@ impl Settings {
             ("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", _) => {
                 memory.large_page_bytes().unwrap_or(0).to_string().into_bytes()
             }
+            ("sys/kernel/mm/ksm/full_scans", _) => number(memory.ksm().full_scans),
+            ("sys/kernel/mm/ksm/pages_shared", _) => number(memory.ksm().pages_shared),
+            ("sys/kernel/mm/ksm/pages_sharing", _) => number(memory.ksm().pages_sharing),
             (_, Choice) => choice(path, kept),
             _ => kept.to_vec(),
         };
@@ -134,6 +138,29 @@ impl Settings {
         self.0.insert(path, value.to_vec());
         Ok(())
     }
+}
+
+fn number(value: u64) -> Vec<u8> {
+    value.to_string().into_bytes()
+}
+
+/// Does what a setting is about, where it has an effect.
+///
+/// # Errors
+/// EINVAL if there is no such behaviour, ENOMEM.
+pub(super) fn apply(memory: &mut dyn UserMemory, path: &str, bytes: &[u8]) -> Result<(), Errno> {
+    match (path, bytes.trim_ascii()) {
+        ("proc/sys/vm/overcommit_memory", b"0") => memory.set_overcommit(Overcommit::Heuristic),
+        ("proc/sys/vm/overcommit_memory", b"1") => memory.set_overcommit(Overcommit::Always),
+        ("sys/kernel/mm/ksm/run", b"0") => memory.set_merging(Merging::Stopped)?,
+        ("sys/kernel/mm/ksm/run", b"1") => memory.set_merging(Merging::On)?,
+        ("sys/kernel/mm/ksm/run", b"2") => memory.set_merging(Merging::Undone)?,
+        ("proc/sys/vm/overcommit_memory" | "sys/kernel/mm/ksm/run", _) => {
+            return Err(Errno::EINVAL);
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// All words, the present one in brackets.
