@@ -339,7 +339,7 @@ impl<P: Pmap> Kernel<P> {
     /// The page is on the swap device, or in the swap cache already. Its slot stays with the frame,
     /// so that others find it there, and the page can be dropped without a write as long as it is
     /// clean.
-    fn swap_in(
+    pub(crate) fn swap_in(
         &mut self,
         platform: &mut impl Platform,
         fault: &Fault,

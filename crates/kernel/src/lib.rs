@@ -78,6 +78,7 @@ mod smaps;
 mod space;
 mod swap;
 mod swap_cache;
+mod swap_off;
 mod sync;
 mod unmap;
 mod watermarks;

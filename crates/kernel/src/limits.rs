@@ -133,7 +133,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn exceeds_memory(&self, bytes: u64) -> bool {
-        let pages = self.frames.total().saturating_add(self.swap.total());
+        let pages = self.frames.total().saturating_add(self.swap.capacity());
         self.config.overcommit == Overcommit::Heuristic && bytes >> self.page.shift() > pages
     }
 

@@ -94,6 +94,16 @@ impl Objects {
         }
     }
 
+    /// The pages that have a slot, in order.
+    pub fn swapped(&self) -> Vec<(FileId, u32)> {
+        let of = |(&id, object): (&FileId, &Object)| {
+            let with_slot = |(&index, slot): (&u32, &Option<_>)| slot.is_some().then_some(index);
+            let pages: Vec<u32> = object.pages.iter().filter_map(with_slot).collect();
+            pages.into_iter().map(move |index| (id, index))
+        };
+        self.by_id.iter().flat_map(of).collect()
+    }
+
     fn is_mapped(&self, id: FileId) -> bool {
         self.mapped.contains_key(&id)
     }

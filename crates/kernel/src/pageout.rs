@@ -177,7 +177,7 @@ impl<P: Pmap> Kernel<P> {
             Shortage::PageTables
         } else if self.locked_pages() * 2 > summary.anon + summary.file {
             Shortage::Locked
-        } else if self.swap.total() == 0 {
+        } else if !self.swap.is_on() {
             Shortage::NoSwap
         } else if self.swap.bad() == self.swap.total() {
             Shortage::IoErrors
@@ -195,7 +195,7 @@ impl<P: Pmap> Kernel<P> {
     /// Asks the policy, with referenced bits taken from the page tables.
     fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
         let Self { policy, frames, spaces, counters, swap, objects, recent, .. } = self;
-        let room = swap.free() > 0 || swap.reclaimable() > 0;
+        let room = swap.has_room();
         policy.victim(&mut |pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
             let locked = |place: ReverseMapping| {
@@ -433,7 +433,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// A free slot; if there is none, one that a resident page keeps, which is dirty from then on.
     fn allocate_slot(&mut self) -> Option<SwapSlot> {
-        if self.swap.free() == 0 && self.swap.reclaimable() > 0 {
+        if self.swap.free() == 0 && self.swap.has_room() {
             self.take_kept_slot();
         }
         self.swap.allocate()
@@ -452,7 +452,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// Takes the slot that a frame keeps, if nobody names it.
-    fn give_up_slot(&mut self, pfn: Pfn) -> bool {
+    pub(crate) fn give_up_slot(&mut self, pfn: Pfn) -> bool {
         match self.frames.used(pfn) {
             Use::Anon { slot: Some(slot) } if self.swap.names(slot) == 0 => self.drop_slot(pfn),
             Use::File { file, index, .. } if self.objects.slot(file, index).is_some() => {

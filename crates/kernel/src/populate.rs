@@ -78,7 +78,7 @@ impl<P: Pmap> Kernel<P> {
         range: Range<VirtAddr>,
         kind: AccessKind,
     ) -> Result<(), Errno> {
-        let mut left = self.frames.total() + self.swap.total();
+        let mut left = self.frames.total() + self.swap.capacity();
         let mut at = range.start;
         while at < range.end {
             if !self.is_there(platform, id, at, kind) {
@@ -134,7 +134,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// The first page at or above `at` that is on swap.
-    fn next_swapped(
+    pub(crate) fn next_swapped(
         &self,
         platform: &impl Platform,
         id: SpaceId,

@@ -37,13 +37,34 @@ pub struct SwapMap {
     reclaimable: u32,
     hand: u32,
     bad: BTreeSet<u32>,
+    /// Slots are not given out (swapoff).
+    is_off: bool,
 }
 
 impl SwapMap {
     pub(crate) fn new(slots: u32) -> Self {
         let (words, counts) = (vec![0; slots.div_ceil(64) as usize], vec![0; slots as usize]);
         let bad = BTreeSet::new();
-        Self { words, counts, slots, free: slots, reclaimable: 0, hand: 0, bad }
+        Self { words, counts, slots, free: slots, reclaimable: 0, hand: 0, bad, is_off: false }
+    }
+
+    /// Whether the device is in use: never, if it has no slots.
+    pub fn is_on(&self) -> bool {
+        self.slots > 0 && !self.is_off
+    }
+
+    pub(crate) fn set_on(&mut self, on: bool) {
+        self.is_off = !on;
+    }
+
+    /// Slots that pages can count on: all of them, or none while the device is off.
+    pub fn capacity(&self) -> u64 {
+        if self.is_on() { self.total() } else { 0 }
+    }
+
+    /// Whether a slot can be allocated, if need be one that is only kept.
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_on() && (self.free > 0 || self.reclaimable > 0)
     }
 
     /// All slots, bad ones as well.
@@ -51,7 +72,7 @@ impl SwapMap {
         u64::from(self.slots)
     }
 
-    /// Slots that can be allocated.
+    /// Slots that hold nothing and have not failed.
     pub fn free(&self) -> u64 {
         u64::from(self.free)
     }
@@ -88,7 +109,7 @@ impl SwapMap {
 
     /// A free slot, named once.
     pub(crate) fn allocate(&mut self) -> Option<SwapSlot> {
-        if self.free == 0 {
+        if self.free == 0 || self.is_off {
             return None;
         }
         let found =

@@ -65,6 +65,8 @@ const ENTRIES: [(&str, Result<Device, &str>); 9] = [
 ];
 /// The terminal of a process, which never has one.
 const TERMINAL: &[u8] = b"tty";
+/// The machine's swap device, which only swapon and swapoff can use.
+const SWAP: &[u8] = b"swap";
 /// Where a tree in memory is mounted.
 const SHM: &[u8] = b"shm";
 
@@ -76,6 +78,7 @@ pub(crate) fn find(names: &[Vec<u8>]) -> Result<BuiltIn, Errno> {
     match names {
         [] => Ok(BuiltIn::Directory),
         [name] if name == TERMINAL => Ok(BuiltIn::Terminal),
+        [name] if name == SWAP => Ok(BuiltIn::SwapDevice),
         [name] => {
             let entry = ENTRIES.iter().find(|(known, _)| known.as_bytes() == name);
             match entry.ok_or(Errno::ENOENT)?.1 {
@@ -96,7 +99,7 @@ pub(crate) fn names(below: &[Vec<u8>]) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     let known = ENTRIES.iter().map(|(name, _)| name.as_bytes());
-    known.chain([TERMINAL, SHM]).map(<[u8]>::to_vec).collect()
+    known.chain([TERMINAL, SWAP, SHM]).map(<[u8]>::to_vec).collect()
 }
 
 #[cfg(test)]

@@ -166,6 +166,14 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.set_limits(self.space, limits);
     }
 
+    fn swap_off(&mut self) -> Result<(), Errno> {
+        Ok(self.kernel.swap_off(self.platform)?)
+    }
+
+    fn swap_on(&mut self) -> Result<(), Errno> {
+        Ok(self.kernel.swap_on()?)
+    }
+
     fn sync(&mut self, at: u64, len: u64, how: Msync) -> Result<(), Errno> {
         Ok(self.kernel.msync(self.platform, self.space, VirtAddr(at), len, how)?)
     }
@@ -324,12 +332,12 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn usage(&self) -> Usage {
         let frames = self.kernel.frames();
-        let counters = self.kernel.counters();
+        let (counters, swap) = (self.kernel.counters(), self.kernel.swap());
         Usage {
             total: frames.total,
             free: frames.free,
-            swap_total: self.kernel.swap().total(),
-            swap_free: self.kernel.swap().free(),
+            swap_total: swap.capacity(),
+            swap_free: if swap.is_on() { swap.free() } else { 0 },
             peak_resident: self.kernel.residency(self.space).peak_rss,
             minor_faults: counters.pgfault.saturating_sub(counters.pgmajfault),
             major_faults: counters.pgmajfault,

@@ -93,6 +93,7 @@ mod sys_shm;
 mod sys_signal;
 mod sys_socket;
 mod sys_stat;
+mod sys_swap;
 mod sys_time;
 mod sys_timer;
 mod sys_wait;

@@ -185,6 +185,22 @@ pub trait UserMemory {
         let _ = limits;
     }
 
+    /// Takes the swap device out of use, all its pages brought back.
+    ///
+    /// # Errors
+    /// As swapoff(2).
+    fn swap_off(&mut self) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Takes the swap device into use again.
+    ///
+    /// # Errors
+    /// As swapon(2).
+    fn swap_on(&mut self) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
+    }
+
     /// Brings files up to date with shared pages.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub const S_IFMT: u32 = 0o170_000;
 pub const S_IFIFO: u32 = 0o010_000;
 /// A character device.
 pub const S_IFCHR: u32 = 0o020_000;
+/// A block device.
+pub const S_IFBLK: u32 = 0o060_000;
 /// A directory.
 pub const S_IFDIR: u32 = 0o040_000;
 /// A regular file.

@@ -11,7 +11,7 @@ use crate::fd::{Description, Directory, Object};
 use crate::memory::{CHUNK_BYTES, read_path};
 use crate::path::{Kind, LastLink, Location};
 use crate::root::{host_error, path_bytes};
-use crate::stat::{DirectoryEntry, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use crate::stat::{DirectoryEntry, S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
 use crate::sys_open::{AT_FDCWD, locate};
 use crate::sys_stat::built_in_inode;
 use crate::tmpfs::{NodeId, Tmpfs};
@@ -125,6 +125,7 @@ fn built_in_entry(call: &Call<'_>, at: &Location, name: &[u8]) -> Option<Directo
             let type_bits = match built_in {
                 BuiltIn::Directory => S_IFDIR,
                 BuiltIn::Device(_) | BuiltIn::Terminal => S_IFCHR,
+                BuiltIn::SwapDevice => S_IFBLK,
                 BuiltIn::Text(_) => S_IFREG,
                 BuiltIn::Link(_) | BuiltIn::Magic(..) => S_IFLNK,
             };

@@ -8,10 +8,15 @@ use crate::files::FileId;
 use crate::host::unix_ns;
 use crate::memory::{UserMemory, read_path};
 use crate::path::{LastLink, Location};
-use crate::stat::{Layout, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, Times};
+use crate::stat::{
+    Layout, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK, Stat, Times,
+};
 use crate::sys_open::{AT_FDCWD, locate};
 use crate::tmpfs::{NodeId, NodeKind};
 use crate::vfs::{BuiltIn, Magic, Mount, Node};
+
+/// The major number of the swap device: the first of those that are given out at run time.
+const SWAP_MAJOR: u64 = 254;
 
 const AT_SYMLINK_NOFOLLOW: u64 = 0x100;
 const AT_EMPTY_PATH: u64 = 0x1000;
@@ -56,6 +61,9 @@ fn stat_place(call: &mut Call<'_>, at: &Location) -> Result<Stat, Errno> {
         Node::Host(metadata) => Ok(call.host.stat(&metadata)),
         Node::Memory(id) => Ok(stat_node(call, id)),
         Node::BuiltIn(BuiltIn::Device(device)) => Ok(device.stat()),
+        Node::BuiltIn(BuiltIn::SwapDevice) => {
+            Ok(Stat::special(S_IFBLK | 0o660, SWAP_MAJOR << 8, 6))
+        }
         Node::BuiltIn(BuiltIn::Terminal) => Ok(Stat::special(S_IFCHR | 0o666, 5 << 8, 12)),
         Node::BuiltIn(BuiltIn::Magic(pid, magic)) if at.is_followed => stat_magic(call, pid, magic),
         Node::BuiltIn(built_in) => {

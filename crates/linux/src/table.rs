@@ -11,7 +11,7 @@ use crate::{
     sys_credentials, sys_descriptor, sys_directory, sys_epoll, sys_exec, sys_file, sys_futex,
     sys_futex_waitv, sys_io, sys_lock, sys_memory, sys_msg, sys_open, sys_path, sys_poll,
     sys_prctl, sys_process, sys_process_vm, sys_receive, sys_sched, sys_seal, sys_sem, sys_send,
-    sys_shm, sys_signal, sys_socket, sys_stat, sys_time, sys_timer, sys_wait, timer_file,
+    sys_shm, sys_signal, sys_socket, sys_stat, sys_swap, sys_time, sys_timer, sys_wait, timer_file,
 };
 
 /// A system call.
@@ -278,8 +278,8 @@ static TABLE: &[Entry] = &[
     on(221, "execve", sys_exec::execve),
     on(222, "mmap", sys_memory::mmap),
     on(223, "fadvise64", sys_file::advise),
-    off(224, "swapon"),
-    off(225, "swapoff"),
+    on(224, "swapon", sys_swap::swapon),
+    on(225, "swapoff", sys_swap::swapoff),
     on(226, "mprotect", sys_memory::mprotect),
     on(227, "msync", sys_advice::msync),
     on(228, "mlock", sys_advice::mlock),

@@ -57,6 +57,8 @@ pub(crate) enum BuiltIn {
     Device(Device),
     /// The terminal, which there is none of.
     Terminal,
+    /// The swap device.
+    SwapDevice,
     /// Text about the system, made when it is opened.
     Text(Text),
     /// A symbolic link.

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{finish, pagewalk};
+use common::{FORMATS, finish, pagewalk};
 
 /// Builds a program from beside this file; `None`, and said so, if a tool is missing.
 fn build(source: &str) -> Option<PathBuf> {
@@ -49,6 +49,30 @@ fn files_in_memory_are_as_the_hosts() {
 #[test]
 fn locks_are_as_the_hosts() {
     compare("locks", &[&[], &["--harts", "2"]]);
+}
+
+#[test]
+fn the_swap_device_can_be_taken_out_of_use() {
+    let Some(program) = build("swap") else { return };
+    let path = program.to_str().expect("a path in UTF-8");
+    for mmu in FORMATS {
+        let done = pagewalk(["run", "--quiet", "--audit", "--mmu", mmu, path]);
+        let expected = "something is out: 1\n\
+             on twice: -1 errno 16\n\
+             not a device: -1 errno 22\n\
+             not there: -1 errno 2\n\
+             wrong flags: -1 errno 22\n\
+             not privileged: -1 errno 1\n\
+             off: 0\n\
+             in /proc/swaps: -1\n\
+             off twice: -1 errno 22\n\
+             wrong: 0\n\
+             on: 0\n\
+             in use: 0\n\
+             stat: 0\n\
+             block device: 1\n";
+        assert_eq!(done.stdout, expected, "{mmu}: {}", done.stderr);
+    }
 }
 
 /// What the guest reads of each file, by name.
