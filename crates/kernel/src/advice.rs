@@ -11,7 +11,7 @@
 //! Holes: what is mapped is advised all the same, then the call fails (`Enomem`). An error in one
 //! region ends the call there.
 
-use crate::{Errno, HugeAdvice, Kernel, Platform, Pmap, Region, RegionFlags, SpaceId};
+use crate::{Errno, FileId, HugeAdvice, Kernel, Platform, Pmap, Region, RegionFlags, SpaceId};
 use alloc::vec::Vec;
 use core::ops::Range;
 use pagewalk_mmu::VirtAddr;
@@ -73,7 +73,7 @@ impl<P: Pmap> Kernel<P> {
     /// As madvise(2): `Einval` for a range that is none or advice that a region cannot take,
     /// `Enomem` if there is a hole in the range (what is mapped takes the advice all the same),
     /// `Eagain` if there would be too many regions, `Eacces` for MADV_REMOVE of what may not be
-    /// stored to and `Eopnotsupp` of a file, `Efault` if a page cannot be populated.
+    /// stored to, `Eio` of a file that cannot be written, `Efault` if a page cannot be populated.
     pub fn madvise(
         &mut self,
         platform: &mut impl Platform,
@@ -223,7 +223,7 @@ impl<P: Pmap> Kernel<P> {
         Err(if fits { Errno::Eagain } else { Errno::Einval })
     }
 
-    /// Takes away what backs a part of a region. Host files lie on a file system that cannot.
+    /// Takes away what backs a part of a region: it is a hole in the object or file then.
     fn remove_part(&mut self, platform: &mut impl Platform, part: &Region) -> Result<(), Errno> {
         let (file, offset) = part.file_at(part.start).ok_or(Errno::Einval)?;
         if part.flags.contains(RegionFlags::LOCKED) {
@@ -234,8 +234,20 @@ impl<P: Pmap> Kernel<P> {
         }
         match file.is_memory() {
             true => self.punch_object(platform, file, offset..offset + part.len()),
-            false => Err(Errno::Eopnotsupp),
+            false => self.punch_file(platform, file, offset..offset + part.len()),
         }
+    }
+
+    fn punch_file(
+        &mut self,
+        platform: &mut impl Platform,
+        file: FileId,
+        range: Range<u64>,
+    ) -> Result<(), Errno> {
+        self.sync_file(platform, file, range.clone())
+            .and_then(|()| platform.file_punch(file, range.clone()))
+            .and_then(|()| self.file_changed(platform, file, range))
+            .map_err(|_| Errno::Eio)
     }
 
     /// Checks that a range is mapped.

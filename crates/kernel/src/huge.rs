@@ -116,7 +116,7 @@ impl<P: Pmap> Kernel<P> {
     /// A run of frames, which leaves `tables` and the low watermark free.
     fn allocate_large(&mut self, size: PageSize, tables: u64) -> Option<Pfn> {
         let count = self.pages_per(size);
-        if self.frames.free() < count + tables + self.marks.low {
+        if self.refused.refuses() || self.frames.free() < count + tables + self.marks.low {
             return None;
         }
         let first = self.frames.allocate_run(count as u32, Use::Anon { slot: None })?;

@@ -1,5 +1,6 @@
 //! The kernel: its parts, and how address spaces come and go.
 
+use crate::inject::RefusedFrames;
 use crate::ksm::Ksm;
 use crate::names::NameTable;
 use crate::object::Objects;
@@ -193,6 +194,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) sharing: Sharing,
     /// The regions of all spaces are not more.
     pub(crate) regions_bound: usize,
+    pub(crate) refused: RefusedFrames,
     /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
     pub(crate) machine_frames: u64,
     pub(crate) kernel_map: Option<KernelMap>,
@@ -272,6 +274,7 @@ impl<P: Pmap> Kernel<P> {
             refusals: Refusals::default(),
             sharing: Sharing::default(),
             regions_bound: 0,
+            refused: RefusedFrames::default(),
             large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,
             kernel_map: None,

@@ -52,6 +52,7 @@ mod frame;
 mod growth;
 mod hashed_pmap;
 mod huge;
+mod inject;
 mod kernel;
 mod kernel_map;
 mod ksm;

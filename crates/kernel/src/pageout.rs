@@ -65,7 +65,7 @@ impl<P: Pmap> Kernel<P> {
         fault: &Fault,
     ) -> Result<(), Shortage> {
         let plenty = self.marks.min.max(Self::fault_frames_max(&self.hardware));
-        if self.frames.free() >= plenty {
+        if self.frames.free() >= plenty && !self.refused.armed {
             return Ok(());
         }
         self.reserve_short(platform, fault)
@@ -77,6 +77,7 @@ impl<P: Pmap> Kernel<P> {
         platform: &mut impl Platform,
         fault: &Fault,
     ) -> Result<(), Shortage> {
+        self.check_refused()?;
         if self.frames.free() < self.marks.min {
             self.counters.allocstall += 1;
             // Failing is no harm while the fault itself finds enough.
@@ -95,6 +96,7 @@ impl<P: Pmap> Kernel<P> {
         platform: &mut impl Platform,
         count: u64,
     ) -> Result<(), Shortage> {
+        self.check_refused()?;
         self.reclaim(platform, count, false)
     }
 
@@ -107,11 +109,17 @@ impl<P: Pmap> Kernel<P> {
         count: u64,
         run: u64,
     ) -> Result<(), Shortage> {
+        self.check_refused()?;
         self.reclaim(platform, count, false)?;
         while run > 1 && !self.frames.has_run(run as u32) {
             self.evict_one(platform, false)?;
         }
         Ok(())
+    }
+
+    /// Fails where a test wants a reservation to fail.
+    fn check_refused(&mut self) -> Result<(), Shortage> {
+        if self.refused.refuses() { Err(self.shortage()) } else { Ok(()) }
     }
 
     /// Evicts until `target` frames are free.
@@ -127,15 +135,17 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
-    /// Frees one frame. Slots whose write failed turn out bad only if another write succeeds: a
-    /// device that fails always is not made of bad slots.
+    /// Frees one frame. Slots whose write failed turn out bad only if a write to another succeeds: a
+    /// device that fails always is not made of bad slots, whatever goes without being written.
     fn evict_one(&mut self, platform: &mut impl Platform, daemon: bool) -> Result<(), Shortage> {
         let mut suspects = Vec::new();
+        let written = self.counters.pswpout;
         let result = self.evict_first(platform, daemon, &mut suspects);
+        let works = self.counters.pswpout > written;
         for slot in suspects {
-            match result {
-                Ok(()) => self.swap.retire(slot),
-                Err(_) => self.swap.drop_names(slot, 1),
+            match works {
+                true => self.swap.retire(slot),
+                false => self.swap.drop_names(slot, 1),
             }
         }
         let c = &mut self.counters;

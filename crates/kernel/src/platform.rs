@@ -11,6 +11,7 @@
 
 use crate::Event;
 use core::fmt;
+use core::ops::Range;
 use pagewalk_mmu::{Asid, Level, Pfn, PhysAddr, TableMemory, VirtAddr};
 
 /// A file that the kernel can page from and to. Two names of one file have one `FileId`, or their
@@ -163,6 +164,12 @@ pub trait Platform: TableMemory {
         from: Pfn,
         len: usize,
     ) -> Result<(), IoError>;
+
+    /// Makes bytes of a file zeroes, as a hole where that can be. Never makes the file longer.
+    ///
+    /// # Errors
+    /// If it failed; the file's bytes in the range are then unspecified.
+    fn file_punch(&mut self, file: FileId, range: Range<u64>) -> Result<(), IoError>;
 
     /// Reads a slot into a frame.
     ///

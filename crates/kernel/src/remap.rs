@@ -145,6 +145,25 @@ impl<P: Pmap> Kernel<P> {
         Ok(to)
     }
 
+    /// Unmaps what is behind the new length, whatever is there.
+    fn shrink_in_place(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        start: VirtAddr,
+        old_len: u64,
+        new_len: u64,
+    ) -> Result<VirtAddr, Errno> {
+        if new_len < old_len {
+            // What is given up must be a range.
+            self.range(id, start, old_len, Errno::Einval)?;
+            let (kept, end) = (VirtAddr(start.0 + new_len), VirtAddr(start.0 + old_len));
+            self.may_split(id, kept, end, 0)?;
+            self.unmap_range(platform, id, kept, end);
+        }
+        Ok(start)
+    }
+
     /// Changes the length of one region's part, or makes a shared one once more.
     fn resize(
         &mut self,
@@ -159,9 +178,15 @@ impl<P: Pmap> Kernel<P> {
         if old_len == 0 && !region.shared {
             return Err(Errno::Einval);
         }
-        if new_len < old_len {
-            // What is given up must be a range; only then does it matter whether it is mapped.
-            self.range(id, start, old_len, Errno::Einval)?;
+        if new_len <= old_len && matches!(how, Remap::InPlace | Remap::MayMove) {
+            return self.shrink_in_place(platform, id, start, old_len, new_len);
+        }
+        if let Remap::Fixed(to) = how
+            && (to.0..to.0 + new_len).contains(&start.0)
+        {
+            // As Linux: clearing the place takes away what was to be shown once more.
+            self.unmap_range(platform, id, to, VirtAddr(to.0 + new_len));
+            return Err(Errno::Efault);
         }
         if old_len > region.end.0 - start.0 {
             return Err(Errno::Efault);
@@ -175,7 +200,6 @@ impl<P: Pmap> Kernel<P> {
             self.unmap_range(platform, id, kept, old_end);
         }
         match how {
-            Remap::InPlace | Remap::MayMove if new_len <= old_len => return Ok(start),
             Remap::InPlace | Remap::MayMove if old_len > 0 => {
                 let new_end = start.0.checked_add(new_len).map(VirtAddr);
                 let grows = |end| self.grow_in_place(platform, id, &region, kept, end);

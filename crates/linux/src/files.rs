@@ -179,13 +179,17 @@ impl Files {
         self.entry(id)?.writer.ok_or_else(unknown_file)?.set_len(len)
     }
 
-    /// Makes a range of the file read as zeroes; the length stays.
+    /// Makes a range of the file read as zeroes, up to the file's end; the length stays.
     ///
     /// # Errors
     /// As the host's.
-    pub(crate) fn punch(&self, id: FileId, range: Range<u64>) -> io::Result<()> {
+    pub fn punch(&self, id: FileId, range: Range<u64>) -> io::Result<()> {
         static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         let file = self.entry(id)?.writer.ok_or_else(unknown_file)?;
+        let range = range.start..range.end.min(self.len(id)?);
+        if range.is_empty() {
+            return Ok(());
+        }
         #[cfg(target_os = "linux")]
         {
             use rustix::fs::{FallocateFlags, fallocate};

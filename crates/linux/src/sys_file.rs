@@ -110,6 +110,9 @@ pub(crate) fn set_length(call: &mut Call<'_>, id: FileId, len: u64) -> Result<()
 }
 
 pub(crate) fn ftruncate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
+    if args[1] > MAX_OFFSET {
+        return Err(Errno::EINVAL);
+    }
     let id = writable_file(call, descriptor(args[0]), Errno::EINVAL)?;
     set_length(call, id, args[1]).map(|()| 0)
 }
@@ -117,14 +120,26 @@ pub(crate) fn ftruncate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 pub(crate) fn fallocate(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     const KEEP_SIZE: u64 = 1;
     const PUNCH_HOLE: u64 = 2;
+    const COLLAPSE_RANGE: u64 = 8;
     const ZERO_RANGE: u64 = 0x10;
+    const INSERT_RANGE: u64 = 0x20;
+    const UNSHARE_RANGE: u64 = 0x40;
     const PUNCH: u64 = PUNCH_HOLE | KEEP_SIZE;
     const ZERO_KEEP: u64 = ZERO_RANGE | KEEP_SIZE;
+    const UNSHARE_KEEP: u64 = UNSHARE_RANGE | KEEP_SIZE;
     let [fd, mode, offset, len, ..] = args;
-    let id = writable_file(call, descriptor(fd), Errno::EBADF)?;
+    let (fd, mode) = (descriptor(fd), mode & u64::from(u32::MAX));
+    call.file(fd)?;
     if offset > MAX_OFFSET || len > MAX_OFFSET || len == 0 {
         return Err(Errno::EINVAL);
     }
+    // What no file can comes before what this file may: vfs_fallocate's order.
+    let (0 | KEEP_SIZE | PUNCH | ZERO_RANGE | ZERO_KEEP | COLLAPSE_RANGE | INSERT_RANGE
+    | UNSHARE_RANGE | UNSHARE_KEEP) = mode
+    else {
+        return Err(Errno::EOPNOTSUPP);
+    };
+    let id = writable_file(call, fd, Errno::EBADF)?;
     let end = offset + len;
     if end > MAX_OFFSET {
         return Err(Errno::EFBIG);

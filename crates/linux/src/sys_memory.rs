@@ -161,7 +161,8 @@ fn file_mapping(
     offset: u64,
 ) -> Result<MapRequest, Errno> {
     let description = call.file(fd)?;
-    if offset > MAX_OFFSET.saturating_sub(request.len) {
+    let is_file = matches!(description.object, Object::File(_));
+    if is_file && offset > MAX_OFFSET.saturating_sub(request.len) {
         return Err(Errno::EOVERFLOW);
     }
     let shared = match flags & MAP_TYPE {

@@ -20,7 +20,7 @@ use crate::ipc::{
 use crate::memory::UserMemory;
 use crate::stat::Layout;
 use crate::wait::Pid;
-use pagewalk_kernel::{Backing, FileId, MapRequest, Placement, Prot};
+use pagewalk_kernel::{Backing, FileId, MapRequest, Placement, Prot, Region};
 use pagewalk_mmu::VirtAddr;
 
 /// Segments at most (SHMMNI).
@@ -148,25 +148,43 @@ pub(crate) fn shmdt(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     if !at.is_multiple_of(page) {
         return Err(Errno::EINVAL);
     }
-    let (file, offset) = call.memory.shared_place(at).ok_or(Errno::EINVAL)?;
-    let mut all = call.system.segments.iter();
-    let (id, bytes) = all
-        .find(|(_, entry)| entry.object.file == file && offset == 0)
-        .map(|(id, entry)| (id, entry.object.bytes.next_multiple_of(page)))
-        .ok_or(Errno::EINVAL)?;
-    drop(all);
-    // Those parts of it that are still there.
-    for distance in (0..bytes).step_by(page as usize) {
-        let Some(place) = at.checked_add(distance) else { break };
-        if call.memory.shared_place(place) == Some((file, distance)) {
-            call.memory.unmap(place, page)?;
-        }
+    // The first part that is left tells which segment it is, as on Linux: its beginning may be
+    // something else by now.
+    let parts = attachment(call, at);
+    let mut known = parts.iter().filter_map(|part| Some((part, segment_of(call, part)?)));
+    let (&first, (id, bytes)) = known.next().ok_or(Errno::EINVAL)?;
+    drop(known);
+    let end = at.saturating_add(bytes.next_multiple_of(page)).max(first.end.0);
+    let is_its = |part: &&Region| match (part.file_at(part.start), first.file_at(first.start)) {
+        (Some((file, _)), Some((of, _))) => file == of && part.end.0 <= end,
+        _ => false,
+    };
+    for part in parts.iter().filter(is_its) {
+        call.memory.unmap(part.start.0, part.len())?;
     }
     let (now, pid) = (call.seconds(), call.process.pid);
     let segment = &mut call.system.segments.get_mut(id)?.object;
     (segment.detached_s, segment.last) = (now, pid);
     sweep(call);
     Ok(0)
+}
+
+/// The shared mappings behind `at` that an attachment there would have made.
+fn attachment(call: &Call<'_>, at: u64) -> Vec<Region> {
+    let regions = call.memory.regions(call.memory.space());
+    let is_part = |region: &Region| {
+        let offset = region.file_at(region.start).map(|(_, offset)| offset);
+        region.shared && offset.is_some() && region.start.0.checked_sub(at) == offset
+    };
+    regions.into_iter().filter(is_part).collect()
+}
+
+/// The segment that a mapping shows, and its bytes.
+fn segment_of(call: &Call<'_>, part: &Region) -> Option<(i32, u64)> {
+    let (file, _) = part.file_at(part.start)?;
+    let mut all = call.system.segments.iter();
+    let found = all.find(|(_, entry)| entry.object.file == file);
+    found.map(|(id, entry)| (id, entry.object.bytes))
 }
 
 pub(crate) fn shmctl(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {

@@ -1,5 +1,7 @@
 //! The machine as the kernel sees it: memory, TLB, files, the swap device, and the listener.
 
+use std::ops::Range;
+
 use pagewalk_kernel::segments::Registers;
 use pagewalk_kernel::{
     CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SegmentPlatform,
@@ -144,6 +146,11 @@ impl Platform for MachinePlatform<'_> {
             }
         }
         Ok(())
+    }
+
+    fn file_punch(&mut self, file: FileId, range: Range<u64>) -> Result<(), IoError> {
+        self.listener.traffic.file_writes += 1;
+        self.files.punch(file, range).map_err(|e| io_error(&e))
     }
 
     fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {

@@ -16,6 +16,7 @@ use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, OutOfMemory, Pfn, PhysAddr, TableMemory, Tables, VirtAddr,
 };
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The base page: that of the formats under test, which the test's name says.
 pub const PAGE: u64 = match env!("CARGO_CRATE_NAME").as_bytes() {
@@ -111,7 +112,7 @@ impl Mock {
         self.file_write_fails = never();
     }
 
-    fn bytes(pfn: Pfn) -> std::ops::Range<usize> {
+    fn bytes(pfn: Pfn) -> Range<usize> {
         (pfn.0 * PAGE) as usize..((pfn.0 + 1) * PAGE) as usize
     }
 
@@ -231,6 +232,16 @@ impl Platform for Mock {
             bytes[at..end].copy_from_slice(&data[..end - at]);
         }
         error.map_or(Ok(()), Err)
+    }
+
+    fn file_punch(&mut self, file: FileId, range: Range<u64>) -> Result<(), IoError> {
+        if let Some(error) = (self.file_write_fails)() {
+            return Err(error);
+        }
+        let bytes = &mut self.files[file.0 as usize];
+        let end = (range.end as usize).min(bytes.len());
+        bytes[(range.start as usize).min(end)..end].fill(0);
+        Ok(())
     }
 
     fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {

@@ -11,6 +11,7 @@ use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, Fault, OutOfMemory, PageSize, Pfn, PhysAddr, Privilege,
     TableMemory, VirtAddr,
 };
+use std::ops::Range;
 
 pub const PAGE: u64 = 4096;
 pub const PAGE_SIZE: PageSize = PageSize::from_shift(12);
@@ -65,7 +66,7 @@ impl Mock {
     }
 }
 
-fn bytes(pfn: Pfn) -> std::ops::Range<usize> {
+fn bytes(pfn: Pfn) -> Range<usize> {
     (pfn.0 * PAGE) as usize..((pfn.0 + 1) * PAGE) as usize
 }
 
@@ -134,6 +135,10 @@ impl Platform for Mock {
         let end = (from + len).min(content.len());
         content[from..end].copy_from_slice(&page[..end - from]);
         Ok(())
+    }
+
+    fn file_punch(&mut self, _: FileId, _: Range<u64>) -> Result<(), IoError> {
+        unreachable!("there are no mappings of files");
     }
 
     fn swap_read(&mut self, _: SwapSlot, _: Pfn) -> Result<(), IoError> {

@@ -44,6 +44,8 @@ void op_madvise(void) {
         PAGE_OUT, PAGE_OUT, POPULATE_READ, POPULATE_READ, POPULATE_WRITE, POPULATE_WRITE,
         DONT_NEED_LOCKED, DONT_NEED_LOCKED);
     if (one_in(30)) advice = PICK(5, 6, 7, 30, 77, -1ul);
+    if (!has_large_pages && (advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE))
+        advice = MADV_NORMAL;
     /* In odd files the upper half of the last page may not be stored to. */
     if (odd_ends && advice == FREE) advice = MADV_DONTNEED;
     /* Until Linux 6.8 the mapping had to be writable now, since then at any time. */

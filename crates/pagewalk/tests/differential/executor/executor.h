@@ -17,6 +17,10 @@
  *   - the size of a file after a failed write behind its end: not tried (files.c);
  *   - moving bytes between overlapping parts of a file and its mapping: not tried (files.c);
  *   - which neighbours are one mapping: mremap is given parts of what one call made (places.c);
+ *   - large pages and the right to execute, on machines that have none (advice.c, touch.c);
+ *   - lengths that wrap, where Linux moves a mapping: versions differ (mappings.c);
+ *   - locks of a mapping whose part is moved and stays: Linux unlocks the whole (mappings.c);
+ *   - a segment replaced by itself, which may be its end (mappings.c);
  *   - residency: asked for only where mlock has made it certain (locks.c).
  */
 #pragma once
@@ -36,6 +40,8 @@ extern const char *file_path;     /* the file that sequences use */
 extern unsigned ops_max;          /* operations of a sequence */
 extern unsigned digest_interval;  /* operations between two looks at everything */
 extern bool reads_maps;           /* look at /proc/self/maps */
+extern bool has_large_pages;      /* madvise(MADV_HUGEPAGE) is known */
+extern bool forbids_execution;    /* the MMU tells fetches from loads */
 extern bool verbose;              /* print every operation */
 
 /* random.c: the generator, SplitMix64. */
@@ -84,8 +90,10 @@ unsigned long pick_address(void);           /* any byte */
 void remember(unsigned long at, unsigned long len);
 void claim(unsigned long at, unsigned long len);     /* one call made this */
 void shatter(unsigned long at, unsigned long len);   /* who knows what this is now */
-void mark_file(unsigned long at, unsigned long len, bool may_be);
-bool may_be_file(unsigned long at, unsigned long len);     /* a mapping of one */
+enum kind { ANONYMOUS, A_FILE, SEGMENT };
+void mark(unsigned long at, unsigned long len, enum kind kind);     /* what may be there */
+bool may_be_file(unsigned long at, unsigned long len);
+bool may_be_segment(unsigned long at, unsigned long len);
 bool is_uniform(unsigned long at, unsigned long len);
 
 /* digest.c: everything there is to see. */

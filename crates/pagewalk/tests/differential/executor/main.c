@@ -9,6 +9,8 @@
  *   without=A,B      leave these kinds of operations out
  *   maps=0           do not read /proc/self/maps
  *   skip=A,B         leave out the operations with these numbers
+ *   large=0          the machine has no large pages
+ *   nx=0             the machine executes what it may load
  *   verbose=1        print every operation
  *   fork=0           run the sequences in one process, as far as that goes
  */
@@ -28,6 +30,8 @@ const char *file_path = "/file";
 unsigned ops_max = 40;
 unsigned digest_interval = 10;
 bool reads_maps = true;
+bool has_large_pages = true;
+bool forbids_execution = true;
 bool verbose;
 
 static const char *without = "", *skipped = "";
@@ -151,6 +155,8 @@ static void set_option(const char *name, const char *value) {
     else if (strcmp(name, "without") == 0) without = value;
     else if (strcmp(name, "maps") == 0) reads_maps = atoi(value) != 0;
     else if (strcmp(name, "skip") == 0) skipped = value;
+    else if (strcmp(name, "large") == 0) has_large_pages = atoi(value) != 0;
+    else if (strcmp(name, "nx") == 0) forbids_execution = atoi(value) != 0;
     else if (strcmp(name, "verbose") == 0) verbose = atoi(value) != 0;
     else if (strcmp(name, "fork") == 0) forks = atoi(value) != 0;
     else _exit(2);

@@ -26,14 +26,14 @@ static bool is_outside(long at) {
     return (unsigned long)at < window || (unsigned long)at >= window + SPAN * PAGE;
 }
 
-static void note_mapped(long at, unsigned long len, bool of_file) {
+static void note_mapped(long at, unsigned long len, enum kind kind) {
     if (at < 0 && at > -4096) return;
     if (is_outside(at)) {
         system_call(SYS_munmap, at, len, 0, 0, 0, 0);
         return;
     }
     claim((unsigned long)at, len);
-    mark_file((unsigned long)at, len, of_file);
+    mark((unsigned long)at, len, kind);
     remember((unsigned long)at, len);
 }
 
@@ -67,7 +67,7 @@ void op_mmap(void) {
         file_name(file), offset);
     long result = system_call(SYS_mmap, range.at, range.len, protection, flags, files[file], offset);
     say_address(result);
-    note_mapped(result, range.len, !(flags & MAP_ANONYMOUS));
+    note_mapped(result, range.len, flags & MAP_ANONYMOUS ? ANONYMOUS : A_FILE);
 }
 
 void op_munmap(void) {
@@ -104,6 +104,8 @@ void op_mremap(void) {
     unsigned long to = window + pick_page() * PAGE + (one_in(30) ? 16 : 0);
     if (flags & MREMAP_DONTUNMAP && !one_in(10)) new = old.len;
     if (one_in(25)) old.len = 0;
+    /* What else of such a length is looked at first changed with Linux 6.16. */
+    if (old.len > SPAN * PAGE && flags > MREMAP_MAYMOVE) old.len = PAGE;
     if (old.len <= SPAN * PAGE && !is_uniform(old.at, old.len)) old.len = PAGE;
     say("mremap(+%lx, %lx, %lx, %lx, +%lx) = ", old.at - window, old.len, new, flags, to - window);
     long result = system_call(SYS_mremap, old.at, old.len, new, flags, to, 0);
@@ -114,8 +116,14 @@ void op_mremap(void) {
         if (flags & MREMAP_FIXED) shatter(to, new);
         return;
     }
+    /* The whole mapping is unlocked, not the part. */
+    if (flags & MREMAP_DONTUNMAP) system_call(SYS_munlockall, 0, 0, 0, 0, 0, 0);
+    unsigned long len = old.len + 1;
+    enum kind kind = may_be_file(old.at, len)      ? A_FILE
+                     : may_be_segment(old.at, len) ? SEGMENT
+                                                   : ANONYMOUS;
     if (is_outside(result)) say_contents((unsigned long)result, new);
-    note_mapped(result, new, may_be_file(old.at, old.len + 1));
+    note_mapped(result, new, kind);
     if ((unsigned long)result != old.at) remember(old.at, old.len);
     if (new < old.len || (unsigned long)result != old.at) shatter(old.at + new, old.len - new);
 }
@@ -124,6 +132,11 @@ void op_mremap(void) {
 void op_remap_file_pages(void) {
     struct range range = pick_range();
     if (range.len > SPAN * PAGE || !is_uniform(range.at, range.len)) range.len = PAGE;
+    /* The segment is gone with its last attachment, which this may replace. */
+    if (may_be_segment(range.at, range.len)) {
+        say("no remap_file_pages");
+        return;
+    }
     unsigned long page = below(16), protection = one_in(20) ? PROT_READ : 0;
     unsigned long flags = one_in(4) ? MAP_NONBLOCK : 0;
     say("remap_file_pages(+%lx, %lx, %lx, %lx, %lx) = ", range.at - window, range.len, protection,

@@ -17,7 +17,7 @@ static unsigned recent_next;
 
 static struct {
     unsigned maker, index;
-    bool may_be_file;
+    enum kind kind;
 } pages[SPAN];
 static unsigned last_maker;
 
@@ -47,16 +47,24 @@ void shatter(unsigned long at, unsigned long len) {
     for (unsigned page = page_of(at); page < end; page++) pages[page].maker = ++last_maker;
 }
 
-void mark_file(unsigned long at, unsigned long len, bool may_be) {
+void mark(unsigned long at, unsigned long len, enum kind kind) {
     unsigned end = page_of(at + len + PAGE - 1);
-    for (unsigned page = page_of(at); page < end; page++) pages[page].may_be_file = may_be;
+    for (unsigned page = page_of(at); page < end; page++) pages[page].kind = kind;
+}
+
+static bool any_is(unsigned long at, unsigned long len, enum kind kind) {
+    unsigned end = page_of(at + len + PAGE - 1);
+    for (unsigned page = page_of(at); page < end; page++)
+        if (pages[page].kind == kind) return true;
+    return false;
 }
 
 bool may_be_file(unsigned long at, unsigned long len) {
-    unsigned end = page_of(at + len + PAGE - 1);
-    for (unsigned page = page_of(at); page < end; page++)
-        if (pages[page].may_be_file) return true;
-    return false;
+    return any_is(at, len, A_FILE);
+}
+
+bool may_be_segment(unsigned long at, unsigned long len) {
+    return any_is(at, len, SEGMENT);
 }
 
 bool is_uniform(unsigned long at, unsigned long len) {

@@ -44,7 +44,7 @@ static void attach(unsigned which) {
     if (result > 0) {
         segments[which].attached = (unsigned long)result;
         claim((unsigned long)result, segments[which].bytes);
-        mark_file((unsigned long)result, segments[which].bytes, false);
+        mark((unsigned long)result, segments[which].bytes, SEGMENT);
         remember((unsigned long)result, segments[which].bytes);
     }
 }

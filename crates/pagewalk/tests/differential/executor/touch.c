@@ -65,6 +65,10 @@ void op_execute(void) {
         say("other code");
         return;
     }
+    if (!forbids_execution) {
+        say("code");
+        return;
+    }
     fault = execute(at);
     fault.address &= -8ul;
     say_fault(fault);
