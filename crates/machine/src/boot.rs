@@ -235,7 +235,7 @@ fn check_ram(bytes: u64) -> Result<(), MachineError> {
     check_host(bytes)
 }
 
-/// RAM is one allocation of the host's, which would end the process if it failed: so it is tried
+/// RAM is one mapping of the host's, without which there is no way on: so as much is allocated
 /// first, without being touched.
 fn check_host(bytes: u64) -> Result<(), MachineError> {
     let reserved =

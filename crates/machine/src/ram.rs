@@ -1,7 +1,9 @@
 //! Simulated RAM.
 //!
-//! One host allocation of zeroes, which the host's own demand paging makes lazy: memory that the
-//! guest never touches costs nothing.
+//! One host mapping of zeroes, which the host's own demand paging makes lazy: memory that the
+//! guest never touches costs nothing. The host is asked for large pages (Linux: MADV_HUGEPAGE):
+//! frames fill from the lowest on, so few of their bytes are touched in vain, and where the guest
+//! goes from page to page the host would take a TLB miss for each.
 //!
 //! ```text
 //!   frame   0      1      2      3      4
@@ -17,13 +19,14 @@
 //! 2. A frame is listed as changed between the first change after it was watched and its being
 //!    taken from the list.
 
+use memmap2::MmapMut;
 use pagewalk_cpu::Value;
 use pagewalk_mmu::{EntryWidth, OutOfMemory, PageSize, Pfn, PhysAddr, TableMemory};
 
 /// Simulated RAM.
 #[derive(Debug)]
 pub struct Ram {
-    bytes: Vec<u8>,
+    bytes: MmapMut,
     page: PageSize,
     watched: Vec<u64>,
     changed: Vec<Pfn>,
@@ -35,7 +38,7 @@ impl Ram {
     pub fn new(frames: u64, page: PageSize) -> Self {
         let bytes = usize::try_from(frames * page.bytes()).expect("RAM fits the host's addresses");
         Self {
-            bytes: vec![0; bytes],
+            bytes: zeroes(bytes),
             page,
             watched: vec![0; frames.div_ceil(64) as usize],
             changed: Vec::new(),
@@ -129,10 +132,25 @@ impl Ram {
     }
 }
 
+/// So many bytes of the host's memory.
+///
+/// # Panics
+/// If the host refuses so many: as when any other memory is refused, there is no way on.
+fn zeroes(bytes: usize) -> MmapMut {
+    let mapped = MmapMut::map_anon(bytes);
+    let mapped = mapped.unwrap_or_else(|error| panic!("{bytes} bytes of RAM: {error}"));
+    #[cfg(target_os = "linux")]
+    {
+        // A host without large pages refuses, and nothing but time is lost.
+        let _in_vain = mapped.advise(memmap2::Advice::HugePage);
+    }
+    mapped
+}
+
 /// A copy costs only the frames that are not all zero.
 impl Clone for Ram {
     fn clone(&self) -> Self {
-        let mut bytes = vec![0; self.bytes.len()];
+        let mut bytes = zeroes(self.bytes.len());
         let frame = self.page.bytes() as usize;
         for (from, to) in self.bytes.chunks(frame).zip(bytes.chunks_mut(frame)) {
             if from.iter().any(|&byte| byte != 0) {
@@ -169,7 +187,10 @@ impl TableMemory for Ram {
         width: EntryWidth,
         value: u64,
     ) -> Result<(), OutOfMemory> {
-        self.read_entry(at, width)?;
+        let end = at.0.checked_add(width.bytes()).ok_or(OutOfMemory(at))?;
+        if end > self.bytes.len() as u64 {
+            return Err(OutOfMemory(at));
+        }
         self.notice(at.pfn(self.page));
         match width {
             EntryWidth::Four => self.put(at.0, value as u32),
