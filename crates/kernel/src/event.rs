@@ -26,6 +26,20 @@ pub enum FaultCause {
     Update,
 }
 
+impl FaultCause {
+    /// All of them, in order.
+    pub const ALL: [Self; 8] = [
+        Self::ZeroFill,
+        Self::ZeroFillLarge,
+        Self::File,
+        Self::SwapIn,
+        Self::CopyOnWrite,
+        Self::Reuse,
+        Self::MinorMap,
+        Self::Update,
+    ];
+}
+
 /// Where a transferred page lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Store {

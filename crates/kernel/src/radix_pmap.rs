@@ -24,7 +24,7 @@ use crate::{
 };
 use alloc::vec::Vec;
 use entry::DEVICE_BITS;
-use pagewalk_mmu::radix::{Entry, Format, Radix};
+use pagewalk_mmu::radix::{Entry, Format, Geometry, Radix};
 use pagewalk_mmu::{Asid, Level, PageSize, Pfn, PhysAddr, TableMemory, VirtAddr};
 use tree::{Descent, Found};
 
@@ -32,6 +32,8 @@ use tree::{Descent, Found};
 #[derive(Clone, Debug)]
 pub struct RadixPmap<F = Format> {
     format: F,
+    /// The format's, which is asked for all the time.
+    geometry: Geometry,
     root: PhysAddr,
     asid: Asid,
     /// Frames of the space's tables, root and deposits included.
@@ -73,7 +75,7 @@ fn tables_preloaded(format: &impl Radix) -> u64 {
 impl<F: Radix> RadixPmap<F> {
     /// What a change of the leaf of `level` that maps `va` owes.
     fn debt_of(&self, level: Level, va: VirtAddr) -> FlushDebt {
-        let size = self.format.geometry().level(level).page();
+        let size = self.geometry.level(level).page();
         FlushDebt::page(self.asid, va.page_base(size), size)
     }
 
@@ -166,7 +168,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         frames: &mut FrameTable,
     ) -> Option<VirtAddr> {
         let raw = self.format.encode_self_map(self.root)?;
-        let geometry = self.format.geometry();
+        let geometry = self.geometry;
         let shape = geometry.level(geometry.top());
         let index = (1 << shape.bits) - 1;
         let at = PhysAddr(self.root.0 + index * geometry.entry.bytes());
@@ -210,7 +212,8 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         (first.0..first.0 + tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
         let root = first.base(Self::page(hardware));
         let (deposits, kernel) = (Vec::new(), None);
-        let mut pmap = Self { format: hardware.clone(), root, asid, tables, deposits, kernel };
+        let (format, geometry) = (hardware.clone(), *hardware.geometry());
+        let mut pmap = Self { format, geometry, root, asid, tables, deposits, kernel };
         let top = hardware.geometry().top();
         for index in 0..tables_preloaded(hardware) {
             let va = VirtAddr(index << hardware.geometry().level(top).shift);
@@ -230,9 +233,9 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
 
     fn destroy(self, platform: &mut impl Platform, frames: &mut FrameTable) {
         let page = self.page_size();
-        let top = self.format.geometry().top();
+        let top = self.geometry.top();
         for index in 0..tables_preloaded(&self.format) {
-            let va = VirtAddr(index << self.format.geometry().level(top).shift);
+            let va = VirtAddr(index << self.geometry.level(top).shift);
             if self.is_kernels(va) {
                 continue;
             }
@@ -257,7 +260,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
 
     fn table(&self, platform: &impl Platform, va: VirtAddr, level: Level) -> Option<Pfn> {
         let mut table = self.root;
-        for above in (level.0 + 1..=self.format.geometry().top().0).rev().map(Level) {
+        for above in (level.0 + 1..=self.geometry.top().0).rev().map(Level) {
             let raw = self.read(platform, self.entry_at(table, above, va));
             match self.format.decode(above, raw) {
                 Entry::Table { next, .. } => table = next,
@@ -418,7 +421,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                     }
                 }
                 va.0 += self.page_size().bytes();
-                at.0 += self.format.geometry().entry.bytes();
+                at.0 += self.geometry.entry.bytes();
             }
             if frames.live(table) == 0 {
                 self.prune(platform, frames, within, gather);
@@ -500,7 +503,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     }
 
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {
-        let top = self.format.geometry().top();
+        let top = self.geometry.top();
         self.visit_below(platform, self.root, top, VirtAddr(0), visit);
         self.deposits.iter().for_each(|&pfn| visit(TableInUse { pfn, live: 0 }));
     }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pagewalk_kernel::FaultCause;
 use pagewalk_linux::Signal;
 use pagewalk_mmu::cache::{CacheCounters, LookupCounts};
 use pagewalk_mmu::tlb::LevelConfig;
 use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
 
+use crate::kernel_events::cause_name;
 use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
@@ -280,8 +282,9 @@ impl Machine {
 
     fn fault_report(&self) -> FaultReport {
         let counters = self.os.counters();
-        let by_cause = &self.listener.traffic.faults;
-        let by_cause = by_cause.iter().map(|(&cause, &count)| (cause.to_owned(), count)).collect();
+        let counts = FaultCause::ALL.into_iter().zip(self.listener.traffic.faults);
+        let counts = counts.filter(|&(_, count)| count > 0);
+        let by_cause = counts.map(|(cause, count)| (cause_name(cause).to_owned(), count)).collect();
         FaultReport {
             minor: counters.pgfault - counters.pgmajfault,
             major: counters.pgmajfault,

@@ -151,7 +151,11 @@ impl CostModel {
 
     /// Cycles in a span of nanoseconds.
     pub const fn cycles(&self, ns: u64) -> u64 {
-        clamp(ns as u128 * self.clock_mhz as u128 / 1000)
+        // This is asked at every fault, and a division of 128 bits takes longer than the rest.
+        match ns.checked_mul(self.clock_mhz) {
+            Some(product) => product / 1000,
+            None => clamp(ns as u128 * self.clock_mhz as u128 / 1000),
+        }
     }
 
     /// The first cycle at which so many nanoseconds have passed.
@@ -161,7 +165,10 @@ impl CostModel {
 
     /// Nanoseconds in a span of cycles.
     pub const fn nanoseconds(&self, cycles: u64) -> u64 {
-        clamp(cycles as u128 * 1000 / self.clock_mhz as u128)
+        match cycles.checked_mul(1000) {
+            Some(product) => product / self.clock_mhz,
+            None => clamp(cycles as u128 * 1000 / self.clock_mhz as u128),
+        }
     }
 }
 
@@ -177,6 +184,24 @@ mod tests {
     fn absent_keys_keep_their_defaults() {
         let model = CostModel::from_toml("walk_read = 100\n").unwrap();
         assert_eq!(model, CostModel { walk_read: 100, ..CostModel::default() });
+    }
+
+    #[test]
+    fn long_spans_are_as_exact_as_short_ones() {
+        let exact = |value: u64, by: u64, over: u64| {
+            let value = u128::from(value) * u128::from(by) / u128::from(over);
+            u64::try_from(value).unwrap_or(u64::MAX)
+        };
+        for clock_mhz in [1, 7, 1000, 3300, 1_000_000] {
+            let model = CostModel { clock_mhz, ..CostModel::default() };
+            let edges = [u64::MAX / 1000, u64::MAX / clock_mhz];
+            let around =
+                edges.into_iter().flat_map(|edge| [edge - 1, edge, edge.saturating_add(1)]);
+            for span in around.chain([0, 1, 999, 1001, u64::MAX]) {
+                assert_eq!(model.cycles(span), exact(span, clock_mhz, 1000), "{span} ns");
+                assert_eq!(model.nanoseconds(span), exact(span, 1000, clock_mhz), "{span} cycles");
+            }
+        }
     }
 
     #[test]

@@ -47,12 +47,14 @@ pub struct HostPages {
     /// By TLB slot, for entries of many granules: a bit for each place that a granule of the slot
     /// was put in. Another page may be there by now.
     places: Vec<[u64; SIZE / 64]>,
+    /// Nothing was put in since everything was taken out.
+    is_clear: bool,
 }
 
 impl HostPages {
     /// An empty table.
     pub fn new() -> Self {
-        Self { pages: Box::new([HostPage::NONE; SIZE]), places: Vec::new() }
+        Self { pages: Box::new([HostPage::NONE; SIZE]), places: Vec::new(), is_clear: true }
     }
 
     /// The entry in which the page of `va` would be.
@@ -76,6 +78,7 @@ impl HostPages {
         let page = &mut self.pages[place];
         let pushed_out = page.tag != u64::MAX && page.tag != tag;
         *page = HostPage { tag, offset, slot };
+        self.is_clear = false;
         if bytes > SMALL_GRANULES * GRANULE {
             self.note_place(slot as usize, place);
         }
@@ -101,7 +104,10 @@ impl HostPages {
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        self.pages.fill(HostPage::NONE);
+        if !self.is_clear {
+            self.pages.fill(HostPage::NONE);
+            self.is_clear = true;
+        }
     }
 
     fn note_place(&mut self, slot: usize, place: usize) {

@@ -1,14 +1,12 @@
 //! What hears of everything that happens, and knows when it happened.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use pagewalk_kernel::Event;
+use pagewalk_kernel::{Event, FaultCause};
 use pagewalk_linux::Regs;
 use serde_json::{Map, Value, json};
 
 use crate::events::EventSink;
-use crate::kernel_events::cause_name;
 
 /// What the kernel had done for it by the machine: the basis of its share of virtual time.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +25,8 @@ pub struct Traffic {
     pub swap_writes: u64,
     /// Invalidations of translations.
     pub flushes: u64,
-    /// Faults resolved, by cause.
-    pub faults: BTreeMap<&'static str, u64>,
+    /// Faults resolved, in the order of [`FaultCause::ALL`].
+    pub faults: [u64; FaultCause::ALL.len()],
 }
 
 /// The listener: counts, and passes events on with the time.
@@ -60,6 +58,11 @@ impl Listener {
         self.sink.as_mut().map_or(Ok(()), EventSink::finish)
     }
 
+    /// Whether nobody hears of events: then nobody asks when they were.
+    pub const fn is_alone(&self) -> bool {
+        self.sink.is_none()
+    }
+
     /// It is now this many instructions and cycles after the start.
     pub fn set_now(&mut self, instruction: u64, cycle: u64) {
         self.instruction = instruction;
@@ -69,7 +72,7 @@ impl Listener {
     /// The kernel did something.
     pub fn kernel_event(&mut self, event: &Event<'_>) {
         if let Event::Fault { cause, .. } = event {
-            *self.traffic.faults.entry(cause_name(*cause)).or_default() += 1;
+            self.traffic.faults[*cause as usize] += 1;
         }
         if self.sink.is_some() {
             let (name, fields) = crate::kernel_events::fields(event);

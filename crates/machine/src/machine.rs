@@ -292,7 +292,12 @@ impl Machine {
                 return stopped - 1;
             }
             let mut goes_on = false;
-            self.in_kernel(|machine| goes_on = machine.serve(stop));
+            match stop {
+                Stop::Fault(_) if is_alone && self.listener.is_alone() => {
+                    self.inside_kernel(|machine| goes_on = machine.serve(stop));
+                }
+                _ => self.in_kernel(|machine| goes_on = machine.serve(stop)),
+            }
             let is_free = is_alone || self.hart.retired == start;
             if !goes_on || !is_free || self.end.is_some() || self.hart.retired >= limit {
                 return stopped;
@@ -394,9 +399,20 @@ impl Machine {
 
     /// Enters the kernel on the current hart, and leaves it again.
     pub(crate) fn in_kernel(&mut self, work: impl FnOnce(&mut Self)) {
+        self.look_at_clock();
+        self.inside_kernel(work);
+    }
+
+    /// The thread is charged for its time, and the listener told what time it is.
+    fn look_at_clock(&mut self) {
         let now = self.cycle_parts().total();
         self.charge(now);
         self.listener.set_now(self.instructions(), now);
+    }
+
+    /// [`Machine::in_kernel`], for work of which nobody hears when it was done. What the thread is
+    /// not charged for here, it is charged for next time.
+    fn inside_kernel(&mut self, work: impl FnOnce(&mut Self)) {
         self.memory.enter_kernel(self.hart.retired);
         work(self);
         if let Some(outcome) = self.system.end() {
@@ -469,8 +485,12 @@ impl Machine {
         self.watch(va, kind, |watcher, view| watcher.before(view));
         let result = self.lend(|os, platform| os.fault(platform, space, va, kind));
         self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
+        if let FaultResult::Resolved { .. } = result {
+            return true;
+        }
+        self.look_at_clock();
         match result {
-            FaultResult::Resolved { .. } => return true,
+            FaultResult::Resolved { .. } => {}
             FaultResult::Signal { signal: refusal, addr } => {
                 let signal = match refusal {
                     Refusal::Segv(_) => Signal::SIGSEGV,

@@ -38,7 +38,7 @@ impl<F: Radix> RadixPmap<F> {
         if level == BASE {
             return mapping;
         }
-        let offset = va.offset(self.format.geometry().level(level).page());
+        let offset = va.offset(self.geometry.level(level).page());
         let pfn = Pfn(first.pfn.0 + (offset >> self.page_size().shift()));
         Mapping::Resident(Resident { pfn, ..first })
     }
@@ -56,7 +56,7 @@ impl<F: Radix> RadixPmap<F> {
 
     /// The large page in the entry `at`.
     fn large_in(&self, platform: &impl TableMemory, at: PhysAddr, va: VirtAddr) -> LargePage {
-        let size = self.format.geometry().level(LARGE).page();
+        let size = self.geometry.level(LARGE).page();
         match self.decode_leaf(LARGE, self.read(platform, at)) {
             Mapping::Resident(first) => LargePage { va: va.page_base(size), size, first },
             other => unreachable!("{other:?} in the entry of a large page"),
@@ -88,10 +88,10 @@ impl<F: Radix> RadixPmap<F> {
         let large = self.large_in(platform, at, va);
         let table = self.take_deposit();
         let base = table.base(self.page_size());
-        let count = 1 << self.format.geometry().level(BASE).bits;
+        let count = 1 << self.geometry.level(BASE).bits;
         for n in 0..count {
             let part = Resident { pfn: Pfn(large.first.pfn.0 + n), ..large.first };
-            let entry = PhysAddr(base.0 + n * self.format.geometry().entry.bytes());
+            let entry = PhysAddr(base.0 + n * self.geometry.entry.bytes());
             self.write(platform, entry, self.encode(BASE, part));
         }
         frames.add_live(table, count as i32);

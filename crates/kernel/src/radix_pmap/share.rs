@@ -55,7 +55,7 @@ impl<F: Radix + Clone + Debug> RadixPmap<F> {
         mut at: PhysAddr,
         share: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> Mapping,
     ) -> FlushDebt {
-        let (page, width) = (self.page_size(), self.format.geometry().entry.bytes());
+        let (page, width) = (self.page_size(), self.geometry.entry.bytes());
         let mut debt = FlushDebt::none();
         let mut copied = 0;
         let mut to_child: Option<PhysAddr> = None;

@@ -3,7 +3,7 @@
 use super::RadixPmap;
 use crate::pmap::{Gather, Gathered, TableInUse};
 use crate::{FlushDebt, FrameTable, Platform, Use};
-use pagewalk_mmu::radix::{Entry, Radix};
+use pagewalk_mmu::radix::{self, Entry, Radix};
 use pagewalk_mmu::{Level, PageSize, Pfn, PhysAddr, TableMemory, VirtAddr};
 
 /// What every access to a page table relies on.
@@ -26,44 +26,39 @@ pub(super) struct Found {
 }
 
 impl<F: Radix> RadixPmap<F> {
+    #[inline]
     pub(super) fn page_size(&self) -> PageSize {
-        self.format.geometry().base_page()
+        self.geometry.base_page()
     }
 
+    #[inline]
     pub(super) fn read(&self, platform: &impl TableMemory, at: PhysAddr) -> u64 {
-        platform.read_entry(at, self.format.geometry().entry).expect(IN_RAM)
+        platform.read_entry(at, self.geometry.entry).expect(IN_RAM)
     }
 
+    #[inline]
     pub(super) fn write(&self, platform: &mut impl TableMemory, at: PhysAddr, raw: u64) {
-        platform.write_entry(at, self.format.geometry().entry, raw).expect(IN_RAM);
+        platform.write_entry(at, self.geometry.entry, raw).expect(IN_RAM);
     }
 
     /// Where the entry of `va` in a table of `level` is.
+    #[inline]
     pub(super) fn entry_at(&self, table: PhysAddr, level: Level, va: VirtAddr) -> PhysAddr {
-        let geometry = self.format.geometry();
+        let geometry = self.geometry;
         PhysAddr(table.0 + geometry.level(level).index(va) * geometry.entry.bytes())
     }
 
     /// The frame that an entry is in.
+    #[inline]
     pub(super) fn frame_of(&self, entry: PhysAddr) -> Pfn {
         entry.pfn(self.page_size())
     }
 
     pub(super) fn descend(&self, platform: &impl TableMemory, va: VirtAddr) -> Descent {
-        let mut table = self.root;
-        let mut level = self.format.geometry().top();
-        loop {
-            let at = self.entry_at(table, level, va);
-            if level.0 == 0 {
-                return Descent::Entry { at, level };
-            }
-            match self.format.decode(level, self.read(platform, at)) {
-                Entry::Table { next, .. } => table = next,
-                Entry::NotPresent => return Descent::Missing { level, table },
-                Entry::Leaf(_) => return Descent::Entry { at, level },
-                other @ Entry::Invalid(_) => unreachable!("the kernel writes no {other:?}"),
-            }
-            level = Level(level.0 - 1);
+        match self.format.descend(platform, self.root, va).expect(IN_RAM) {
+            radix::Descent::Entry { at, level } => Descent::Entry { at, level },
+            radix::Descent::Missing { level, table } => Descent::Missing { level, table },
+            radix::Descent::Invalid(cause) => unreachable!("{va}: the kernel wrote {cause:?}"),
         }
     }
 
@@ -117,14 +112,14 @@ impl<F: Radix> RadixPmap<F> {
     /// The first address after the span of the entry of `va` at `level`; `None` at the end of the
     /// 64-bit space.
     pub(super) fn next_span(&self, va: VirtAddr, level: Level) -> Option<VirtAddr> {
-        let span = 1 << self.format.geometry().level(level).shift;
+        let span = 1 << self.geometry.level(level).shift;
         (va.0 & !(span - 1)).checked_add(span).map(VirtAddr)
     }
 
     /// The first address after those whose entries at level 0 are in the same frame as that of
     /// `va`; `None` at the end of the 64-bit space.
     pub(super) fn next_frame(&self, va: VirtAddr) -> Option<VirtAddr> {
-        let geometry = self.format.geometry();
+        let geometry = self.geometry;
         let entries =
             geometry.table_bytes(Level(0)).min(self.page_size().bytes()) / geometry.entry.bytes();
         let span = entries << self.page_size().shift();
@@ -153,7 +148,7 @@ impl<F: Radix> RadixPmap<F> {
                             return Some(Found { va, at, level, raw });
                         }
                         va.0 += self.page_size().bytes();
-                        at.0 += self.format.geometry().entry.bytes();
+                        at.0 += self.geometry.entry.bytes();
                     }
                 }
             }
@@ -169,7 +164,7 @@ impl<F: Radix> RadixPmap<F> {
         va: VirtAddr,
         gather: &mut Gather,
     ) {
-        let geometry = self.format.geometry();
+        let geometry = self.geometry;
         let kept = if self.preloads(platform) { geometry.top().0 } else { geometry.top().0 + 1 };
         for level in (1..kept).map(Level) {
             // The parent is the table of `level` on the way to `va`; all above it exist.
@@ -198,7 +193,7 @@ impl<F: Radix> RadixPmap<F> {
     /// Whether an entry of the top table for `va` (as its index says, without the sign) is the
     /// kernel's.
     pub(super) fn is_kernels(&self, va: VirtAddr) -> bool {
-        let bits = self.format.geometry().va_bits;
+        let bits = self.geometry.va_bits;
         self.kernel.is_some_and(|base| va.0 >= base.0 & (u64::MAX >> (64 - bits)))
     }
 
@@ -217,7 +212,7 @@ impl<F: Radix> RadixPmap<F> {
         va: VirtAddr,
         visit: &mut dyn FnMut(TableInUse),
     ) {
-        let geometry = self.format.geometry();
+        let geometry = self.geometry;
         let (width, page) = (geometry.entry.bytes() as usize, self.page_size().bytes());
         let end = table.0 + geometry.table_bytes(level);
         let entries = |from, to| (from..to).step_by(width).map(PhysAddr);

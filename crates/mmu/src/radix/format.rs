@@ -1,12 +1,12 @@
 //! Any radix format, chosen at run time.
 
 use super::{
-    Aarch64, Aarch64Controls, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, R3000, Radix,
-    RiscV, RiscVControls, Root, Scheme, Touch, WalkStart, X86_64, X86Controls, walk_from,
+    Aarch64, Aarch64Controls, Descent, Entry, Geometry, Granule, Ia32, Leaf, Linear, Pae, R3000,
+    Radix, RiscV, RiscVControls, Root, Scheme, Touch, WalkStart, X86_64, X86Controls, walk_from,
 };
 use crate::{
-    Access, ArchFault, Fault, FaultCause, Level, PageSize, PhysAddr, Rights, TableMemory,
-    Translation, VirtAddr, WalkObserver,
+    Access, ArchFault, Fault, FaultCause, Level, OutOfMemory, PageSize, PhysAddr, Rights,
+    TableMemory, Translation, VirtAddr, WalkObserver,
 };
 
 /// A radix format.
@@ -234,6 +234,16 @@ impl Radix for Format {
     #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
         each!(self, format => format.encode_leaf(level, leaf))
+    }
+
+    #[inline]
+    fn descend<M: TableMemory + ?Sized>(
+        &self,
+        memory: &M,
+        table: PhysAddr,
+        va: VirtAddr,
+    ) -> Result<Descent, OutOfMemory> {
+        each!(self, format => format.descend(memory, table, va))
     }
 
     #[inline]

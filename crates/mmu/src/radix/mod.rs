@@ -32,13 +32,13 @@ pub use linear::Linear;
 pub use pae::Pae;
 pub use r3000::R3000;
 pub use riscv::{AdUpdate, RiscV, RiscVControls, Scheme};
-pub use walk::{WalkStart, walk, walk_from, walk_observed};
+pub use walk::{Descent, WalkStart, walk, walk_from, walk_observed};
 pub use x86::X86Controls;
 pub use x86_64::X86_64;
 
 use crate::{
-    Access, ArchFault, EntryWidth, FaultCause, Level, PageSize, Pfn, PhysAddr, Rights, TableMemory,
-    VirtAddr,
+    Access, ArchFault, EntryWidth, FaultCause, Level, OutOfMemory, PageSize, Pfn, PhysAddr, Rights,
+    TableMemory, VirtAddr,
 };
 
 /// Where one level's index lies in the virtual address.
@@ -263,6 +263,21 @@ pub trait Radix {
     /// implementation says which. The frame must be aligned to the page and fit the format
     /// (checked in debug builds).
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64;
+
+    /// Goes down from the top table `table` as software does that looks for the entry of `va`:
+    /// without an opinion on addresses and rights. An entry of level 0 is not read.
+    ///
+    /// # Errors
+    /// If a table lies outside memory.
+    #[inline]
+    fn descend<M: TableMemory + ?Sized>(
+        &self,
+        memory: &M,
+        table: PhysAddr,
+        va: VirtAddr,
+    ) -> Result<Descent, OutOfMemory> {
+        walk::descend(self, memory, table, va)
+    }
 
     /// The rights that the leaf was encoded with. The hardware may withhold some of them until
     /// software has noted an access: where it keeps no dirty bit, a clean page is read-only to it

@@ -1,10 +1,10 @@
 //! The page-table walker, one for all formats.
 
-use super::{Entry, Radix, Root, Touch};
+use super::{Entry, Geometry, Radix, Root, Touch};
 use crate::observer::{Step, WalkObserver};
 use crate::{
-    Access, AccessKind, Fault, FaultCause, Level, PhysAddr, Rights, TableMemory, Translation,
-    VirtAddr,
+    Access, AccessKind, Fault, FaultCause, Level, OutOfMemory, PhysAddr, Rights, TableMemory,
+    Translation, VirtAddr,
 };
 
 /// The most levels that any format has.
@@ -74,19 +74,20 @@ pub fn walk_from<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
     };
     format.check_address(va).map_err(|cause| fault(None, cause))?;
 
+    let geometry = *format.geometry();
     let mut tables = Path::default();
     let mut reads = 0;
     let WalkStart { mut level, mut table, mut rights, mut global } = match start {
         Some(start) => start,
         None => WalkStart {
-            level: format.geometry().top(),
+            level: geometry.top(),
             table: format.top_table(root, va).map_err(|cause| fault(None, cause))?,
             rights: Rights::all(),
             global: false,
         },
     };
     let (leaf_step, leaf) = loop {
-        let step = read_step(format, memory, root, table, level, va)
+        let step = read_step(format, &geometry, memory, root, table, level, va)
             .map_err(|cause| fault(Some(level), cause))?;
         observer.step(&step);
         reads += u8::from(step.at.is_some());
@@ -114,7 +115,6 @@ pub fn walk_from<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
     let writes = touch_path(format, memory, &tables, &leaf_step, access, observer)
         .map_err(|cause| fault(Some(level), cause))?;
 
-    let geometry = format.geometry();
     let level_page = geometry.level(level).page();
     let pa = PhysAddr(leaf.pfn.base(geometry.base_page()).0 | va.offset(level_page));
     let (page, pfn) = match format.contiguous(level, leaf_step.raw) {
@@ -134,6 +134,52 @@ pub fn walk_from<F: Radix, M: TableMemory + ?Sized, O: WalkObserver>(
         reads,
         writes,
     })
+}
+
+/// Where a descent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Descent {
+    /// At an entry of level 0, or at a leaf above.
+    Entry {
+        /// Where it is.
+        at: PhysAddr,
+        /// Its level.
+        level: Level,
+    },
+    /// At an entry that is not present.
+    Missing {
+        /// Its level.
+        level: Level,
+        /// The table that it is in.
+        table: PhysAddr,
+    },
+    /// At an entry that is malformed.
+    Invalid(FaultCause),
+}
+
+/// What [`Radix::descend`] says.
+#[inline]
+pub(super) fn descend<F: Radix + ?Sized, M: TableMemory + ?Sized>(
+    format: &F,
+    memory: &M,
+    mut table: PhysAddr,
+    va: VirtAddr,
+) -> Result<Descent, OutOfMemory> {
+    let geometry = *format.geometry();
+    let mut level = geometry.top();
+    loop {
+        let at = PhysAddr(table.0 + geometry.level(level).index(va) * geometry.entry.bytes());
+        if level.0 == 0 {
+            return Ok(Descent::Entry { at, level });
+        }
+        match format.decode(level, memory.read_entry(at, geometry.entry)?) {
+            Entry::Table { next, .. } => table = next,
+            Entry::NotPresent => return Ok(Descent::Missing { level, table }),
+            Entry::Leaf(_) => return Ok(Descent::Entry { at, level }),
+            Entry::Invalid(cause) => return Ok(Descent::Invalid(cause)),
+        }
+        level = Level(level.0 - 1);
+    }
 }
 
 /// The table entries read so far whose accessed bit counts.
@@ -157,13 +203,13 @@ impl Path {
 #[inline(always)]
 fn read_step<F: Radix, M: TableMemory + ?Sized>(
     format: &F,
+    geometry: &Geometry,
     memory: &M,
     root: &Root,
     table: PhysAddr,
     level: Level,
     va: VirtAddr,
 ) -> Result<Step, FaultCause> {
-    let geometry = format.geometry();
     let index = geometry.level(level).index(va);
     let (at, raw) = match root.registers {
         // Four registers: the index is below 4 in the one format that has them.
