@@ -234,7 +234,8 @@ impl Gather {
     pub fn flush(&mut self, platform: &mut impl Platform) -> (Vec<Gathered>, Flushed) {
         let debt = core::mem::replace(&mut self.debt, FlushDebt::none());
         let flushed = debt.discharge(platform);
-        (core::mem::take(&mut self.entries), flushed)
+        // As many will be gathered next time.
+        (core::mem::replace(&mut self.entries, Vec::with_capacity(GATHER_MAX)), flushed)
     }
 }
 

@@ -88,7 +88,8 @@ pub(crate) fn boot(
     let system = os.with_memory(&mut platform, space, |user| {
         System::boot(user, &mut host, &mut clock, linux_program)
     })?;
-    os.after_stop(&mut platform, space);
+    os.after_stop(&mut platform);
+    os.follow_code(&mut platform, space);
     let parts = Parts { memory, os, space, system, host, swap, listener, random };
     Ok(Machine::assemble(config, program.args, parts))
 }

@@ -123,7 +123,14 @@ impl KernelView {
 
 impl Memory {
     /// The kernel is entered, `retired` instructions having been retired.
+    #[inline]
     pub(crate) fn enter_kernel(&mut self, retired: u64) {
+        if self.hart.kernel.is_some() {
+            self.enter_view(retired);
+        }
+    }
+
+    fn enter_view(&mut self, retired: u64) {
         let program = (self.mmu().asid(), self.mmu().root().table);
         let Some(view) = &mut self.hart.kernel else { return };
         view.traffic.entries += 1;
@@ -154,7 +161,15 @@ impl Memory {
     }
 
     /// The kernel touches the byte at `pa`.
+    #[inline]
     pub(crate) fn kernel_touches(&self, pa: PhysAddr, kind: AccessKind) {
+        if self.hart.kernel.is_some() {
+            self.note_touch(pa, kind);
+        }
+    }
+
+    #[inline(never)]
+    fn note_touch(&self, pa: PhysAddr, kind: AccessKind) {
         let Some(view) = self.hart.kernel.as_ref().filter(|view| view.inside) else { return };
         let touch = Touch { page: PhysAddr(pa.0 & !(self.ram.page().bytes() - 1)), kind };
         let mut touched = view.touched.borrow_mut();

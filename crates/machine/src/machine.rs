@@ -421,14 +421,15 @@ impl Machine {
                 Outcome::Killed { signal, reason } => End::Killed { signal, reason },
             });
         }
-        let space = self.current_space();
-        let has_ended = self.end.is_some();
-        self.lend(|os, platform| {
-            os.after_stop(platform, space);
-            if has_ended {
-                os.finish(platform, space);
-            }
-        });
+        self.lend(Os::after_stop);
+        if self.memory.code_end().is_some() {
+            let space = self.current_space();
+            self.lend(|os, platform| os.follow_code(platform, space));
+        }
+        if self.end.is_some() {
+            let space = self.current_space();
+            self.lend(|os, platform| os.finish(platform, space));
+        }
         self.memory.leave_kernel(self.hart.retired);
         self.settle();
         if self.audits

@@ -187,6 +187,7 @@ impl Memory {
     }
 
     /// The place of `bytes` within one page: segmentation, and then the pages if there are any.
+    #[inline]
     fn reach(
         &mut self,
         va: u64,
@@ -194,9 +195,21 @@ impl Memory {
         kind: AccessKind,
         now: RefTime,
     ) -> Result<Hit, MemFault> {
-        if let Segmentation::Off = self.hart.segmentation {
-            return self.translate(va, kind, now);
+        match self.hart.segmentation {
+            Segmentation::Off => self.translate(va, kind, now),
+            _ => self.reach_through_segments(va, bytes, kind, now),
         }
+    }
+
+    /// [`Memory::reach`] behind segmentation.
+    #[inline(never)]
+    fn reach_through_segments(
+        &mut self,
+        va: u64,
+        bytes: u64,
+        kind: AccessKind,
+        now: RefTime,
+    ) -> Result<Hit, MemFault> {
         let placed = self.hart.segmentation.translate(va, bytes, Access::user(mmu_kind(kind)));
         match placed {
             Err(fault) => {
@@ -231,6 +244,7 @@ impl Memory {
         })
     }
 
+    #[inline]
     fn translate(&mut self, va: u64, kind: AccessKind, now: RefTime) -> Result<Hit, MemFault> {
         self.hart.translated += 1;
         let access = Access::user(mmu_kind(kind));
@@ -249,6 +263,7 @@ impl Memory {
     }
 
     /// Asks the MMU; walks go through the caches, if there are any.
+    #[inline]
     fn ask_mmu(&mut self, va: VirtAddr, access: Access, now: RefTime) -> Result<Hit, Fault> {
         let when = When { now: now.0, instructions: now.instructions() };
         let mmu = &mut self.hart.mmu;

@@ -53,12 +53,22 @@ impl Os {
         }
     }
 
-    /// Does what is to be done after each stop of the hart: page-out, and the limit of the code
-    /// segment where there is one.
-    pub fn after_stop(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+    /// Does what is to be done after each stop of the hart: page-out.
+    pub fn after_stop(&mut self, platform: &mut MachinePlatform<'_>) {
         if let Self::Paged(kernel) = self {
             kernel.daemon(platform);
-            follow_code(kernel, platform.memory, space);
+        }
+    }
+
+    /// Keeps the limit of the code segment, where there is one, at the end of the highest
+    /// executable region.
+    pub fn follow_code(&self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        let (Self::Paged(kernel), Some(limit)) = (self, platform.memory.code_end()) else { return };
+        let mut regions = kernel.regions(space).rev();
+        let highest = regions.find(|region| region.prot.contains(Prot::EXEC));
+        let end = highest.map_or(0, |region| region.end.0);
+        if end != limit {
+            platform.memory.set_code_end(end);
         }
     }
 
@@ -204,19 +214,6 @@ impl Os {
         match self {
             Self::Paged(kernel) => kernel.swap().total(),
             Self::Segments(_) => 0,
-        }
-    }
-}
-
-/// Keeps the limit of the code segment, where there is one, at the end of the highest executable
-/// region.
-fn follow_code(kernel: &PagedKernel, memory: &mut Memory, space: SpaceId) {
-    if let Some(limit) = memory.code_end() {
-        let mut regions = kernel.regions(space).rev();
-        let highest = regions.find(|region| region.prot.contains(Prot::EXEC));
-        let end = highest.map_or(0, |region| region.end.0);
-        if end != limit {
-            memory.set_code_end(end);
         }
     }
 }

@@ -308,7 +308,13 @@ impl Mmu {
         let Some(tlb) = &mut self.tlb else {
             return self.translate_without_tlb(memory, va, access, now, observer);
         };
-        match tlb.reference_l1(Side::of(access.kind), va, self.asid, now) {
+        let side = Side::of(access.kind);
+        // An access that faulted is made again.
+        if tlb.is_noted_absent(side, va, self.asid) {
+            self.counters.l1_misses.count(access.kind);
+            return self.translate_unheld(memory, va, access, now, Answer::Absent, observer);
+        }
+        match tlb.reference_l1(side, va, self.asid, now) {
             Some((slot, key, line)) if line.allowed.contains(access) => {
                 let pa = line.translate(va);
                 Ok(Hit { pa, page: key.page(), slot: Some(slot), source: Source::L1 })
@@ -340,6 +346,19 @@ impl Mmu {
             self.counters.l2_hits.count(access.kind);
             return Ok(Hit { pa: line.translate(va), page: key.page(), slot, source: Source::L2 });
         }
+        self.translate_unheld(memory, va, access, now, answer, observer)
+    }
+
+    /// The rest of a translation with a TLB that has no entry, or one that refuses this access.
+    fn translate_unheld<M: TableMemory + ?Sized, O: WalkObserver>(
+        &mut self,
+        memory: &mut M,
+        va: VirtAddr,
+        access: Access,
+        now: u64,
+        answer: Answer,
+        observer: &mut O,
+    ) -> Result<Hit, Fault> {
         let side = Side::of(access.kind);
         if let Some(tlb) = &mut self.tlb {
             if tlb.config().l2.is_some() {
@@ -353,13 +372,23 @@ impl Mmu {
                 tlb.drop_found(side, va.vpn(self.base_page), self.asid);
             }
         }
-        let found = self.walk(memory, va, access, now, observer)?;
+        let found = match self.walk(memory, va, access, now, observer) {
+            Ok(found) => found,
+            Err(fault) => {
+                if let Some(tlb) = &mut self.tlb {
+                    // An entry that refused was dropped.
+                    tlb.note_absent(side, va, self.asid);
+                }
+                return Err(fault);
+            }
+        };
         let entry = self.entry(va, &found);
         let slot = self.tlb.as_mut().and_then(|tlb| tlb.fill(side, entry, now));
         Ok(Hit { pa: found.pa, page: found.page, slot, source: Source::Walk })
     }
 
     /// Asks the second level; an entry that the access may use is copied into the first.
+    #[inline]
     fn ask_l2(&mut self, va: VirtAddr, access: Access, now: u64) -> Answer {
         let Some(tlb) = &mut self.tlb else { return Answer::Absent };
         let side = Side::of(access.kind);

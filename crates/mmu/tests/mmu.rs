@@ -514,6 +514,28 @@ fn software_may_widen_without_an_invalidation() {
 }
 
 #[test]
+fn what_was_not_found_is_looked_for_again_once_it_may_be_there() {
+    let (mut twins, page) = one_page("l1i=1x4,l1d=1x4,l2=4x4", Rights::all());
+    let raw = twins.world.leaf(&page, 0, 7, Rights::all());
+    twins.put(&page, 0, 0);
+    assert_eq!(twins.user(page.va, AccessKind::Read), Err(FaultCause::NotPresent));
+    twins.put(&page, 0, raw);
+    // Somebody else brings the entry to the other side and to the second level meanwhile.
+    assert_eq!(twins.user(page.va, AccessKind::Execute), Ok(Source::Walk));
+    assert_eq!(twins.user(page.va, AccessKind::Read), Ok(Source::L2));
+    assert_eq!(twins.mmu.counters().l2_misses.total(), 2);
+
+    let (mut twins, page) = one_page("64", Rights::all());
+    twins.put(&page, 0, 0);
+    assert_eq!(twins.user(page.va, AccessKind::Write), Err(FaultCause::NotPresent));
+    twins.put(&page, 0, raw);
+    assert_eq!(twins.user(page.va, AccessKind::Read), Ok(Source::Walk));
+    // The entry that the load filled is found, and refuses the store.
+    assert_eq!(twins.user(page.va, AccessKind::Write), Ok(Source::Walk));
+    assert_eq!((twins.mmu.counters().rewalks, twins.mmu.counters().faults), (1, 1));
+}
+
+#[test]
 fn a_faulting_walk_is_counted_with_what_it_read() {
     let (mut twins, page) = one_page("64", Rights::all());
     twins.put(&page, 0, 0);

@@ -90,6 +90,20 @@ fn a_new_entry_replaces_what_it_contradicts() {
 }
 
 #[test]
+fn a_space_that_was_flushed_is_flushed_again_once_it_has_entries() {
+    let mut tlb = tlb("l1i=1x4,l1d=1x4,l2=4x2");
+    for now in 0..3 {
+        tlb.fill(Side::Data, entry(5, ONE), now);
+        tlb.fill(Side::Data, entry(6, TWO), now);
+        assert_eq!(tlb.flush_asid(ONE), 2);
+        assert_eq!(tlb.flush_asid(ONE), 0);
+    }
+    assert_eq!(tlb.flush_asid(TWO), 2);
+    tlb.fill_slot(Side::Data, Slot(0), entry(5, TWO));
+    assert_eq!(tlb.flush_asid(TWO), 1);
+}
+
+#[test]
 fn the_sides_are_apart_unless_unified() {
     let mut split = tlb("l1i=1x4,l1d=1x4");
     split.fill(Side::Instruction, entry(5, ONE), 1);
@@ -302,7 +316,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(side, vpn, asid)| Op::Access { side, vpn, asid }),
         1 => Just(Op::FlushAll),
         1 => Just(Op::FlushNonGlobal),
-        1 => asid.clone().prop_map(Op::FlushAsid),
+        3 => asid.clone().prop_map(Op::FlushAsid),
         4 => (vpn, prop::option::of(asid), globals)
             .prop_map(|(vpn, asid, globals)| Op::FlushPage { vpn, asid, globals }),
     ]

@@ -156,6 +156,11 @@ impl Bank {
         Some((Slot(slot as u32), self.keys[slot], self.lines[slot]))
     }
 
+    /// Whether an entry translates `va` for `asid`.
+    pub fn holds(&self, va: VirtAddr, asid: Asid) -> bool {
+        self.find(va, asid).is_some()
+    }
+
     /// The entry in `slot`.
     pub fn entry(&self, slot: Slot) -> Option<TlbEntry> {
         let slot = slot.0 as usize;
@@ -314,10 +319,6 @@ impl Bank {
     /// many.
     pub fn remove_space(&mut self, asid: Option<Asid>, mut dropped: impl FnMut(Slot, Key)) -> u64 {
         let mut removed = 0;
-        // Many flushes in a row find nothing but the first time.
-        if self.held.sizes == 0 {
-            return removed;
-        }
         for slot in 0..self.keys.len() {
             let is_held = self.keys[slot] != Key::NONE;
             if is_held && self.lines[slot].is_covered(asid, Globals::Keep) {

@@ -31,6 +31,8 @@
 //!    has written a second one ([`Tlb::fill_slot`]).
 //! 2. Every entry that leaves the first level, whatever the reason, is listed until taken.
 //! 3. Entries change only by being filled anew: rights and the dirty bit are those of the walk.
+//! 4. No level has what is noted as missing: whatever puts an entry in takes the notes away, and
+//!    nothing else can make them wrong.
 
 mod bank;
 mod compared;
@@ -58,6 +60,7 @@ pub(crate) use text::parse_policy;
 use crate::{Access, Asid, PageSize, VirtAddr, Vpn};
 pub(crate) use bank::Bank;
 use bank::Found;
+use core::iter;
 use dropped::DroppedList;
 pub(crate) use key::Key;
 
@@ -69,6 +72,16 @@ pub struct Tlb {
     l1: Level,
     l2: Option<Level>,
     dropped: DroppedList,
+    missing: Missing,
+}
+
+/// What no level has (invariant 4): to look for it again finds nothing and changes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Missing {
+    /// The base page that was looked up last in vain, on which side, and for which space.
+    page: Option<(Side, Vpn, Asid)>,
+    /// The space that was flushed last; global entries may be there.
+    space: Option<Asid>,
 }
 
 /// One level.
@@ -105,7 +118,14 @@ impl Tlb {
     pub fn new(config: TlbConfig, base_page: PageSize) -> Self {
         let level = |level: &LevelConfig| Level::new(level, base_page, config.asid_mask());
         let (l1, l2) = (level(&config.l1), config.l2.as_ref().map(level));
-        Self { config, base_page, l1, l2, dropped: DroppedList::default() }
+        Self {
+            config,
+            base_page,
+            l1,
+            l2,
+            dropped: DroppedList::default(),
+            missing: Missing::default(),
+        }
     }
 
     /// The geometry.
@@ -132,6 +152,7 @@ impl Tlb {
     /// Puts a translation into the second level and the first of `side`. Returns its slot in the
     /// first, unless that does not hold pages of this size.
     pub fn fill(&mut self, side: Side, entry: TlbEntry, now: u64) -> Option<Slot> {
+        self.missing = Missing::default();
         if let Some(l2) = &mut self.l2 {
             l2.bank_mut(side).insert(&entry, now, |_, _| {});
         }
@@ -147,6 +168,7 @@ impl Tlb {
     /// # Panics
     /// If the page's set has no such slot.
     pub fn fill_slot(&mut self, side: Side, slot: Slot, entry: TlbEntry) -> bool {
+        self.missing = Missing::default();
         let (l1, label, dropped) = self.l1_and_dropped(side);
         let mut is_second = false;
         l1.replace(slot, &entry, |left, key| {
@@ -220,6 +242,12 @@ impl Tlb {
 
     /// Drops the entries of an address space, except global ones.
     pub fn flush_asid(&mut self, asid: Asid) -> u64 {
+        // Who unmaps or ends much flushes often, and nobody runs in between.
+        if self.missing.space == Some(asid) {
+            debug_assert_eq!(self.flush_space(Some(asid)), 0);
+            return 0;
+        }
+        self.missing.space = Some(asid);
         self.flush_space(Some(asid))
     }
 
@@ -287,6 +315,25 @@ impl Tlb {
         Some((key, line))
     }
 
+    /// Neither level has an entry of the page of `va`.
+    pub(crate) fn note_absent(&mut self, side: Side, va: VirtAddr, asid: Asid) {
+        debug_assert!(self.has_none(side, va, asid));
+        self.missing.page = Some((side, va.vpn(self.base_page), asid));
+    }
+
+    /// Whether neither level has an entry of the page of `va`, as far as that was noted.
+    #[inline]
+    pub(crate) fn is_noted_absent(&self, side: Side, va: VirtAddr, asid: Asid) -> bool {
+        let is_absent = self.missing.page == Some((side, va.vpn(self.base_page), asid));
+        debug_assert!(!is_absent || self.has_none(side, va, asid));
+        is_absent
+    }
+
+    fn has_none(&self, side: Side, va: VirtAddr, asid: Asid) -> bool {
+        let mut banks = iter::once(&self.l1).chain(&self.l2).map(|level| level.bank(side));
+        banks.all(|bank| !bank.holds(va, asid))
+    }
+
     /// Puts an entry of the second level into the first level of `side`.
     #[inline]
     pub(crate) fn copy_to_l1(
@@ -296,6 +343,7 @@ impl Tlb {
         line: Line,
         now: u64,
     ) -> Option<Slot> {
+        self.missing = Missing::default();
         let (l1, label, dropped) = self.l1_and_dropped(side);
         l1.insert_line(key, line, now, |slot, key| dropped.push(label, slot, key))
     }
