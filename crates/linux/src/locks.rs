@@ -19,8 +19,8 @@ use crate::errno::Errno;
 use crate::fd::DescriptionId;
 use crate::wait::Pid;
 
-/// Locks of one machine: they take memory of the host.
-const LOCKS_MAX: usize = 1 << 16;
+/// Locks of one machine: they take memory of the host, and all of a file are looked at for each.
+const LOCKS_MAX: usize = 1 << 14;
 
 /// A file, whatever it is opened by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -82,3 +82,25 @@ fn a_program_without_its_interpreter_is_told_where_to_look() {
         assert!(stderr.contains(word), "{word} is not in {stderr}");
     }
 }
+
+/// The text of a library is in memory once for both, and the report says so.
+#[test]
+fn processes_share_the_text_of_libraries() {
+    let Some(program) = build("twins.c", &[]) else { return };
+    let path = program.to_str().expect("a path in UTF-8");
+    for mmu in ["sv39", "ia32", "hashed", "r3000"] {
+        let (done, report) = report(&["--sysroot", SYSROOT, "--mmu", mmu], &[path]);
+        assert_eq!(done.stdout, "the second, number 2\nthe first, after 0\n", "{mmu}: {done:?}");
+        let files = report["processes"]["mapped_files"].as_array().expect("a list");
+        let is_libc = |file: &&serde_json::Value| {
+            file["path"].as_str().is_some_and(|path| path.ends_with("/libc.so.6"))
+        };
+        let libc = files.iter().find(is_libc).unwrap_or_else(|| panic!("{mmu}: {files:?}"));
+        let [pages, mappings, saved] = ["pages", "mappings", "pages_saved"]
+            .map(|field| libc[field].as_u64().expect("a count"));
+        // What the second maps of it, of which the first maps more than half: in the same frames.
+        assert_eq!(mappings - pages, saved, "{mmu}: {libc}");
+        assert!(pages >= 20 && mappings <= 2 * pages, "{mmu}: {libc}");
+        assert!(saved * 2 >= pages, "{mmu}: {libc}");
+    }
+}
