@@ -19,7 +19,7 @@
 //! when it is evicted.
 //!
 //! An object lives while it has a handle (an open file, a System V identifier) or a region maps it.
-//! How many bytes regions map of each file is counted as regions come and go ([`Mapped`]), so that
+//! How many bytes regions map of each file is counted as regions come and go ([`Objects::mapped`]), so that
 //! nothing has to be searched.
 //!
 //! Invariants:
