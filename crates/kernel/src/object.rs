@@ -19,8 +19,8 @@
 //! when it is evicted.
 //!
 //! An object lives while it has a handle (an open file, a System V identifier) or a region maps it.
-//! How many bytes regions map of each file is counted as regions come and go ([`Objects::mapped`]), so that
-//! nothing has to be searched.
+//! How many bytes regions map of each file is counted as regions come and go
+//! ([`Objects::mapped`]), so that nothing has to be searched.
 //!
 //! Invariants:
 //! 1. `pages` has every page that is in the cache or on the swap device, and no other; none lies

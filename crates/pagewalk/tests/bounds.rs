@@ -20,11 +20,11 @@ fn build(name: &str) -> Option<PathBuf> {
         println!("skipped: {COMPILER} not found");
         return None;
     }
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile");
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bounds");
     std::fs::create_dir_all(&directory).expect("a directory");
     // Tests that build the same do it side by side.
     let built = tempfile::NamedTempFile::new_in(&directory).expect("a file");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bounds").join(name);
     let mut command = Command::new(COMPILER);
     command.args(["-O1", "-static", "-pthread", "-Wno-unused-result", "-o"]).arg(built.path());
     let done = finish(command.arg(source.with_extension("c")), |_| ());
