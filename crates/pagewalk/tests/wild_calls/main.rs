@@ -30,7 +30,7 @@ fn program(dir: &Path) -> Option<()> {
         println!("skipped: no {COMPILER}");
         return None;
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/guest.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wild_calls/guest.c");
     let flags = ["-O2", "-static", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-o"];
     let mut command = Command::new(COMPILER);
     let built = command.args(flags).arg(dir.join("guest")).arg(source).status();

@@ -1,5 +1,5 @@
 /*
- * hostile FROM TO [CALLS]: system calls that no honest program makes. Each number from FROM up to TO
+ * guest FROM TO [CALLS]: system calls that no honest program makes. Each number from FROM up to TO
  * seeds a process that makes up to CALLS (80) calls: any number from 0 to 600, with arguments at
  * which kernels break.
  *
