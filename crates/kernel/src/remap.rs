@@ -188,7 +188,8 @@ impl<P: Pmap> Kernel<P> {
             self.unmap_range(platform, id, to, VirtAddr(to.0 + new_len));
             return Err(Errno::Efault);
         }
-        if old_len > region.end.0 - start.0 {
+        // What is given up is unmapped first, and may be anything.
+        if old_len.min(new_len) > region.end.0 - start.0 {
             return Err(Errno::Efault);
         }
         self.check_growth(id, &region, start, old_len, new_len, how)?;

@@ -2,7 +2,9 @@
 //!
 //! As on Linux since 4.0 there are no nonlinear mappings: the range becomes a mapping of its own.
 
-use crate::{Backing, Errno, Kernel, MapRequest, Placement, Platform, Pmap, Region, SpaceId};
+use crate::{
+    Backing, Errno, Kernel, MapRequest, Placement, Platform, Pmap, Region, RegionFlags, SpaceId,
+};
 use alloc::vec::Vec;
 use pagewalk_mmu::VirtAddr;
 
@@ -33,7 +35,8 @@ impl<P: Pmap> Kernel<P> {
             backing: Backing::File { file, offset },
             shared: true,
             may_write: region.may_write,
-            flags: region.flags,
+            // A lock is all that the new mapping inherits.
+            flags: region.flags & RegionFlags::LOCKED,
             populate: true,
             ..MapRequest::anonymous(len, region.prot)
         };
