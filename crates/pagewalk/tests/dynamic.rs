@@ -17,27 +17,13 @@ fn build(source: &str, options: &[&str]) -> Option<PathBuf> {
         true => ("riscv64-linux-gnu-g++", "libstdc++.so.6"),
         false => ("riscv64-linux-gnu-gcc", "libc.so.6"),
     };
-    let is_tool = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
-    let missing = [compiler, "qemu-riscv64"].into_iter().find(|tool| !is_tool(tool));
-    let library = format!("{SYSROOT}/lib/{library}");
-    let missing = missing.or((!Path::new(&library).exists()).then_some(library.as_str()));
-    if let Some(missing) = missing {
-        let required = std::env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
-        assert!(!required, "{missing} not found, and CI_ORACLES is require");
-        println!("skipped: {missing} not found");
-        return None;
-    }
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dynamic");
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let name = format!("{source}{}", options.concat().replace(['-', ','], ""));
-    let program = directory.join(name).with_extension("elf");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dynamic").join(source);
-    let mut command = Command::new(compiler);
+    common::tool("qemu-riscv64")?;
+    common::found_or_skipped(&format!("{SYSROOT}/lib/{library}"), |library| {
+        Some(PathBuf::from(library)).filter(|library| library.exists())
+    })?;
     // So that segments share no page, of whatever size.
-    command.args(["-O1", "-Wl,-z,max-page-size=65536"]).args(options).arg(source);
-    let done = finish(command.arg("-o").arg(&program).arg("-lm"), |_| ());
-    assert_eq!(done.status, 0, "{}", done.stderr);
-    Some(program)
+    let options = [&["-O1", "-Wl,-z,max-page-size=65536"], options, &["-lm"]].concat();
+    common::build(compiler, &format!("dynamic/{source}"), &options)
 }
 
 /// Runs a program here, with options, and under the emulator.
@@ -78,7 +64,7 @@ fn a_program_without_its_interpreter_is_told_where_to_look() {
     let Some(program) = build("plain.c", &[]) else { return };
     let Done { status, stderr, .. } = pagewalk([Path::new("run"), &program]);
     assert_eq!(status, 2, "{stderr}");
-    for word in ["plain.elf", "/lib/ld-linux-riscv64-lp64d.so.1", "--sysroot DIR", "-static"] {
+    for word in ["plain", "/lib/ld-linux-riscv64-lp64d.so.1", "--sysroot DIR", "-static"] {
         assert!(stderr.contains(word), "{word} is not in {stderr}");
     }
 }

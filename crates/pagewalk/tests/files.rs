@@ -10,23 +10,9 @@ use common::{FORMATS, finish, pagewalk};
 
 /// Builds a program from beside this file; `None`, and said so, if a tool is missing.
 fn build(source: &str) -> Option<PathBuf> {
-    let is_tool = |tool: &&str| Command::new(tool).arg("--version").output().is_ok();
-    let tools = ["riscv64-linux-gnu-gcc", "qemu-riscv64"];
-    if let Some(missing) = tools.iter().find(|tool| !is_tool(tool)) {
-        let required = std::env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
-        assert!(!required, "{missing} not found, and CI_ORACLES is require");
-        println!("skipped: {missing} not found");
-        return None;
-    }
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("files");
-    std::fs::create_dir_all(&directory).expect("a directory");
-    let program = directory.join(source);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(source);
-    let mut command = Command::new(tools[0]);
-    command.args(["-O1", "-static", "-Wl,-z,max-page-size=65536", "-o"]).arg(&program);
-    let done = finish(command.arg(source.with_extension("c")), |_| ());
-    assert_eq!(done.status, 0, "{}", done.stderr);
-    Some(program)
+    common::tool("qemu-riscv64")?;
+    let options = ["-O1", "-static", "-Wl,-z,max-page-size=65536"];
+    common::build("riscv64-linux-gnu-gcc", &format!("files/{source}.c"), &options)
 }
 
 /// Both sides print the same.

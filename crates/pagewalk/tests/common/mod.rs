@@ -101,6 +101,42 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Where a program of the host is; [`found_or_skipped`].
+pub fn tool(name: &str) -> Option<PathBuf> {
+    found_or_skipped(name, |name| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+    })
+}
+
+/// What `find` finds; `None`, and said so, if that is nothing: a failure if CI_ORACLES is `require`.
+pub fn found_or_skipped(name: &str, find: impl FnOnce(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    let found = find(name);
+    if found.is_none() {
+        let required = std::env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
+        assert!(!required, "{name} not found, and CI_ORACLES is require");
+        println!("skipped: {name} not found");
+    }
+    found
+}
+
+/// Builds a guest program from a source below `tests/`; `None` without the compiler. Tests may build
+/// the same side by side.
+pub fn build(compiler: &str, source: &str, options: &[&str]) -> Option<PathBuf> {
+    let mut command = Command::new(tool(compiler)?);
+    let variant: String = options.concat().chars().filter(char::is_ascii_alphanumeric).collect();
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(variant).join(source);
+    let program = program.with_extension("");
+    let directory = program.parent().expect("a directory");
+    std::fs::create_dir_all(directory).expect("a directory");
+    let built = tempfile::NamedTempFile::new_in(directory).expect("a file");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source));
+    let done = finish(command.args(options).arg("-o").arg(built.path()), |_| ());
+    assert_eq!(done.status, 0, "{}", done.stderr);
+    built.persist(&program).expect("a program");
+    Some(program)
+}
+
 /// The path of a guest program, from the top of the repository.
 pub fn guest(name: &str) -> String {
     format!("programs/bin/{name}")

@@ -7,6 +7,8 @@
 
 #![cfg(unix)]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod outcome;
 mod toolchain;
 

@@ -1,9 +1,11 @@
 //! The cross compiler and the emulator, both Debian's. Without them there is nothing to compare
 //! with.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+
+use crate::common::{found_or_skipped, tool};
 
 /// How a program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,8 @@ pub struct Toolchain {
 impl Toolchain {
     /// Finds the tools, or says which is missing: as a failure if CI_ORACLES is `require`.
     pub fn find() -> Option<Self> {
-        let compiler = found_or_skipped("riscv64-linux-gnu-gcc", on_path)?;
-        let emulator = found_or_skipped("qemu-riscv64", on_path)?;
+        let compiler = tool("riscv64-linux-gnu-gcc")?;
+        let emulator = tool("qemu-riscv64")?;
         found_or_skipped("libc.a of libc6-dev-riscv64-cross", |_| static_library(&compiler))?;
         Some(Self { compiler, emulator })
     }
@@ -78,21 +80,6 @@ impl Toolchain {
         command.args(["-std=gnu11", "-O2"]);
         command
     }
-}
-
-fn found_or_skipped(tool: &str, find: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    let found = find(tool);
-    if found.is_none() {
-        let required = env::var_os("CI_ORACLES").is_some_and(|value| value == "require");
-        assert!(!required, "{tool} not found, and CI_ORACLES is require");
-        println!("skipped: {tool} not found");
-    }
-    found
-}
-
-fn on_path(tool: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).map(|dir| dir.join(tool)).find(|file| file.is_file())
 }
 
 /// The compiler gives the name alone back if it has no such file.
