@@ -251,9 +251,17 @@ struct Slot {
 
 /// A process's descriptors. What they name is the machine's: whoever copies a table shares each of
 /// its descriptions, whoever drops one releases them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FdTable {
     slots: Vec<Option<Slot>>,
+    /// Descriptors from here on are not given out (RLIMIT_NOFILE).
+    limit: usize,
+}
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self { slots: Vec::new(), limit: MAX_DESCRIPTORS }
+    }
 }
 
 impl FdTable {
@@ -321,12 +329,17 @@ impl FdTable {
         fd: u64,
         close_on_exec: bool,
     ) -> Result<(), Errno> {
-        if fd >= MAX_DESCRIPTORS as u64 {
+        if fd >= self.limit as u64 {
             return Err(Errno::EBADF);
         }
         debug_assert!(self.slot(fd).is_err(), "the caller closes it first");
         self.set(fd as usize, Slot { description, close_on_exec });
         Ok(())
+    }
+
+    /// No descriptor from `limit` on is given out any more; those that are open stay.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.limit = limit.min(MAX_DESCRIPTORS as u64) as usize;
     }
 
     /// Whether a descriptor closes on exec.
@@ -369,10 +382,11 @@ impl FdTable {
     }
 
     fn lowest_free(&self, lowest: u64) -> Result<usize, Errno> {
-        if lowest >= MAX_DESCRIPTORS as u64 {
+        // A limit of 0 is no reason to call 0 impossible.
+        if lowest > 0 && lowest >= self.limit as u64 {
             return Err(Errno::EINVAL);
         }
-        (lowest as usize..MAX_DESCRIPTORS)
+        (lowest as usize..self.limit)
             .find(|&fd| self.slots.get(fd).is_none_or(Option::is_none))
             .ok_or(Errno::EMFILE)
     }
@@ -428,6 +442,13 @@ mod tests {
             assert_eq!(fds.open(id, false, 0), Ok(fd));
         }
         assert_eq!(fds.open(id, false, 0), Err(Errno::EMFILE));
+        fds.close(7).unwrap();
+        fds.set_limit(7);
+        assert_eq!(fds.open(id, false, 0), Err(Errno::EMFILE));
+        assert_eq!(fds.open(id, false, 7), Err(Errno::EINVAL));
+        assert_eq!(fds.open_at(id, 7, false), Err(Errno::EBADF));
+        fds.set_limit(8);
+        assert_eq!(fds.open(id, false, 0), Ok(7));
         assert_eq!(fds.open(id, false, u64::MAX), Err(Errno::EINVAL));
         assert!(fds.description(u64::MAX).is_err());
         assert_eq!(fds.open_at(id, 5000, false), Err(Errno::EBADF));

@@ -256,8 +256,11 @@ fn read_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<[u64; 2], 
     Ok([soft, hard])
 }
 
-/// Tells the kernel of a limit that it enforces.
-fn limit_memory(call: &mut Call<'_>, index: usize) {
+/// Tells whoever enforces it of a limit.
+fn apply_limit(call: &mut Call<'_>, index: usize) {
+    if index == RLIMIT_NOFILE {
+        call.process.fds.set_limit(call.process.limits.0[index][0]);
+    }
     if [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK].contains(&index) {
         call.memory.set_limits(call.process.limits.of_memory());
     }
@@ -272,7 +275,7 @@ pub(crate) fn getrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
 pub(crate) fn setrlimit(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let index = limit_index(args[0])?;
     call.process.limits.0[index] = read_limit(call, index, args[1])?;
-    limit_memory(call, index);
+    apply_limit(call, index);
     Ok(0)
 }
 
@@ -285,11 +288,14 @@ pub(crate) fn prlimit64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
         match int(pid) as u32 {
             pid if pid == 0 || pid == call.process.pid => {
                 call.process.limits.0[index] = pair;
-                limit_memory(call, index);
+                apply_limit(call, index);
             }
             pid => {
                 let other = call.system.processes.get_mut(&pid).ok_or(Errno::ESRCH)?;
                 other.limits.0[index] = pair;
+                if index == RLIMIT_NOFILE {
+                    other.fds.set_limit(pair[0]);
+                }
             }
         }
     }
