@@ -263,10 +263,20 @@ impl Machine {
                 }
                 Dispatched::Idle if self.schedule.idles() < IDLE_MAX => left -= 1,
                 Dispatched::Idle | Dispatched::Deadlock => {
-                    let reason = self.system.deadlock();
+                    let reason = self.deadlock();
                     self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
                 }
             }
+        }
+    }
+
+    /// What everybody waits for: perhaps for somebody who was killed.
+    fn deadlock(&self) -> String {
+        let waits = self.system.deadlock();
+        match self.os.counters().oom_kill {
+            0 => waits,
+            1 => format!("{waits}; a process was killed before, for lack of memory"),
+            kills => format!("{waits}; {kills} processes were killed before, for lack of memory"),
         }
     }
 
