@@ -15,8 +15,8 @@
 //! hash, and bytes are compared before anything is merged. What a table says of a frame or a page
 //! is only a hint, looked at anew before it is used: nothing has to be told when pages go.
 //!
-//! A page waits one round to be sure that it does not change all the time. The frames of the last
-//! faults are passed over, so that an instruction that was just given a page can use it.
+//! A page waits one round to be sure that it does not change all the time. After a fault, the frames
+//! of the last faults are passed over, so that an instruction that was just given a page can use it.
 
 use crate::cow::{is_shared, without_stores};
 use crate::frame::Part;
@@ -82,6 +82,9 @@ pub(crate) struct Ksm {
     now: BTreeMap<(u32, u64), u64>,
     scanned: u64,
     rounds: u64,
+    /// All faults up to the last scan, and whether there was one between it and the scan before.
+    faults: u64,
+    after_fault: bool,
 }
 
 impl<P: Pmap> Kernel<P> {
@@ -133,6 +136,8 @@ impl<P: Pmap> Kernel<P> {
     #[inline]
     pub(crate) fn merge_pages(&mut self, platform: &mut impl Platform) {
         if self.ksm.active && !self.ksm.stopped {
+            let faults = core::mem::replace(&mut self.ksm.faults, self.counters.pgfault);
+            self.ksm.after_fault = faults != self.counters.pgfault;
             (0..PAGES_TO_SCAN).for_each(|_| self.scan_page(platform));
         }
     }
@@ -187,7 +192,7 @@ impl<P: Pmap> Kernel<P> {
             && self.frames.part(pfn) == Part::Base
             && !self.frames.merged(pfn)
             && !self.frames.lazy(pfn)
-            && !self.recent.contains(pfn)
+            && !(self.ksm.after_fault && self.recent.contains(pfn))
     }
 
     fn consider(&mut self, platform: &mut impl Platform, place: ReverseMapping, pfn: Pfn) {
