@@ -228,6 +228,9 @@ impl<P: Pmap> Kernel<P> {
         platform.event(Event::Protect { space: id, region: part, prot });
         self.change_part(platform, id, part, |region| Region { prot, ..region })?;
         self.protect_pages(platform, id, &new);
+        if part.owes_locked_copies(prot) {
+            self.populate_quietly(platform, id, part.start..part.end);
+        }
         Ok(())
     }
 

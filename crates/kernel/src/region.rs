@@ -165,6 +165,15 @@ impl Region {
         !self.shared || self.may_write || !prot.contains(Prot::WRITE)
     }
 
+    /// Whether pages must be copied at once if mprotect sets these rights: no store to locked pages
+    /// is to wait for a copy (Linux: mprotect_fixup). A lock on fault promises nothing.
+    pub fn owes_locked_copies(&self, prot: Prot) -> bool {
+        !self.shared
+            && self.flags & RegionFlags::LOCK == RegionFlags::LOCKED
+            && !self.prot.contains(Prot::WRITE)
+            && prot.contains(Prot::WRITE)
+    }
+
     /// Whether the memory that it may take counts as promised (Linux: accountable_mapping): only
     /// pages that stores make the program's own.
     pub fn is_accountable(&self) -> bool {

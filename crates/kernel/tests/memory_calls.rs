@@ -402,6 +402,21 @@ fn locked_pages_stay() {
 }
 
 #[test]
+fn locked_pages_that_become_writable_are_copied_at_once() {
+    on_all_formats(|name| {
+        for (lock, copies) in [(Lock::Now, 2), (Lock::OnFault, 0), (Lock::Not, 0)] {
+            let mut m = roomy(name);
+            let file = m.add_file(2);
+            let va = m.map_file(file, 2, Prot::READ, false);
+            assert_eq!(m.lock(va, 2, lock), Ok(()));
+            assert_eq!(m.protect(va, 2, RW), Ok(()));
+            assert_eq!(m.kernel.residency(m.space).rss_anon, copies, "{name}, {lock:?}");
+            m.audit();
+        }
+    });
+}
+
+#[test]
 fn locks_on_fault_wait_for_the_touch() {
     let mut m = roomy("sv39");
     let va = m.map_anon(4);
