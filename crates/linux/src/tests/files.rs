@@ -45,6 +45,19 @@ fn appending_goes_to_the_end_and_vectors_are_gathered() {
     assert_eq!(guest.call(63, &[fd, OUT, 1]), error(Errno::EBADF), "not open for reading");
 }
 
+/// readv() sees that there is nothing to read before it asks the file; read() asks the file.
+#[test]
+fn nothing_is_read_of_a_directory() {
+    let mut guest = Guest::new();
+    let fd = guest.open("/", u64::from(O_DIRECTORY)) as u64;
+    guest.put(SCRATCH, &[OUT, 0, OUT, 1].map(u64::to_le_bytes).concat());
+    for vector in [65, 69, 286] {
+        assert_eq!(guest.call(vector, &[fd, SCRATCH, 1, 0, 0, 0]), 0);
+        assert_eq!(guest.call(vector, &[fd, SCRATCH, 2, 0, 0, 0]), error(Errno::EISDIR));
+    }
+    assert_eq!(guest.call(63, &[fd, OUT, 0]), error(Errno::EISDIR));
+}
+
 #[test]
 fn open_flags_are_honoured() {
     let mut guest = Guest::new();
