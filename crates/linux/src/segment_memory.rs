@@ -145,6 +145,10 @@ impl<M: SegmentPlatform> UserMemory for SegmentMemory<'_, M> {
         self.kernel.forget_file(file)
     }
 
+    fn destroy_space(&mut self, id: SpaceId) {
+        self.kernel.destroy_space(self.platform, id);
+    }
+
     fn usage(&self) -> Usage {
         let summary = self.kernel.summary();
         Usage {

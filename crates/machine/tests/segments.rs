@@ -27,6 +27,7 @@ fn everything_holds_after_every_thousand_instructions() {
         machine.audit().unwrap_or_else(|error| panic!("{args:?} on {kind}: {error}"));
         let report = machine.report();
         assert_eq!(report.exit.code, 0, "{args:?} on {kind}: {:?}", report.exit);
+        machine.tear_down().unwrap_or_else(|error| panic!("{args:?} on {kind}: {error}"));
     }
 }
 
