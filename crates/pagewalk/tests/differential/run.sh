@@ -70,8 +70,18 @@ part() {
     words=$(words_for "$machine")
     # shellcheck disable=SC2086
     native "$name-n" $words "$from" "$to" > "$work/native-$from"
+    local report="$work/report-$from"
     # shellcheck disable=SC2086
-    guest "$machine" "$name-g" $words "$from" "$to" > "$work/guest-$from" 2> "$work/told-$from" || true
+    guest "$machine --json $report" "$name-g" $words "$from" "$to" \
+        > "$work/guest-$from" 2> "$work/told-$from" || true
+    # Pages that are locked may be more than the RAM; somebody is killed then, as on a Linux of that
+    # size. That is no difference, but twice the RAM must be enough.
+    if grep -qs '"oom_kill": *[1-9]' "$report" && [[ $machine = *1MiB* ]]; then
+        machine=${machine/1MiB/2MiB}
+        # shellcheck disable=SC2086
+        guest "$machine" "$name-g" $words "$from" "$to" \
+            > "$work/guest-$from" 2> "$work/told-$from" || true
+    fi
     rm -f "$work/$name-n" "$work/$name-g"
     if cmp -s "$work/native-$from" "$work/guest-$from"; then
         echo "same: $from up to $to on $machine"
