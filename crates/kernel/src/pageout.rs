@@ -206,7 +206,7 @@ impl<P: Pmap> Kernel<P> {
     fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
         let Self { policy, frames, spaces, counters, swap, objects, recent, .. } = self;
         let room = swap.has_room();
-        policy.victim(&mut |pfn| {
+        policy.victim(&mut |pfn: Pfn| {
             *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
             let locked = |place: ReverseMapping| {
                 let space = spaces[place.space.0 as usize].as_ref();

@@ -23,12 +23,12 @@
 //!     clock.insert(Pfn(frame)); // A, B, C: all referenced by being loaded
 //! }
 //! // The first turn clears three bits and comes back to frame 0.
-//! let mut idle = |_| Probe::Unreferenced;
+//! let mut idle = |_: Pfn| Probe::Unreferenced;
 //! assert_eq!(clock.victim(&mut idle), Some(Pfn(0)));
 //! clock.remove(Pfn(0));
 //! clock.insert(Pfn(0)); // D takes A's frame; the hand is at 1
 //! // Frame 1 was used meanwhile: it gets its second chance, and 2 goes.
-//! let mut used_1 = |frame| if frame == Pfn(1) { Probe::Referenced } else { Probe::Unreferenced };
+//! let mut used_1 = |frame: Pfn| if frame == Pfn(1) { Probe::Referenced } else { Probe::Unreferenced };
 //! assert_eq!(clock.victim(&mut used_1), Some(Pfn(2)));
 //! ```
 //!
@@ -36,7 +36,7 @@
 //! tells a scan from a loop, so a large scan sweeps the working set out.
 
 use crate::frame_set::FrameSet;
-use crate::{Policy, Probe};
+use crate::{Pages, Policy, Probe};
 use alloc::boxed::Box;
 use pagewalk_mmu::Pfn;
 
@@ -67,14 +67,14 @@ impl Policy for Clock {
         self.fresh.remove(frame);
     }
 
-    fn victim(&mut self, probe: &mut dyn FnMut(Pfn) -> Probe) -> Option<Pfn> {
+    fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         // Two turns clear every bit and come back to the first frame; what is still not found
         // then is referenced faster than the hand moves, or busy.
         for _ in 0..2 * self.known.len() + 1 {
             let frame = self.known.next_circular(self.hand)?;
             self.hand = frame.0 + 1;
             // Both bits are taken: a frame that is fresh is mostly referenced as well.
-            let answer = probe(frame);
+            let answer = pages.probe(frame);
             if answer != Probe::Busy && !self.fresh.remove(frame) && answer == Probe::Unreferenced {
                 return Some(frame);
             }

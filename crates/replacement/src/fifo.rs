@@ -19,15 +19,15 @@
 //!     fifo.insert(Pfn(frame));
 //! }
 //! // Frame 2 came first. That it was used meanwhile does not help it.
-//! assert_eq!(fifo.victim(&mut |_| Probe::Referenced), Some(Pfn(2)));
+//! assert_eq!(fifo.victim(&mut |_: Pfn| Probe::Referenced), Some(Pfn(2)));
 //! fifo.remove(Pfn(2));
-//! assert_eq!(fifo.victim(&mut |_| Probe::Unreferenced), Some(Pfn(0)));
+//! assert_eq!(fifo.victim(&mut |_: Pfn| Probe::Unreferenced), Some(Pfn(0)));
 //! ```
 //!
 //! Known weakness: the pages used all the time are among the oldest. And more memory can mean more
 //! faults (Belady's anomaly): 1 2 3 4 1 2 5 1 2 3 4 5 has 9 faults in 3 frames and 10 in 4.
 
-use crate::{Policy, Probe};
+use crate::{Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -108,14 +108,14 @@ impl Policy for Fifo {
         }
     }
 
-    fn victim(&mut self, probe: &mut dyn FnMut(Pfn) -> Probe) -> Option<Pfn> {
+    fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         for _ in 0..self.len {
             let frame = self.head;
             // A victim goes to the tail as well: it is loaded again, or its eviction failed and
             // the next call must find another.
             self.unlink(frame);
             self.push_tail(frame);
-            if probe(Pfn(u64::from(frame))) != Probe::Busy {
+            if pages.probe(Pfn(u64::from(frame))) != Probe::Busy {
                 return Some(Pfn(u64::from(frame)));
             }
         }

@@ -1,12 +1,13 @@
-//! Policies by name.
+//! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
-use crate::{Clock, Fifo, Policy, Random};
+use crate::{Aging, Clock, Fifo, GClock, Nru, NruPick, Policy, Random, SecondChance};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use core::ops::RangeInclusive;
 use core::str::FromStr;
 
-/// Which policy.
+/// Which policy, with its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PolicyKind {
     /// [`Clock`].
@@ -16,23 +17,71 @@ pub enum PolicyKind {
     Fifo,
     /// [`Random`].
     Random,
+    /// [`SecondChance`].
+    SecondChance,
+    /// [`GClock`].
+    GClock {
+        /// The width of a counter, 1 to 8.
+        bits: u8,
+    },
+    /// [`Nru`].
+    Nru {
+        /// Which page of the lowest class.
+        pick: NruPick,
+    },
+    /// [`Aging`].
+    Aging,
 }
 
 impl PolicyKind {
-    /// All policies, in the order in which help texts list them.
-    pub const ALL: [Self; 3] = [Self::Clock, Self::Fifo, Self::Random];
+    /// All policies with the parameters that they have by default, in the order in which help
+    /// texts list them.
+    pub const ALL: [Self; 7] = [
+        Self::Clock,
+        Self::Fifo,
+        Self::Random,
+        Self::SecondChance,
+        Self::GClock { bits: 2 },
+        Self::Nru { pick: NruPick::Random },
+        Self::Aging,
+    ];
 
     /// The names of [`PolicyKind::ALL`].
-    pub const NAMES: [&'static str; 3] = ["clock", "fifo", "random"];
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
 
     /// The policy's name.
     pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
+        match self {
+            Self::Clock => "clock",
+            Self::Fifo => "fifo",
+            Self::Random => "random",
+            Self::SecondChance => "second-chance",
+            Self::GClock { .. } => "gclock",
+            Self::Nru { .. } => "nru",
+            Self::Aging => "aging",
+        }
     }
 
-    /// The policy called `name`.
+    /// The policy called `name`, with its default parameters.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The parameters that the policy takes and the values that are allowed, as help texts say it.
+    pub const fn parameters(self) -> &'static str {
+        match self {
+            Self::GClock { .. } => "bits=1..8",
+            Self::Nru { .. } => "pick=random|first",
+            _ => "",
+        }
     }
 
     /// A new policy over `frames` frames; `seed` feeds those that draw.
@@ -41,36 +90,98 @@ impl PolicyKind {
             Self::Clock => Box::new(Clock::new(frames)),
             Self::Fifo => Box::new(Fifo::new(frames)),
             Self::Random => Box::new(Random::new(frames, seed)),
+            Self::SecondChance => Box::new(SecondChance::new(frames)),
+            Self::GClock { bits } => Box::new(GClock::new(frames, bits)),
+            Self::Nru { pick } => Box::new(Nru::new(frames, pick, seed)),
+            Self::Aging => Box::new(Aging::new(frames)),
         }
+    }
+
+    /// Sets a parameter; `None` if there is no such parameter, or not with this value.
+    fn set(&mut self, key: &str, value: &str) -> Option<()> {
+        match (self, key) {
+            (Self::GClock { bits }, "bits") => *bits = number(value, 1..=8)? as u8,
+            (Self::Nru { pick }, "pick") => {
+                *pick = match value {
+                    "random" => NruPick::Random,
+                    "first" => NruPick::First,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        }
+        Some(())
     }
 }
 
 impl fmt::Display for PolicyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.name())?;
+        match self {
+            Self::GClock { bits } => write!(f, ":bits={bits}"),
+            Self::Nru { pick: NruPick::Random } => f.write_str(":pick=random"),
+            Self::Nru { pick: NruPick::First } => f.write_str(":pick=first"),
+            _ => Ok(()),
+        }
     }
 }
 
 impl FromStr for PolicyKind {
-    type Err = UnknownPolicy;
+    type Err = PolicyError;
 
-    fn from_str(name: &str) -> Result<Self, UnknownPolicy> {
-        Self::by_name(name).ok_or_else(|| UnknownPolicy(name.into()))
-    }
-}
-
-/// No policy has this name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPolicy(pub String);
-
-impl fmt::Display for UnknownPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unknown replacement policy '{}': expected one of ", self.0)?;
-        for (at, name) in PolicyKind::NAMES.iter().enumerate() {
-            write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let (name, parameters) = match text.split_once(':') {
+            Some((name, parameters)) => (name, Some(parameters)),
+            None => (text, None),
+        };
+        let mut kind =
+            Self::by_name(name).ok_or_else(|| PolicyError::UnknownPolicy(name.into()))?;
+        for given in parameters.into_iter().flat_map(|list| list.split(',')) {
+            let set = given.split_once('=').and_then(|(key, value)| kind.set(key, value));
+            set.ok_or_else(|| PolicyError::Parameter { kind, given: given.into() })?;
         }
-        Ok(())
+        Ok(kind)
     }
 }
 
-impl core::error::Error for UnknownPolicy {}
+/// A whole number within `allowed`.
+fn number(text: &str, allowed: RangeInclusive<u64>) -> Option<u64> {
+    text.parse().ok().filter(|number| allowed.contains(number))
+}
+
+/// What is wrong with the name of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyError {
+    /// No policy has this name.
+    UnknownPolicy(String),
+    /// The policy does not take this.
+    Parameter {
+        /// The policy.
+        kind: PolicyKind,
+        /// What was given as `KEY=VALUE`.
+        given: String,
+    },
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownPolicy(name) => {
+                write!(f, "unknown replacement policy '{name}': expected one of ")?;
+                for (at, name) in PolicyKind::NAMES.iter().enumerate() {
+                    write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Parameter { kind, given } => {
+                write!(f, "replacement policy '{}' does not take '{given}': ", kind.name())?;
+                match kind.parameters() {
+                    "" => f.write_str("it has no parameters"),
+                    parameters => write!(f, "expected {parameters}"),
+                }
+            }
+        }
+    }
+}
+
+impl core::error::Error for PolicyError {}

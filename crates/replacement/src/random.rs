@@ -20,10 +20,10 @@
 //! for frame in 0..4 {
 //!     random.insert(Pfn(frame));
 //! }
-//! let mut only_3 = |frame| if frame == Pfn(3) { Probe::Unreferenced } else { Probe::Busy };
+//! let mut only_3 = |frame: Pfn| if frame == Pfn(3) { Probe::Unreferenced } else { Probe::Busy };
 //! assert_eq!(random.victim(&mut only_3), Some(Pfn(3)));
 //! // The same seed draws the same frame.
-//! let draw = |mut policy: Random| policy.victim(&mut |_| Probe::Unreferenced);
+//! let draw = |mut policy: Random| policy.victim(&mut |_: Pfn| Probe::Unreferenced);
 //! assert_eq!(draw(random.clone()), draw(random));
 //! ```
 //!
@@ -31,7 +31,8 @@
 //! many frames are unknown (free), the frame behind a gap has the chances of the gap.
 
 use crate::frame_set::FrameSet;
-use crate::{Policy, Probe};
+use crate::splitmix::SplitMix;
+use crate::{Pages, Policy, Probe};
 use alloc::boxed::Box;
 use pagewalk_mmu::Pfn;
 
@@ -40,27 +41,13 @@ use pagewalk_mmu::Pfn;
 pub struct Random {
     known: FrameSet,
     frames: u64,
-    state: u64,
+    draws: SplitMix,
 }
 
 impl Random {
     /// A policy over `frames` frames that draws from `seed`.
     pub fn new(frames: u64, seed: u64) -> Self {
-        Self { known: FrameSet::new(frames), frames, state: seed }
-    }
-
-    /// SplitMix64.
-    fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A frame number below `frames`: the high half of a 128-bit product (Lemire).
-    fn draw_frame(&mut self) -> u64 {
-        ((u128::from(self.draw()) * u128::from(self.frames)) >> 64) as u64
+        Self { known: FrameSet::new(frames), frames, draws: SplitMix(seed) }
     }
 }
 
@@ -73,11 +60,11 @@ impl Policy for Random {
         self.known.remove(frame);
     }
 
-    fn victim(&mut self, probe: &mut dyn FnMut(Pfn) -> Probe) -> Option<Pfn> {
-        let mut from = self.draw_frame();
+    fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
+        let mut from = self.draws.below(self.frames);
         for _ in 0..self.known.len() {
             let frame = self.known.next_circular(from)?;
-            if probe(frame) != Probe::Busy {
+            if pages.probe(frame) != Probe::Busy {
                 return Some(frame);
             }
             from = frame.0 + 1;

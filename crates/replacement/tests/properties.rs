@@ -40,7 +40,7 @@ proptest! {
                     policy.remove(Pfn(frame));
                 }
                 Op::Victim { busy, mut referenced, evict } => {
-                    let victim = policy.victim(&mut |frame| {
+                    let victim = policy.victim(&mut |frame: Pfn| {
                         assert!(known.contains(&frame.0));
                         let bit = 1 << frame.0;
                         if busy & bit != 0 {
@@ -81,7 +81,7 @@ fn faults(kind: PolicyKind, frames: u64, string: &[u32]) -> usize {
                 faults += 1;
                 let free = resident.iter().position(Option::is_none);
                 let frame = free.unwrap_or_else(|| {
-                    let victim = policy.victim(&mut |frame| {
+                    let victim = policy.victim(&mut |frame: Pfn| {
                         let bit = &mut referenced[frame.0 as usize];
                         if std::mem::take(bit) { Probe::Referenced } else { Probe::Unreferenced }
                     });
@@ -148,7 +148,9 @@ fn clock_equals_a_plain_model() {
 fn names_are_unique_and_parse() {
     for kind in PolicyKind::ALL {
         assert_eq!(kind.name().parse(), Ok(kind));
+        assert_eq!(kind.to_string().parse(), Ok(kind));
     }
     let error = "lru".parse::<PolicyKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown replacement policy 'lru': expected one of clock, fifo, random");
+    let names = PolicyKind::NAMES.join(", ");
+    assert_eq!(error, format!("unknown replacement policy 'lru': expected one of {names}"));
 }

@@ -1,0 +1,4 @@
+//! Each policy against a plain model, written from its paper with vectors and maps.
+
+mod harness;
+mod textbook;
