@@ -1,6 +1,9 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
-use crate::{Aging, Clock, Fifo, GClock, Nru, NruPick, Policy, Random, SecondChance};
+use crate::{
+    Aging, Car, Clock, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Policy, Random,
+    SecondChance,
+};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
@@ -31,12 +34,21 @@ pub enum PolicyKind {
     },
     /// [`Aging`].
     Aging,
+    /// [`FreeBsd`].
+    FreeBsd(FreeBsdConfig),
+    /// [`Linux`].
+    Linux {
+        /// How willingly anonymous pages are scanned, 0 to 200.
+        swappiness: u8,
+    },
+    /// [`Car`].
+    Car,
 }
 
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -44,6 +56,9 @@ impl PolicyKind {
         Self::GClock { bits: 2 },
         Self::Nru { pick: NruPick::Random },
         Self::Aging,
+        Self::FreeBsd(FreeBsdConfig::DEFAULT),
+        Self::Linux { swappiness: 60 },
+        Self::Car,
     ];
 
     /// The names of [`PolicyKind::ALL`].
@@ -67,6 +82,9 @@ impl PolicyKind {
             Self::GClock { .. } => "gclock",
             Self::Nru { .. } => "nru",
             Self::Aging => "aging",
+            Self::FreeBsd(_) => "freebsd",
+            Self::Linux { .. } => "linux",
+            Self::Car => "car",
         }
     }
 
@@ -80,6 +98,8 @@ impl PolicyKind {
         match self {
             Self::GClock { .. } => "bits=1..8",
             Self::Nru { .. } => "pick=random|first",
+            Self::FreeBsd(_) => "init=1..64, advance=0..64, decline=1..64",
+            Self::Linux { .. } => "swappiness=0..200",
             _ => "",
         }
     }
@@ -94,6 +114,9 @@ impl PolicyKind {
             Self::GClock { bits } => Box::new(GClock::new(frames, bits)),
             Self::Nru { pick } => Box::new(Nru::new(frames, pick, seed)),
             Self::Aging => Box::new(Aging::new(frames)),
+            Self::FreeBsd(config) => Box::new(FreeBsd::new(frames, config)),
+            Self::Linux { swappiness } => Box::new(Linux::new(frames, swappiness)),
+            Self::Car => Box::new(Car::new(frames)),
         }
     }
 
@@ -108,6 +131,12 @@ impl PolicyKind {
                     _ => return None,
                 }
             }
+            (Self::FreeBsd(config), "init") => config.init = number(value, 1..=64)? as u8,
+            (Self::FreeBsd(config), "advance") => config.advance = number(value, 0..=64)? as u8,
+            (Self::FreeBsd(config), "decline") => config.decline = number(value, 1..=64)? as u8,
+            (Self::Linux { swappiness }, "swappiness") => {
+                *swappiness = number(value, 0..=200)? as u8
+            }
             _ => return None,
         }
         Some(())
@@ -121,6 +150,10 @@ impl fmt::Display for PolicyKind {
             Self::GClock { bits } => write!(f, ":bits={bits}"),
             Self::Nru { pick: NruPick::Random } => f.write_str(":pick=random"),
             Self::Nru { pick: NruPick::First } => f.write_str(":pick=first"),
+            Self::FreeBsd(FreeBsdConfig { init, advance, decline }) => {
+                write!(f, ":init={init},advance={advance},decline={decline}")
+            }
+            Self::Linux { swappiness } => write!(f, ":swappiness={swappiness}"),
             _ => Ok(()),
         }
     }

@@ -33,23 +33,31 @@
 extern crate alloc;
 
 pub mod aging;
+pub mod car;
 pub mod clock;
+mod directory;
 pub mod fifo;
 mod frame_set;
+pub mod freebsd;
 pub mod gclock;
 mod kind;
+pub mod linux;
 mod lists;
 mod min_tree;
 pub mod nru;
 pub mod random;
+mod references;
 pub mod second_chance;
 mod splitmix;
 
 pub use aging::Aging;
+pub use car::Car;
 pub use clock::Clock;
 pub use fifo::Fifo;
+pub use freebsd::{FreeBsd, FreeBsdConfig};
 pub use gclock::GClock;
 pub use kind::{PolicyError, PolicyKind};
+pub use linux::Linux;
 pub use nru::{Nru, NruPick};
 pub use random::Random;
 pub use second_chance::SecondChance;

@@ -64,13 +64,6 @@ impl Lists {
         self.link_before(self.end(list), list, node);
     }
 
-    /// Puts the node, which may be on a list, at the front of `list`.
-    pub(crate) fn push_front(&mut self, list: u8, node: u32) {
-        self.remove(node);
-        let first = self.links[self.end(list) as usize].next;
-        self.link_before(first, list, node);
-    }
-
     /// Takes the node off its list, if it is on one, and says which it was.
     pub(crate) fn remove(&mut self, node: u32) -> Option<u8> {
         let list = self.list(node)?;

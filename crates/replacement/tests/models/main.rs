@@ -1,4 +1,6 @@
 //! Each policy against a plain model, written from its paper with vectors and maps.
 
+mod adaptive;
 mod harness;
+mod kernels;
 mod textbook;
