@@ -188,6 +188,7 @@ impl Policy for Car {
     }
 
     fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
+        // Busy pages found in a row: that many, and the whole clock is busy.
         let mut busy = [0; 2];
         // Every page of T1 moves to T2 at most, and T2 is turned twice.
         for _ in 0..4 * self.len() {
@@ -204,7 +205,10 @@ impl Policy for Car {
             self.lists.push_back(list, node);
             match self.references.take(Pfn(node.into()), pages) {
                 None => busy[usize::from(list)] += 1,
-                Some(true) => self.lists.push_back(T2, node),
+                Some(true) => {
+                    self.lists.push_back(T2, node);
+                    busy[1] = 0; // T2 has one more that may go
+                }
                 Some(false) => return Some(Pfn(node.into())),
             }
         }

@@ -17,7 +17,7 @@
 //!    makes counts climb; without them a count says only whether there was a use.
 //! 3. Loading counts as a reference, taken together with the hardware's bit at the first look.
 //! 4. With n = 1 and no ticks it is CLOCK, victim for victim.
-//! 5. A busy frame keeps its count and its bit.
+//! 5. A busy frame keeps its count and its bit; if all are busy, the hand stays.
 //!
 //! ```
 //! use pagewalk_mmu::Pfn;
@@ -100,6 +100,7 @@ impl Policy for GClock {
     }
 
     fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
+        let start = self.hand;
         // In the first turn no count sinks that was zero; each turn after it takes one away.
         for _ in 0..(usize::from(self.count_max) + 1) * self.known.len() + 1 {
             let frame = self.known.next_circular(self.hand)?;
@@ -110,6 +111,7 @@ impl Policy for GClock {
                 Some(count) => *count -= 1,
             }
         }
+        self.hand = start;
         None
     }
 

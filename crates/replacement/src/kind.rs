@@ -1,8 +1,8 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
 use crate::{
-    Aging, Car, Clock, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Policy, Random,
-    SecondChance,
+    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Policy,
+    Random, SecondChance,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -43,12 +43,14 @@ pub enum PolicyKind {
     },
     /// [`Car`].
     Car,
+    /// [`ClockPro`].
+    ClockPro,
 }
 
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -59,6 +61,7 @@ impl PolicyKind {
         Self::FreeBsd(FreeBsdConfig::DEFAULT),
         Self::Linux { swappiness: 60 },
         Self::Car,
+        Self::ClockPro,
     ];
 
     /// The names of [`PolicyKind::ALL`].
@@ -85,6 +88,7 @@ impl PolicyKind {
             Self::FreeBsd(_) => "freebsd",
             Self::Linux { .. } => "linux",
             Self::Car => "car",
+            Self::ClockPro => "clock-pro",
         }
     }
 
@@ -117,6 +121,7 @@ impl PolicyKind {
             Self::FreeBsd(config) => Box::new(FreeBsd::new(frames, config)),
             Self::Linux { swappiness } => Box::new(Linux::new(frames, swappiness)),
             Self::Car => Box::new(Car::new(frames)),
+            Self::ClockPro => Box::new(ClockPro::new(frames)),
         }
     }
 

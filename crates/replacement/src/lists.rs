@@ -64,6 +64,12 @@ impl Lists {
         self.link_before(self.end(list), list, node);
     }
 
+    /// Puts the node, which is on no list, before another one on that one's list.
+    pub(crate) fn insert_before(&mut self, at: u32, node: u32) {
+        let list = self.list(at).expect("the other node is on a list");
+        self.link_before(at, list, node);
+    }
+
     /// Takes the node off its list, if it is on one, and says which it was.
     pub(crate) fn remove(&mut self, node: u32) -> Option<u8> {
         let list = self.list(node)?;

@@ -128,6 +128,7 @@ impl Model for Car {
                     let bit = bit && !self.fresh.remove(&entry.0);
                     if self.seen.remove(&entry.0) || bit {
                         self.t[1].push(entry);
+                        busy[1] = 0;
                     } else {
                         self.t[list].push(entry);
                         return Some(entry.0);

@@ -1,6 +1,7 @@
 //! Each policy against a plain model, written from its paper with vectors and maps.
 
 mod adaptive;
+mod clock_pro;
 mod harness;
 mod kernels;
 mod textbook;

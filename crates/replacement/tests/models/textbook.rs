@@ -73,6 +73,7 @@ impl Model for GClock {
     }
 
     fn victim(&mut self, shown: &mut Shown) -> Option<u64> {
+        let start = self.hand;
         for _ in 0..1000 * FRAMES {
             let frame = self.hand;
             self.hand = (self.hand + 1) % FRAMES as usize;
@@ -82,6 +83,7 @@ impl Model for GClock {
                 None => {}
             }
         }
+        self.hand = start;
         None
     }
 
