@@ -1,14 +1,17 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
 use crate::{
-    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Policy,
-    Random, SecondChance,
+    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Pff,
+    Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
+
+/// The default of windows and thresholds in virtual time.
+const TIME: u64 = 1_000_000;
 
 /// Which policy, with its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -45,12 +48,34 @@ pub enum PolicyKind {
     Car,
     /// [`ClockPro`].
     ClockPro,
+    /// [`WorkingSet`].
+    WorkingSet {
+        /// The window, in units of virtual time.
+        tau: u64,
+    },
+    /// [`WsClock`].
+    WsClock {
+        /// The window, in units of virtual time.
+        tau: u64,
+        /// Pages laundered in one search at most.
+        launder: u32,
+    },
+    /// [`Pff`].
+    Pff {
+        /// The time between faults above which it shrinks, in units of virtual time.
+        threshold: u64,
+    },
+    /// [`Vms`].
+    Vms {
+        /// The share of the standby and modified lists, in percent, 1 to 100.
+        secondary: u8,
+    },
 }
 
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -62,6 +87,10 @@ impl PolicyKind {
         Self::Linux { swappiness: 60 },
         Self::Car,
         Self::ClockPro,
+        Self::WorkingSet { tau: TIME },
+        Self::WsClock { tau: TIME, launder: 32 },
+        Self::Pff { threshold: TIME },
+        Self::Vms { secondary: 20 },
     ];
 
     /// The names of [`PolicyKind::ALL`].
@@ -89,6 +118,10 @@ impl PolicyKind {
             Self::Linux { .. } => "linux",
             Self::Car => "car",
             Self::ClockPro => "clock-pro",
+            Self::WorkingSet { .. } => "ws",
+            Self::WsClock { .. } => "wsclock",
+            Self::Pff { .. } => "pff",
+            Self::Vms { .. } => "vms",
         }
     }
 
@@ -104,6 +137,10 @@ impl PolicyKind {
             Self::Nru { .. } => "pick=random|first",
             Self::FreeBsd(_) => "init=1..64, advance=0..64, decline=1..64",
             Self::Linux { .. } => "swappiness=0..200",
+            Self::WorkingSet { .. } => "tau=1..",
+            Self::WsClock { .. } => "tau=1.., launder=0..65535",
+            Self::Pff { .. } => "threshold=1..",
+            Self::Vms { .. } => "secondary=1..100",
             _ => "",
         }
     }
@@ -122,6 +159,10 @@ impl PolicyKind {
             Self::Linux { swappiness } => Box::new(Linux::new(frames, swappiness)),
             Self::Car => Box::new(Car::new(frames)),
             Self::ClockPro => Box::new(ClockPro::new(frames)),
+            Self::WorkingSet { tau } => Box::new(WorkingSet::new(frames, tau)),
+            Self::WsClock { tau, launder } => Box::new(WsClock::new(frames, tau, launder)),
+            Self::Pff { threshold } => Box::new(Pff::new(frames, threshold)),
+            Self::Vms { secondary } => Box::new(Vms::new(frames, secondary)),
         }
     }
 
@@ -142,6 +183,14 @@ impl PolicyKind {
             (Self::Linux { swappiness }, "swappiness") => {
                 *swappiness = number(value, 0..=200)? as u8
             }
+            (Self::WorkingSet { tau } | Self::WsClock { tau, .. }, "tau") => {
+                *tau = number(value, 1..=u64::MAX)?;
+            }
+            (Self::WsClock { launder, .. }, "launder") => {
+                *launder = number(value, 0..=65535)? as u32
+            }
+            (Self::Pff { threshold }, "threshold") => *threshold = number(value, 1..=u64::MAX)?,
+            (Self::Vms { secondary }, "secondary") => *secondary = number(value, 1..=100)? as u8,
             _ => return None,
         }
         Some(())
@@ -159,6 +208,10 @@ impl fmt::Display for PolicyKind {
                 write!(f, ":init={init},advance={advance},decline={decline}")
             }
             Self::Linux { swappiness } => write!(f, ":swappiness={swappiness}"),
+            Self::WorkingSet { tau } => write!(f, ":tau={tau}"),
+            Self::WsClock { tau, launder } => write!(f, ":tau={tau},launder={launder}"),
+            Self::Pff { threshold } => write!(f, ":threshold={threshold}"),
+            Self::Vms { secondary } => write!(f, ":secondary={secondary}"),
             _ => Ok(()),
         }
     }

@@ -46,10 +46,14 @@ pub mod linux;
 mod lists;
 mod min_tree;
 pub mod nru;
+pub mod pff;
 pub mod random;
 mod references;
 pub mod second_chance;
 mod splitmix;
+pub mod vms;
+pub mod working_set;
+pub mod ws_clock;
 
 pub use aging::Aging;
 pub use car::Car;
@@ -61,8 +65,12 @@ pub use gclock::GClock;
 pub use kind::{PolicyError, PolicyKind};
 pub use linux::Linux;
 pub use nru::{Nru, NruPick};
+pub use pff::Pff;
 pub use random::Random;
 pub use second_chance::SecondChance;
+pub use vms::Vms;
+pub use working_set::WorkingSet;
+pub use ws_clock::WsClock;
 
 use alloc::boxed::Box;
 use core::fmt;

@@ -188,11 +188,7 @@ impl<M: Model> Machine<M> {
                     self.evict(frame);
                 }
             }
-            Op::Trim => {
-                while let Some(frame) = self.surplus() {
-                    self.evict(frame);
-                }
-            }
+            Op::Trim => self.trim(),
             Op::Tick => self.tick(),
             Op::Pin(frame) => self.shown.iter_mut().for_each(|shown| {
                 shown.busy.insert(frame);
@@ -223,6 +219,18 @@ impl<M: Model> Machine<M> {
         if self.ideal {
             self.tick();
         }
+    }
+
+    /// What the policy gives up by itself goes.
+    pub fn trim(&mut self) {
+        while let Some(frame) = self.surplus() {
+            self.evict(frame);
+        }
+    }
+
+    /// The pages that are resident.
+    pub fn pages(&self) -> BTreeSet<u64> {
+        self.resident.iter().copied().flatten().collect()
     }
 
     fn load(&mut self, page: u64) -> Option<u64> {

@@ -5,3 +5,4 @@ mod clock_pro;
 mod harness;
 mod kernels;
 mod textbook;
+mod working_sets;
