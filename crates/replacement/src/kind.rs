@@ -1,8 +1,8 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
 use crate::{
-    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Nru, NruPick, Pff,
-    Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
+    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Mglru, Nru, NruPick,
+    Pff, Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -70,12 +70,17 @@ pub enum PolicyKind {
         /// The share of the standby and modified lists, in percent, 1 to 100.
         secondary: u8,
     },
+    /// [`Mglru`].
+    Mglru {
+        /// How willingly anonymous pages are evicted, 0 to 200.
+        swappiness: u8,
+    },
 }
 
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -91,6 +96,7 @@ impl PolicyKind {
         Self::WsClock { tau: TIME, launder: 32 },
         Self::Pff { threshold: TIME },
         Self::Vms { secondary: 20 },
+        Self::Mglru { swappiness: 60 },
     ];
 
     /// The names of [`PolicyKind::ALL`].
@@ -122,6 +128,7 @@ impl PolicyKind {
             Self::WsClock { .. } => "wsclock",
             Self::Pff { .. } => "pff",
             Self::Vms { .. } => "vms",
+            Self::Mglru { .. } => "mglru",
         }
     }
 
@@ -136,7 +143,7 @@ impl PolicyKind {
             Self::GClock { .. } => "bits=1..8",
             Self::Nru { .. } => "pick=random|first",
             Self::FreeBsd(_) => "init=1..64, advance=0..64, decline=1..64",
-            Self::Linux { .. } => "swappiness=0..200",
+            Self::Linux { .. } | Self::Mglru { .. } => "swappiness=0..200",
             Self::WorkingSet { .. } => "tau=1..",
             Self::WsClock { .. } => "tau=1.., launder=0..65535",
             Self::Pff { .. } => "threshold=1..",
@@ -163,6 +170,7 @@ impl PolicyKind {
             Self::WsClock { tau, launder } => Box::new(WsClock::new(frames, tau, launder)),
             Self::Pff { threshold } => Box::new(Pff::new(frames, threshold)),
             Self::Vms { secondary } => Box::new(Vms::new(frames, secondary)),
+            Self::Mglru { swappiness } => Box::new(Mglru::new(frames, swappiness)),
         }
     }
 
@@ -180,7 +188,7 @@ impl PolicyKind {
             (Self::FreeBsd(config), "init") => config.init = number(value, 1..=64)? as u8,
             (Self::FreeBsd(config), "advance") => config.advance = number(value, 0..=64)? as u8,
             (Self::FreeBsd(config), "decline") => config.decline = number(value, 1..=64)? as u8,
-            (Self::Linux { swappiness }, "swappiness") => {
+            (Self::Linux { swappiness } | Self::Mglru { swappiness }, "swappiness") => {
                 *swappiness = number(value, 0..=200)? as u8
             }
             (Self::WorkingSet { tau } | Self::WsClock { tau, .. }, "tau") => {
@@ -207,7 +215,9 @@ impl fmt::Display for PolicyKind {
             Self::FreeBsd(FreeBsdConfig { init, advance, decline }) => {
                 write!(f, ":init={init},advance={advance},decline={decline}")
             }
-            Self::Linux { swappiness } => write!(f, ":swappiness={swappiness}"),
+            Self::Linux { swappiness } | Self::Mglru { swappiness } => {
+                write!(f, ":swappiness={swappiness}")
+            }
             Self::WorkingSet { tau } => write!(f, ":tau={tau}"),
             Self::WsClock { tau, launder } => write!(f, ":tau={tau},launder={launder}"),
             Self::Pff { threshold } => write!(f, ":threshold={threshold}"),

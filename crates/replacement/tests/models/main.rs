@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod clock_pro;
+mod generations;
 mod harness;
 mod kernels;
 mod textbook;
