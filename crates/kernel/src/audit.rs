@@ -262,7 +262,7 @@ impl<P: Pmap> Kernel<P> {
             total: self.frames.total(),
             ..Default::default()
         };
-        let (mut kept, mut chained) = (0, 0);
+        let (mut paired, mut chained) = (0, 0);
         for pfn in (0..self.frames.total()).map(Pfn) {
             let used = self.frames.used(pfn);
             let mappings = seen.mappings[pfn.0 as usize];
@@ -293,7 +293,8 @@ impl<P: Pmap> Kernel<P> {
                 }
                 Use::Anon { slot } => {
                     summary.anon += 1;
-                    kept += u64::from(slot.is_some());
+                    let named = |slot: SwapSlot| seen.names[slot.0 as usize] > 0;
+                    paired += u64::from(slot.is_some_and(named));
                     self.audit_private(platform, pfn, slot, seen)?;
                 }
                 Use::File { file, index, .. } => {
@@ -307,7 +308,7 @@ impl<P: Pmap> Kernel<P> {
         let counted = self.frames.summary();
         check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
         let cached = self.swap_cache.len() as u64;
-        check!(cached == kept, "the swap cache has {cached} frames, {kept} have slots");
+        check!(cached == paired, "the swap cache has {cached} frames, {paired} have named slots");
         let counted = self.frames.chained().0;
         check!(counted == chained, "{chained} mappings are chained, counted as {counted}");
         let cached = self.cache.len() as u64;
@@ -331,12 +332,13 @@ impl<P: Pmap> Kernel<P> {
         self.audit_slot(slot, Owner::Frame(pfn))?;
         let twice = core::mem::replace(&mut seen.kept[slot.0 as usize], true);
         check!(!twice, "slot {} is kept by two frames, one of which is {pfn}", slot.0);
-        let found = self.swap_cache.find(&self.frames, slot);
-        check!(found == Some(pfn), "slot {} is in frame {pfn}, not {found:?}", slot.0);
         let named = seen.names[slot.0 as usize] > 0;
+        let found = self.swap_cache.find(&self.frames, slot);
+        let right = found == named.then_some(pfn);
+        check!(right, "slot {} (named: {named}) of frame {pfn} is in {found:?}", slot.0);
         check!(mapped || named, "private frame {pfn} has no mapping, nor has slot {}", slot.0);
-        let dirty = self.frames.dirty(pfn) || self.is_modified(platform, pfn);
-        check!(!named || !dirty, "frame {pfn} is dirty, but slot {} is named by others", slot.0);
+        let stored = self.is_modified(platform, pfn);
+        check!(!named || !stored, "frame {pfn} was stored to, but others wait for slot {}", slot.0);
         Ok(())
     }
 

@@ -72,6 +72,13 @@ counters! {
     fork_slots_shared,
     /// Faults on swapped pages that were in the swap cache: somebody else had read them.
     swap_cache_hit,
+    /// Evictions of shared pages by one process that found the page's slot in the swap cache:
+    /// somebody else had evicted it before.
+    swap_cache_evict_hit,
+    /// Slots reserved for a page that one process evicted while others had it still.
+    swap_shared_slots,
+    /// Evictions of dirty pages that wrote nothing, because other processes had the page still.
+    swap_writes_saved,
     /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.
     pgminor_map,
     /// Mappings given to the hardware once more, because its table had had no room for them (a

@@ -15,7 +15,8 @@
 //! store in a page-table entry can lag behind: it is taken from all owners when they become
 //! several, and given back to the last by its next store (`FrameTable::cow` remembers that).
 //!
-//! Invariant: a frame whose slot is named by others is clean; they would read old bytes else.
+//! Invariant: a frame whose slot is named by others changes no more. If it is dirty, the slot is
+//! only reserved, and is written when the frame is freed: the others find the frame until then.
 
 use crate::fault::Fault;
 use crate::{FrameTable, Kernel, Pmap, Prot, Region, SwapMap, SwapSlot, Use};
@@ -57,7 +58,7 @@ impl<P: Pmap> Kernel<P> {
             && (of_file || is_shared(&self.frames, &self.swap, pfn))
     }
 
-    /// The frame holds what its slot holds: it goes to the swap cache.
+    /// The frame stands for its slot, which page tables name: the pair goes to the swap cache.
     pub(crate) fn keep_slot(&mut self, pfn: Pfn, slot: SwapSlot) {
         self.frames.set_slot(pfn, Some(slot));
         self.swap_cache.insert(&self.frames, pfn);
@@ -83,11 +84,25 @@ impl<P: Pmap> Kernel<P> {
 
     /// A page-table entry no longer names the slot.
     pub(crate) fn drop_slot_name(&mut self, slot: SwapSlot) {
+        match self.swap_cache.find(&self.frames, slot) {
+            Some(pfn) => {
+                self.drop_pair_name(pfn, slot);
+                self.free_unowned(pfn);
+            }
+            None => self.swap.drop_names(slot, 1),
+        }
+    }
+
+    /// A page-table entry no longer names the slot of a pair. After the last the pair is useless;
+    /// the frame keeps a slot with its bytes, and a slot that was only reserved is free.
+    pub(crate) fn drop_pair_name(&mut self, pfn: Pfn, slot: SwapSlot) {
         self.swap.drop_names(slot, 1);
-        if self.swap.is_kept(slot)
-            && let Some(pfn) = self.swap_cache.find(&self.frames, slot)
-        {
-            self.free_unowned(pfn);
+        if self.swap.names(slot) > 0 {
+            return;
+        }
+        match self.frames.dirty(pfn) {
+            true => self.forget_slot(pfn),
+            false => self.swap_cache.remove(&self.frames, pfn),
         }
     }
 

@@ -128,6 +128,17 @@ pub enum Event<'a> {
         /// Whether the page daemon did it, rather than a fault.
         daemon: bool,
     },
+    /// A page left one space; others have it still.
+    EvictFrom {
+        /// The space.
+        space: SpaceId,
+        /// The page's address there.
+        va: VirtAddr,
+        /// The frame, which stays.
+        pfn: Pfn,
+        /// The slot that its entry names from now on, if the page is private and not all zeroes.
+        slot: Option<SwapSlot>,
+    },
     /// A transfer failed.
     IoError {
         /// From or to here.

@@ -352,7 +352,7 @@ impl<P: Pmap> Kernel<P> {
             }
             None => (self.read_slot(platform, slot)?, true),
         };
-        self.swap.drop_names(slot, 1);
+        self.drop_pair_name(pfn, slot);
         self.space_mut(fault.space).residency.swapped -= 1;
         let shared = self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 0;
         if shared && fault.stores() {

@@ -38,7 +38,7 @@ use pagewalk_replacement::Probe;
 const FAILURES_MAX: u32 = 8;
 
 /// Why a victim stays.
-enum Kept {
+pub(crate) enum Kept {
     /// There is no slot to write it to (or no victim at all).
     NoSlot,
     /// The write failed; the slot is still taken.
@@ -245,7 +245,13 @@ impl<P: Pmap> Kernel<P> {
         })
     }
 
-    fn evict(&mut self, platform: &mut impl Platform, pfn: Pfn, daemon: bool) -> Result<(), Kept> {
+    /// Takes a page out of memory, and from all its owners.
+    pub(crate) fn evict(
+        &mut self,
+        platform: &mut impl Platform,
+        pfn: Pfn,
+        daemon: bool,
+    ) -> Result<(), Kept> {
         if self.frames.part(pfn) == Part::First {
             let place = self.frames.first_mapping(pfn).expect("a large page is mapped");
             self.split_at(platform, place.space, place.va);
@@ -375,7 +381,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// Writes an unmapped page to its slot. If that fails, the page is mapped again as it was, and
-    /// dirty; the slot has one name left.
+    /// dirty; the slot has one name left, or belongs to the frame again if others name it.
     fn swap_out(
         &mut self,
         platform: &mut impl Platform,
@@ -389,8 +395,15 @@ impl<P: Pmap> Kernel<P> {
             let _same = space.pmap.take_slot(platform, &mut self.frames, place.va);
             space.pmap.enter(platform, &mut self.frames, place.va, was);
         }
-        self.swap.drop_names(slot, owners.len() as u32 - 1);
         self.frames.set_dirty(pfn, true);
+        let owners = owners.len() as u32;
+        if self.swap.names(slot) > owners {
+            // Whoever evicted it before waits for this slot.
+            self.swap.drop_names(slot, owners);
+            self.keep_slot(pfn, slot);
+            return Err(Kept::Io(None));
+        }
+        self.swap.drop_names(slot, owners - 1);
         Err(self.suspect(slot, error))
     }
 
@@ -442,7 +455,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// A free slot; if there is none, one that a resident page keeps, which is dirty from then on.
-    fn allocate_slot(&mut self) -> Option<SwapSlot> {
+    pub(crate) fn allocate_slot(&mut self) -> Option<SwapSlot> {
         if self.swap.free() == 0 && self.swap.has_room() {
             self.take_kept_slot();
         }

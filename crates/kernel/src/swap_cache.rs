@@ -10,14 +10,15 @@
 //! ```
 //!
 //! A page that several spaces share leaves memory once, under one slot, and comes back once: the
-//! first who faults reads it, the others find the frame here. The pair is here as long as the frame
-//! holds the slot's bytes; who stores to the page alone takes the pair out, so that the slot can be
-//! free.
+//! first who faults reads it, the others find the frame here. A pair comes about when the first
+//! process evicts the page (evict_from.rs) or swaps it in; it is useless, and dropped, when nothing
+//! refers to the frame, which is written to the slot then, or when no page table names the slot. The
+//! frame still knows its slot then, and is not written again as long as it is clean.
 //!
 //! A hash table of frame numbers only: the slot is in the frame table. It is never iterated, so that
 //! its order shows nowhere.
 //!
-//! Invariant: a frame is here exactly if it is `Anon` with a slot, and the slot is kept.
+//! Invariant: a frame is here exactly if it is `Anon` with a slot, and page tables name the slot.
 
 use crate::{FrameTable, SwapSlot, Use};
 use hashbrown::HashTable;

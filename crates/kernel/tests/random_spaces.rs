@@ -38,6 +38,7 @@ enum Op {
     Advise { space: usize, page: u64, len: u64, advice: Advice },
     Load { space: usize, page: u64, len: u64, which: usize },
     Store { space: usize, page: u64, len: u64, which: usize, byte: u8, by_kernel: bool },
+    EvictFrom { space: usize, page: u64, len: u64 },
     Fork { space: usize },
     Exit { space: usize },
     ReadObject { object: usize, page: u64, which: usize },
@@ -89,6 +90,8 @@ fn op() -> impl Strategy<Value = Op> {
             |(space, page, len, which, byte, by_kernel)| {
                 Op::Store { space, page, len, which, byte, by_kernel }
             }),
+        6 => (space(), page(), len()).prop_map(
+            |(space, page, len)| Op::EvictFrom { space, page, len }),
         6 => space().prop_map(|space| Op::Fork { space }),
         2 => space().prop_map(|space| Op::Exit { space }),
         1 => (object(), object_page(), which()).prop_map(
@@ -371,6 +374,15 @@ impl Pair {
                 let Some(space) = self.enter(space) else { return };
                 for at in page..(page + len).min(PAGES) {
                     self.store(space, at, which, byte, by_kernel);
+                }
+            }
+            Op::EvictFrom { space, page, len } => {
+                if self.enter(space).is_none() {
+                    return;
+                }
+                let Machine { kernel, mock, space } = &mut self.machine;
+                for at in page..page + len {
+                    let _left = kernel.evict_from(mock, *space, VirtAddr(va(at)));
                 }
             }
             Op::Fork { space } => {

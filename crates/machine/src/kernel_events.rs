@@ -38,6 +38,13 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
             "evict",
             json!({ "pfn": pfn.0, "dirty": dirty, "store": to.map(store), "daemon": daemon }),
         ),
+        Event::EvictFrom { space, va, pfn, slot } => (
+            "evict-from",
+            json!({
+                "space": space.0, "va": hex(va.0), "pfn": pfn.0,
+                "store": slot.map(|slot| store(Store::Swap(slot))),
+            }),
+        ),
         Event::IoError { store: at, pfn, write, error } => (
             "io-error",
             json!({ "at": store(at), "pfn": pfn.0, "write": write, "error": error.to_string() }),
