@@ -1,8 +1,8 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
 use crate::{
-    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Mglru, Nru, NruPick,
-    Pff, Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
+    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Lru, Mglru, Nru,
+    NruPick, Opt, Pff, Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -75,12 +75,16 @@ pub enum PolicyKind {
         /// How willingly anonymous pages are evicted, 0 to 200.
         swappiness: u8,
     },
+    /// [`Lru`].
+    Lru,
+    /// [`Opt`].
+    Opt,
 }
 
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -97,6 +101,8 @@ impl PolicyKind {
         Self::Pff { threshold: TIME },
         Self::Vms { secondary: 20 },
         Self::Mglru { swappiness: 60 },
+        Self::Lru,
+        Self::Opt,
     ];
 
     /// The names of [`PolicyKind::ALL`].
@@ -129,12 +135,24 @@ impl PolicyKind {
             Self::Pff { .. } => "pff",
             Self::Vms { .. } => "vms",
             Self::Mglru { .. } => "mglru",
+            Self::Lru => "lru,ideal",
+            Self::Opt => "opt",
         }
     }
 
     /// The policy called `name`, with its default parameters.
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether it must be told of every reference ([`Policy::reference`]).
+    pub const fn sees_references(self) -> bool {
+        matches!(self, Self::Lru | Self::Opt)
+    }
+
+    /// Whether it must be told the future: what a first run of the same program found.
+    pub const fn needs_future(self) -> bool {
+        matches!(self, Self::Opt)
     }
 
     /// The parameters that the policy takes and the values that are allowed, as help texts say it.
@@ -171,6 +189,8 @@ impl PolicyKind {
             Self::Pff { threshold } => Box::new(Pff::new(frames, threshold)),
             Self::Vms { secondary } => Box::new(Vms::new(frames, secondary)),
             Self::Mglru { swappiness } => Box::new(Mglru::new(frames, swappiness)),
+            Self::Lru => Box::new(Lru::new(frames)),
+            Self::Opt => Box::new(Opt::new(frames)),
         }
     }
 

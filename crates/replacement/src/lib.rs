@@ -14,6 +14,10 @@
 //! Of a page it knows a name ([`PageId`]), so that it can tell when one that was evicted comes
 //! back, and whether it is anonymous, of a file, or program text.
 //!
+//! Two are idealised: [`Lru`] sees every reference, which no hardware shows, and [`Opt`] the future
+//! as well. What both do on a string of references can be computed from the string ([`Belady`]), and
+//! from one that was made shorter ([`Reducer`]).
+//!
 //! Time passes in two ways, both the caller's: [`Policy::tick`] lets a policy harvest the
 //! referenced bits of all frames, and [`Policy::set_time`] tells the virtual time.
 //!
@@ -33,6 +37,7 @@
 extern crate alloc;
 
 pub mod aging;
+pub mod belady;
 pub mod car;
 pub mod clock;
 pub mod clock_pro;
@@ -44,11 +49,14 @@ pub mod gclock;
 mod kind;
 pub mod linux;
 mod lists;
+pub mod lru;
 pub mod mglru;
 mod min_tree;
 pub mod nru;
+pub mod opt;
 pub mod pff;
 pub mod random;
+pub mod reduce;
 mod references;
 pub mod second_chance;
 mod splitmix;
@@ -57,6 +65,7 @@ pub mod working_set;
 pub mod ws_clock;
 
 pub use aging::Aging;
+pub use belady::Belady;
 pub use car::Car;
 pub use clock::Clock;
 pub use clock_pro::ClockPro;
@@ -65,10 +74,13 @@ pub use freebsd::{FreeBsd, FreeBsdConfig};
 pub use gclock::GClock;
 pub use kind::{PolicyError, PolicyKind};
 pub use linux::Linux;
+pub use lru::Lru;
 pub use mglru::Mglru;
 pub use nru::{Nru, NruPick};
+pub use opt::Opt;
 pub use pff::Pff;
 pub use random::Random;
+pub use reduce::Reducer;
 pub use second_chance::SecondChance;
 pub use vms::Vms;
 pub use working_set::WorkingSet;
@@ -150,6 +162,9 @@ pub struct Page {
     pub kind: PageKind,
 }
 
+/// The time of a reference that does not come, or of which nobody knows.
+pub const NEVER: u64 = u64::MAX;
+
 /// A page-replacement policy over a fixed number of frames.
 pub trait Policy: fmt::Debug + Send + Sync {
     /// A page was loaded into `frame`, which was not known before. Known frames are ignored.
@@ -185,6 +200,14 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn surplus(&mut self, _pages: &mut dyn Pages) -> Option<Pfn> {
         None
     }
+
+    /// The page in `frame` is referenced, and then at the time `next`, or [`NEVER`] again. Unknown
+    /// frames are ignored.
+    ///
+    /// Only an idealised machine tells its policies of every reference
+    /// ([`PolicyKind::sees_references`]), and of the next one only in a second run of the same
+    /// program. All that is needed of times is that they grow.
+    fn reference(&mut self, _frame: Pfn, _next: u64) {}
 
     /// The periodic harvest of referenced bits: looks at every known frame, if the policy needs it.
     fn tick(&mut self, _pages: &mut dyn Pages) {}
