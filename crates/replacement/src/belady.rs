@@ -63,9 +63,7 @@ impl Belady {
                 self.resident.pop_last();
             }
         }
-        debug_assert!(
-            next > now && (next == NEVER || self.resident.range(..(now, 0)).next() == None)
-        );
+        debug_assert!(next > now);
         self.resident.insert((next, page));
         !hit
     }
