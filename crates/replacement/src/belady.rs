@@ -33,7 +33,6 @@
 //! assert_eq!((faults(3), faults(4)), (7, 6));
 //! ```
 
-use crate::NEVER;
 use alloc::collections::BTreeSet;
 
 /// OPT over a string; see the module.
@@ -51,7 +50,7 @@ impl Belady {
         Self { frames: frames.max(1) as usize, resident: BTreeSet::new(), faults: 0 }
     }
 
-    /// A page is referenced at the time `now`, and then at `next`, or [`NEVER`] again. Says whether
+    /// A page is referenced at the time `now`, and then at `next`, or [`NEVER`](crate::NEVER) again. Says whether
     /// that was a fault.
     ///
     /// Times grow from reference to reference, and `next` is the `now` of the page's next one.
