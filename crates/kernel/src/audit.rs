@@ -258,6 +258,7 @@ impl<P: Pmap> Kernel<P> {
     fn audit_frames(&self, platform: &impl Platform, seen: &mut Seen) -> Result<(), AuditError> {
         let mut summary = crate::FrameSummary {
             peak_used: self.frames.summary().peak_used,
+            peak_pages: self.frames.summary().peak_pages,
             peak_shared: self.frames.summary().peak_shared,
             total: self.frames.total(),
             ..Default::default()

@@ -157,6 +157,9 @@ impl<P: Pmap> Kernel<P> {
         kind: AccessKind,
     ) {
         let store = kind == AccessKind::Write;
+        if let Some(next) = platform.page_referenced(now.pfn) {
+            self.policy.reference(now.pfn, next);
+        }
         if store {
             self.drop_slot(now.pfn);
         }

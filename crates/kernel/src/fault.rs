@@ -332,7 +332,7 @@ impl<P: Pmap> Kernel<P> {
         platform.zero_frame(pfn);
         self.counters.pgzeroed += 1;
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Resolution { cause: FaultCause::ZeroFill, pfn, major: false }
     }
 
@@ -379,7 +379,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(Refusal::Signal(Signal::Bus));
         }
         self.keep_slot(pfn, slot);
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Ok(pfn)
     }
 
@@ -454,7 +454,7 @@ impl<P: Pmap> Kernel<P> {
         };
         self.frames.set_valid(pfn, valid as u32);
         self.cache.insert(&self.frames, pfn);
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Ok((pfn, true))
     }
 
@@ -472,7 +472,7 @@ impl<P: Pmap> Kernel<P> {
         // Unlike a page of zeroes it has no other source, even before the store.
         self.frames.set_dirty(pfn, true);
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Resolution { cause: FaultCause::CopyOnWrite, pfn, major }
     }
 }

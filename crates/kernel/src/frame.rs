@@ -155,6 +155,7 @@ pub struct FrameTable {
     blocks: Blocks,
     free: u64,
     used_max: u64,
+    pages_max: u64,
     /// Frames with more than one mapping.
     shared: u64,
     shared_max: u64,
@@ -181,6 +182,7 @@ impl FrameTable {
             blocks: Blocks::new(frames, run_order),
             free: u64::from(frames),
             used_max: 0,
+            pages_max: 0,
             shared: 0,
             shared_max: 0,
             tables: 0,
@@ -210,6 +212,7 @@ impl FrameTable {
             page_table: self.tables,
             wired: self.tables,
             peak_used: self.used_max,
+            peak_pages: self.pages_max,
             shared: self.shared,
             peak_shared: self.shared_max,
         }
@@ -264,6 +267,7 @@ impl FrameTable {
         self.free -= 1;
         self.used_max = self.used_max.max(self.total() - self.free);
         *self.count(used) += 1;
+        self.pages_max = self.pages_max.max(self.anon + self.file);
     }
 
     /// Makes an entry for the lowest frame that was never used, if there is one.
@@ -408,6 +412,8 @@ pub struct FrameSummary {
     pub wired: u64,
     /// The most that were ever in use at one time.
     pub peak_used: u64,
+    /// The most that ever held pages, private or of files, at one time.
+    pub peak_pages: u64,
     /// Mapped more than once.
     pub shared: u64,
     /// The most that were ever mapped more than once at one time.

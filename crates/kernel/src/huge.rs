@@ -137,7 +137,10 @@ impl<P: Pmap> Kernel<P> {
         space.pmap.enter_large(platform, &mut self.frames, large.va, large.first);
         space.residency.anon_huge += count;
         space.residency.add_anon(count);
-        self.policy.insert(large.first.pfn);
+        self.admit(platform, large.first.pfn);
+        for (pfn, _) in self.parts(large).skip(1) {
+            let _unknown = platform.page_loaded(pfn);
+        }
     }
 
     /// The frames of a large page, and the addresses of its base pages.

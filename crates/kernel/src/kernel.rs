@@ -528,6 +528,19 @@ impl<P: Pmap> Kernel<P> {
         self.frames.allocate(used).expect("the fault reserved its frames")
     }
 
+    /// A frame holds a page from now on, which can be evicted: new, or brought in.
+    pub(crate) fn admit(&mut self, platform: &mut impl Platform, pfn: Pfn) {
+        self.policy.insert(pfn);
+        if let Some(next) = platform.page_loaded(pfn) {
+            self.policy.reference(pfn, next);
+        }
+    }
+
+    /// The replacement policy, to be told of references that the kernel does not see.
+    pub fn policy_mut(&mut self) -> &mut dyn Policy {
+        self.policy.as_mut()
+    }
+
     /// Frees the frame of a page that nothing maps; the slot that it kept is free if nobody names it.
     pub(crate) fn free_page(&mut self, pfn: Pfn) {
         match self.frames.used(pfn) {
@@ -554,6 +567,7 @@ impl<P: Pmap> Kernel<P> {
         from: VirtAddr,
         to: VirtAddr,
     ) {
+        platform.pages_gone(id, from, to);
         let mut gather = Gather::default();
         let mut next = Some(from);
         while let Some(from) = next {

@@ -318,7 +318,7 @@ impl<P: Pmap> Kernel<P> {
         self.release_page(platform, place.space, place.va, was);
         let prot = self.prot_of(region, pfn);
         self.map_frame(platform, place, Resident { pfn, prot, modified: false, ..was });
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Ok(())
     }
 }

@@ -361,7 +361,7 @@ impl<P: Pmap> Kernel<P> {
             object.resident += 1;
         }
         self.cache.insert(&self.frames, pfn);
-        self.policy.insert(pfn);
+        self.admit(platform, pfn);
         Ok((pfn, slot.is_some()))
     }
 

@@ -9,7 +9,7 @@
 //!
 //! The kernel never asks for the time and never draws a random number.
 
-use crate::Event;
+use crate::{Event, SpaceId};
 use core::fmt;
 use core::ops::Range;
 use pagewalk_mmu::{Asid, Level, Pfn, PhysAddr, TableMemory, VirtAddr};
@@ -185,6 +185,25 @@ pub trait Platform: TableMemory {
 
     /// Something happened.
     fn event(&mut self, event: Event<'_>);
+
+    /// A frame holds a page from now on: what was read into it just now, or a new page. Says when
+    /// that is referenced next, where somebody knows the future; `None` where nobody does.
+    fn page_loaded(&mut self, pfn: Pfn) -> Option<u64> {
+        let _ = pfn;
+        None
+    }
+
+    /// The kernel itself refers to a page on behalf of a program. Says when that is referenced next,
+    /// where the replacement policy sees every reference; `None` where it does not.
+    fn page_referenced(&mut self, pfn: Pfn) -> Option<u64> {
+        let _ = pfn;
+        None
+    }
+
+    /// What a space had in a range is gone: what comes there are other pages.
+    fn pages_gone(&mut self, space: SpaceId, from: VirtAddr, to: VirtAddr) {
+        let _ = (space, from, to);
+    }
 
     /// Shows every cached translation, so that an audit can find stale ones. A platform without
     /// TLBs has none.

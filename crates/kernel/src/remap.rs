@@ -334,6 +334,7 @@ impl<P: Pmap> Kernel<P> {
             self.move_entry(platform, id, va, target);
             at = VirtAddr(va.0 + self.page.bytes());
         }
+        platform.pages_gone(id, piece.start, piece.end);
         Ok(())
     }
 

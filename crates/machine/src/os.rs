@@ -162,6 +162,7 @@ impl Os {
                     page_table: 0,
                     wired: 0,
                     peak_used: kernel.segment_counters().peak_frames,
+                    peak_pages: kernel.segment_counters().peak_frames,
                     shared: 0,
                     peak_shared: 0,
                 }
