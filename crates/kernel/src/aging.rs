@@ -34,6 +34,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// Lets reclaim drop the anonymous pages of a part of a region.
     pub(crate) fn free_lazily(&mut self, platform: &mut impl Platform, id: SpaceId, part: &Region) {
+        self.space_mut(id).epoch += 1;
         self.each_page(platform, id, part, |kernel, platform, va, now| match now {
             Mapping::None => {}
             Mapping::Swapped(_) => kernel.release_slot(platform, id, va),

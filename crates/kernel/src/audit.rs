@@ -13,6 +13,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use pagewalk_mmu::{Pfn, VirtAddr};
+use pagewalk_replacement::PageId;
 
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,7 +264,7 @@ impl<P: Pmap> Kernel<P> {
             total: self.frames.total(),
             ..Default::default()
         };
-        let (mut paired, mut chained) = (0, 0);
+        let (mut paired, mut chained, mut known) = (0, 0, Vec::new());
         for pfn in (0..self.frames.total()).map(Pfn) {
             let used = self.frames.used(pfn);
             let mappings = seen.mappings[pfn.0 as usize];
@@ -281,6 +282,9 @@ impl<P: Pmap> Kernel<P> {
                 "frame {pfn} is {used:?}, but the policy knows it: {}",
                 !evictable
             );
+            if evictable {
+                known.push(self.page_id(pfn));
+            }
             let in_tree = seen.table[pfn.0 as usize];
             match used {
                 Use::Free => summary.free += 1,
@@ -305,6 +309,7 @@ impl<P: Pmap> Kernel<P> {
                 }
             }
         }
+        self.audit_known(known)?;
         summary.wired = summary.page_table;
         let counted = self.frames.summary();
         check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
@@ -314,6 +319,20 @@ impl<P: Pmap> Kernel<P> {
         check!(counted == chained, "{chained} mappings are chained, counted as {counted}");
         let cached = self.cache.len() as u64;
         check!(cached == summary.file, "the cache has {cached} pages in {} frames", summary.file);
+        Ok(())
+    }
+
+    /// The policy knows exactly the pages that can be evicted, each by a name of its own, and wants
+    /// nothing that was not done.
+    fn audit_known(&self, mut known: Vec<PageId>) -> Result<(), AuditError> {
+        let counted = self.policy.len();
+        check!(counted == known.len(), "the policy knows {counted} frames of {}", known.len());
+        let waiting = self.clock.launder.len();
+        check!(waiting == 0, "{waiting} pages wait to be laundered");
+        known.sort_unstable();
+        check!(known.first() != Some(&PageId::UNKNOWN), "a page has no name");
+        let twice = known.windows(2).find(|pair| pair[0] == pair[1]);
+        check!(twice.is_none(), "two pages in memory have one name: {twice:?}");
         Ok(())
     }
 

@@ -47,6 +47,19 @@ counters! {
     pgsteal_kswapd,
     /// Frames that a fault freed because it found too few free.
     pgsteal_direct,
+    /// Frames that the periodic harvest of referenced bits looked at, or the search for pages that left
+    /// the working set.
+    pgscan_harvest,
+    /// Pages evicted because the policy gave them up, though no frame was wanted.
+    pgsurplus,
+    /// Pages written ahead of need: clean, and still in memory.
+    pglaunder,
+    /// Pages that came back from swap.
+    workingset_refault_anon,
+    /// Pages of files that were read again after they were evicted, as far as that is remembered.
+    workingset_refault_file,
+    /// Pages evicted between the eviction of a page and its coming back, over all that came back.
+    refault_distance,
     /// Times that a fault found too few free frames (Linux: allocstall).
     allocstall,
     /// Times that the page daemon had something to do (Linux: kswapd wake-ups).

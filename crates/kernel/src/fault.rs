@@ -28,6 +28,7 @@ use crate::{
 };
 use core::fmt;
 use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
+use pagewalk_replacement::PageKind;
 
 /// Why a SIGSEGV.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -332,7 +333,7 @@ impl<P: Pmap> Kernel<P> {
         platform.zero_frame(pfn);
         self.counters.pgzeroed += 1;
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
-        self.admit(platform, pfn);
+        self.admit(platform, pfn, self.new_page(fault.space, fault.page), PageKind::Anon);
         Resolution { cause: FaultCause::ZeroFill, pfn, major: false }
     }
 
@@ -379,7 +380,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(Refusal::Signal(Signal::Bus));
         }
         self.keep_slot(pfn, slot);
-        self.admit(platform, pfn);
+        self.admit_from(platform, pfn, slot);
         Ok(pfn)
     }
 
@@ -412,7 +413,11 @@ impl<P: Pmap> Kernel<P> {
         file: FileId,
         offset: u64,
     ) -> Result<Resolution, Refusal> {
-        let (pfn, major) = self.cached_page(platform, file, offset)?;
+        let kind = match fault.region.prot.contains(Prot::EXEC) {
+            true => PageKind::Text,
+            false => PageKind::File,
+        };
+        let (pfn, major) = self.cached_page(platform, file, offset, kind)?;
         if fault.copies() {
             return Ok(self.copy_on_write(platform, fault, pfn, major));
         }
@@ -433,6 +438,7 @@ impl<P: Pmap> Kernel<P> {
         platform: &mut impl Platform,
         file: FileId,
         offset: u64,
+        kind: PageKind,
     ) -> Result<(Pfn, bool), Refusal> {
         let index = (offset >> self.page.shift()) as u32;
         if file.is_memory() {
@@ -454,7 +460,7 @@ impl<P: Pmap> Kernel<P> {
         };
         self.frames.set_valid(pfn, valid as u32);
         self.cache.insert(&self.frames, pfn);
-        self.admit(platform, pfn);
+        self.admit_of(platform, pfn, file, index, kind);
         Ok((pfn, true))
     }
 
@@ -472,7 +478,7 @@ impl<P: Pmap> Kernel<P> {
         // Unlike a page of zeroes it has no other source, even before the store.
         self.frames.set_dirty(pfn, true);
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
-        self.admit(platform, pfn);
+        self.admit(platform, pfn, self.copied_page(from, fault.space, fault.page), PageKind::Anon);
         Resolution { cause: FaultCause::CopyOnWrite, pfn, major }
     }
 }

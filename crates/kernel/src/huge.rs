@@ -31,6 +31,7 @@ use crate::{
     ReverseMapping, SpaceId, Use,
 };
 use pagewalk_mmu::{PageSize, Pfn, VirtAddr};
+use pagewalk_replacement::PageKind;
 
 /// What large pages are used for (Linux: /sys/kernel/mm/transparent_hugepage/enabled).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -137,7 +138,7 @@ impl<P: Pmap> Kernel<P> {
         space.pmap.enter_large(platform, &mut self.frames, large.va, large.first);
         space.residency.anon_huge += count;
         space.residency.add_anon(count);
-        self.admit(platform, large.first.pfn);
+        self.admit(platform, large.first.pfn, self.new_page(fault.space, large.va), PageKind::Anon);
         for (pfn, _) in self.parts(large).skip(1) {
             let _unknown = platform.page_loaded(pfn);
         }
@@ -160,8 +161,8 @@ impl<P: Pmap> Kernel<P> {
         self.discharge(platform, debt);
         self.counters.thp_split_page += 1;
         self.note_apart(id, large);
-        for (pfn, _) in self.parts(large).skip(1) {
-            self.policy.insert(pfn);
+        for (pfn, va) in self.parts(large).skip(1) {
+            self.know(pfn, self.new_page(id, va), PageKind::Anon);
         }
         platform.event(Event::Split { space: id, va: large.va, bytes: large.size.bytes() });
     }

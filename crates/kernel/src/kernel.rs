@@ -1,9 +1,11 @@
 //! The kernel: its parts, and how address spaces come and go.
 
+use crate::identity::Identities;
 use crate::inject::RefusedFrames;
 use crate::ksm::Ksm;
 use crate::names::NameTable;
 use crate::object::Objects;
+use crate::pages::PolicyClock;
 use crate::pmap::{Gather, Resident};
 use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
@@ -30,6 +32,9 @@ pub struct Config {
     pub policy: PolicyKind,
     /// Feeds policies that draw.
     pub seed: u64,
+    /// Units of virtual time between two looks of the periodic harvest at a frame, for each frame of
+    /// memory: a harvest looks at all frames, and comes every `harvest × frames`.
+    pub harvest: u64,
     /// How many frames are kept free; `None` scales with RAM.
     pub watermarks: Option<Watermarks>,
     /// What large pages are used for.
@@ -44,6 +49,9 @@ pub struct Config {
     pub self_map: bool,
 }
 
+/// A look takes tens of cycles: a few in a hundred of the time goes into the harvest.
+const HARVEST_DEFAULT: u64 = 2000;
+
 impl Default for Config {
     /// 1 MiB of RAM in frames of 4 KiB, 16 MiB of swap, CLOCK.
     fn default() -> Self {
@@ -52,6 +60,7 @@ impl Default for Config {
             swap_slots: 4096,
             policy: PolicyKind::Clock,
             seed: 0,
+            harvest: HARVEST_DEFAULT,
             watermarks: None,
             huge: HugePolicy::Never,
             stack_guard_pages: 256,
@@ -185,6 +194,8 @@ pub struct Kernel<P: Pmap> {
     pub(crate) objects: Objects,
     pub(crate) slot_hand: u64,
     pub(crate) policy: Box<dyn Policy>,
+    pub(crate) clock: PolicyClock,
+    pub(crate) identities: Identities,
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
     pub(crate) recent: Recent,
@@ -266,6 +277,8 @@ impl<P: Pmap> Kernel<P> {
             objects: Objects::default(),
             slot_hand: 0,
             policy: config.policy.build(frames, config.seed),
+            clock: PolicyClock::default(),
+            identities: Identities::default(),
             spaces: Vec::new(),
             counters: Vmstat::default(),
             recent: Recent::default(),
@@ -355,6 +368,8 @@ impl<P: Pmap> Kernel<P> {
         let space = Space {
             pmap,
             asid,
+            serial: self.identities.new_space(),
+            epoch: 0,
             layout,
             regions: RegionSet::default(),
             heap_start: layout.user_start,
@@ -528,14 +543,6 @@ impl<P: Pmap> Kernel<P> {
         self.frames.allocate(used).expect("the fault reserved its frames")
     }
 
-    /// A frame holds a page from now on, which can be evicted: new, or brought in.
-    pub(crate) fn admit(&mut self, platform: &mut impl Platform, pfn: Pfn) {
-        self.policy.insert(pfn);
-        if let Some(next) = platform.page_loaded(pfn) {
-            self.policy.reference(pfn, next);
-        }
-    }
-
     /// The replacement policy, to be told of references that the kernel does not see.
     pub fn policy_mut(&mut self) -> &mut dyn Policy {
         self.policy.as_mut()
@@ -568,6 +575,7 @@ impl<P: Pmap> Kernel<P> {
         to: VirtAddr,
     ) {
         platform.pages_gone(id, from, to);
+        self.space_mut(id).epoch += 1;
         let mut gather = Gather::default();
         let mut next = Some(from);
         while let Some(from) = next {

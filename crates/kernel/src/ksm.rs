@@ -29,6 +29,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::hash::Hasher;
 use pagewalk_mmu::{Pfn, VirtAddr};
+use pagewalk_replacement::PageKind;
 use rustc_hash::FxHasher;
 
 /// Pages looked at in one call of the daemon.
@@ -314,11 +315,12 @@ impl<P: Pmap> Kernel<P> {
         self.counters.count_flush(flushed);
         let pfn = self.allocate_page(Use::Anon { slot: None });
         platform.copy_frame(was.pfn, pfn);
+        let name = self.copied_page(was.pfn, place.space, place.va);
         self.frames.set_dirty(pfn, true);
         self.release_page(platform, place.space, place.va, was);
         let prot = self.prot_of(region, pfn);
         self.map_frame(platform, place, Resident { pfn, prot, modified: false, ..was });
-        self.admit(platform, pfn);
+        self.admit(platform, pfn, name, PageKind::Anon);
         Ok(())
     }
 }

@@ -29,12 +29,14 @@
 //! 3. A page in memory without a slot is dirty: it must not be taken for a hole.
 
 use crate::fault::Refusal;
+use crate::identity::file_page;
 use crate::space::space_in;
 use crate::{Errno, FileId, Kernel, Platform, Pmap, Signal, SpaceId, SwapSlot, Use};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 use pagewalk_mmu::{Pfn, VirtAddr};
+use pagewalk_replacement::PageKind;
 
 /// What of an object is in use, in pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -361,7 +363,10 @@ impl<P: Pmap> Kernel<P> {
             object.resident += 1;
         }
         self.cache.insert(&self.frames, pfn);
-        self.admit(platform, pfn);
+        match slot {
+            Some(slot) => self.admit_from(platform, pfn, slot),
+            None => self.admit(platform, pfn, file_page(id, index), PageKind::Anon),
+        }
         Ok((pfn, slot.is_some()))
     }
 

@@ -31,7 +31,6 @@ use crate::{
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
-use pagewalk_replacement::Probe;
 
 /// How many failed evictions end one search for a frame: a device that fails always would
 /// otherwise be asked to take every page of memory.
@@ -46,14 +45,16 @@ pub(crate) enum Kept {
 }
 
 impl<P: Pmap> Kernel<P> {
-    /// The daemons: reclaim, which does nothing while enough frames are free, and the merging of
-    /// pages. Called at the end of every entry into the kernel.
+    /// The daemons: reclaim, which does nothing while enough frames are free, what the policy wants
+    /// done in its own time, and the merging of pages. Called at the end of every entry into the
+    /// kernel.
     #[inline]
     pub fn daemon(&mut self, platform: &mut impl Platform) {
         if self.frames.free() < self.marks.low {
             self.counters.pageoutrun += 1;
             let _enough = self.reclaim(platform, self.marks.high, true);
         }
+        self.follow_policy(platform);
         self.merge_pages(platform);
     }
 
@@ -148,6 +149,7 @@ impl<P: Pmap> Kernel<P> {
                 false => self.swap.drop_names(slot, 1),
             }
         }
+        self.launder_queued(platform);
         let c = &mut self.counters;
         *(if daemon { &mut c.pgsteal_kswapd } else { &mut c.pgsteal_direct }) +=
             u64::from(result.is_ok());
@@ -158,6 +160,18 @@ impl<P: Pmap> Kernel<P> {
     pub(crate) fn evict_now(&mut self, platform: &mut impl Platform, pfn: Pfn) {
         if let Err(Kept::Io(Some(slot))) = self.evict(platform, pfn, false) {
             self.swap.drop_names(slot, 1);
+        }
+    }
+
+    /// Evicts a page that the policy gives up; whether it could go.
+    pub(crate) fn evict_surplus(&mut self, platform: &mut impl Platform, pfn: Pfn) -> bool {
+        match self.evict(platform, pfn, true) {
+            Ok(()) => true,
+            Err(Kept::Io(Some(slot))) => {
+                self.swap.drop_names(slot, 1);
+                false
+            }
+            Err(_) => false,
         }
     }
 
@@ -200,49 +214,6 @@ impl<P: Pmap> Kernel<P> {
     fn locked_pages(&self) -> u64 {
         let locked = self.spaces.iter().flatten().map(|space| space.regions.sizes().locked);
         locked.sum::<u64>() >> self.page.shift()
-    }
-
-    /// Asks the policy, with referenced bits taken from the page tables.
-    fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
-        let Self { policy, frames, spaces, counters, swap, objects, recent, .. } = self;
-        let room = swap.has_room();
-        policy.victim(&mut |pfn: Pfn| {
-            *(if daemon { &mut counters.pgscan_kswapd } else { &mut counters.pgscan_direct }) += 1;
-            let locked = |place: ReverseMapping| {
-                let space = spaces[place.space.0 as usize].as_ref();
-                space.is_some_and(|space| space.regions.is_locked(place.va))
-            };
-            if recent.contains(pfn) || frames.reverse(pfn).any(locked) {
-                return Probe::Busy;
-            }
-            let slotless = match frames.used(pfn) {
-                Use::Anon { slot } => slot.is_none(),
-                Use::File { file, index, .. } => {
-                    file.is_memory() && objects.slot(file, index).is_none()
-                }
-                _ => false,
-            };
-            if !room && slotless {
-                let modified = frames.reverse(pfn).any(|mapping| {
-                    let space = spaces[mapping.space.0 as usize].as_ref();
-                    let found = space.map(|space| space.pmap.lookup(platform, mapping.va));
-                    matches!(found, Some(Mapping::Resident(now)) if now.modified)
-                });
-                if modified || frames.dirty(pfn) {
-                    return Probe::Busy;
-                }
-            }
-            let mut answer = Probe::Unreferenced;
-            for mapping in frames.reverse(pfn) {
-                let Some(space) = spaces[mapping.space.0 as usize].as_mut() else { continue };
-                if let Some(debt) = space.pmap.take_referenced(platform, mapping.va) {
-                    counters.count_flush(debt.discharge(platform));
-                    counters.pgreferenced += 1;
-                    answer = Probe::Referenced;
-                }
-            }
-            answer
-        })
     }
 
     /// Takes a page out of memory, and from all its owners.
@@ -450,6 +421,7 @@ impl<P: Pmap> Kernel<P> {
         daemon: bool,
     ) {
         self.counters.pgdrop_clean += u64::from(!dirty);
+        self.dismiss(pfn, store);
         self.free_page(pfn);
         platform.event(Event::Evict { pfn, dirty, store, daemon });
     }

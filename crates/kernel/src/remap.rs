@@ -321,6 +321,7 @@ impl<P: Pmap> Kernel<P> {
         piece: &Region,
         to: VirtAddr,
     ) -> Result<(), Errno> {
+        self.space_mut(id).epoch += 1;
         let mut at = piece.start;
         while let Some((va, _)) = self.space(id).pmap.next_mapping(platform, at, piece.end) {
             let target = VirtAddr(va.0 - piece.start.0 + to.0);

@@ -65,6 +65,10 @@ impl Residency {
 pub(crate) struct Space<P: Pmap> {
     pub pmap: P,
     pub asid: Asid,
+    /// A number that no other space ever has.
+    pub serial: u64,
+    /// How often pages were given back or moved: what comes in their place is not the same page.
+    pub epoch: u64,
     pub layout: Layout,
     pub regions: RegionSet,
     /// Where the heap starts.

@@ -112,6 +112,10 @@ impl Policy for Aging {
         self.named
     }
 
+    fn follows_time(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, pages: &mut dyn Pages) {
         let seen = &self.seen;
         self.counters.update(|at, counter| {

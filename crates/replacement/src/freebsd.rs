@@ -246,6 +246,10 @@ impl Policy for FreeBsd {
         None
     }
 
+    fn follows_time(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, pages: &mut dyn Pages) {
         (0..self.lists.len(ACTIVE)).for_each(|_| self.scan_active(pages));
     }

@@ -133,7 +133,7 @@ impl<F: FnMut(Pfn) -> Probe> Pages for F {
 ///
 /// What it is made of is the caller's business (a space and an address, a file and an index); two
 /// pages of one name are one page to a policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageId(pub u64);
 
 impl PageId {
@@ -211,6 +211,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
 
     /// The periodic harvest of referenced bits: looks at every known frame, if the policy needs it.
     fn tick(&mut self, _pages: &mut dyn Pages) {}
+
+    /// Whether [`Policy::tick`], [`Policy::set_time`] or [`Policy::surplus`] change what it decides.
+    fn follows_time(&self) -> bool {
+        false
+    }
 
     /// Virtual time is `now`, in the unit in which the policy's parameters are given. It never
     /// goes back.

@@ -117,6 +117,10 @@ impl Policy for Pff {
         None
     }
 
+    fn follows_time(&self) -> bool {
+        true
+    }
+
     fn surplus(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         while let Some(frame) = self.shrinking.and_then(|from| self.known.next(from)) {
             self.shrinking = Some(frame.0 + 1);

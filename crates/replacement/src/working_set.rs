@@ -127,6 +127,10 @@ impl Policy for WorkingSet {
         self.oldest(false, pages)
     }
 
+    fn follows_time(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, pages: &mut dyn Pages) {
         for node in 0..self.last_used.len() as u32 {
             if self.lists.list(node).is_some()

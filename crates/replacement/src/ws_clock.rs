@@ -172,6 +172,10 @@ impl Policy for WsClock {
         found
     }
 
+    fn follows_time(&self) -> bool {
+        true
+    }
+
     fn tick(&mut self, pages: &mut dyn Pages) {
         let mut from = 0;
         while let Some(frame) = self.known.next(from) {

@@ -1,0 +1,102 @@
+//! Laundering: a page is written to where it would be evicted to, and stays.
+//!
+//! ```text
+//!   anon, object, dirty    slot if it has none ─ take modified bits ─ flush ─ write   clean, slot kept
+//!   file, dirty                                  take modified bits ─ flush ─ write   clean
+//!                                                └ write failed ────────────────────► dirty
+//! ```
+//!
+//! The order is that of page-out: the modified bits are taken, and flushed, *before* the write. A
+//! store that comes later finds the bit clear, sets it, and so is not lost; taken after the write,
+//! the bit would take that store's mark with it.
+//!
+//! What is laundered is the policy's to say; nothing is written that is clean, gone by now, or part of
+//! a large page, which has no slot of its own.
+
+use crate::frame::Part;
+use crate::{FileId, Kernel, Platform, Pmap, SwapSlot, Use};
+use alloc::vec::Vec;
+use pagewalk_mmu::Pfn;
+
+impl<P: Pmap> Kernel<P> {
+    /// Writes the pages that the policy asked for, in the order in which it did.
+    pub(crate) fn launder_queued(&mut self, platform: &mut impl Platform) {
+        if self.clock.launder.is_empty() {
+            return;
+        }
+        let mut queue: Vec<Pfn> = core::mem::take(&mut self.clock.launder);
+        for pfn in queue.drain(..) {
+            self.launder(platform, pfn);
+        }
+        self.clock.launder = queue;
+    }
+
+    fn launder(&mut self, platform: &mut impl Platform, pfn: Pfn) {
+        if !self.policy.contains(pfn) || self.frames.part(pfn) != Part::Base {
+            return;
+        }
+        self.collect_modified(platform, pfn);
+        if !self.frames.dirty(pfn) {
+            return;
+        }
+        let clean = match self.frames.used(pfn) {
+            Use::Anon { slot } => self.launder_anon(platform, pfn, slot),
+            Use::File { file, index, .. } if file.is_memory() => {
+                self.launder_object(platform, pfn, file, index)
+            }
+            Use::File { .. } => self.write_back(platform, pfn).is_ok(),
+            _ => false,
+        };
+        if clean {
+            self.frames.set_dirty(pfn, false);
+            self.counters.pglaunder += 1;
+        }
+    }
+
+    fn launder_anon(
+        &mut self,
+        platform: &mut impl Platform,
+        pfn: Pfn,
+        kept: Option<SwapSlot>,
+    ) -> bool {
+        match kept {
+            Some(slot) => self.swap_write(platform, slot, pfn).is_ok(),
+            None => self.write_new_slot(platform, pfn).is_some_and(|slot| {
+                self.keep_slot(pfn, slot);
+                // Clean, or the slot would not be kept.
+                self.frames.set_dirty(pfn, false);
+                self.drop_pair_name(pfn, slot);
+                true
+            }),
+        }
+    }
+
+    fn launder_object(
+        &mut self,
+        platform: &mut impl Platform,
+        pfn: Pfn,
+        file: FileId,
+        index: u32,
+    ) -> bool {
+        match self.objects.slot(file, index) {
+            Some(slot) => self.swap_write(platform, slot, pfn).is_ok(),
+            None => self.write_new_slot(platform, pfn).is_some_and(|slot| {
+                self.objects.set_slot(file, index, Some(slot));
+                self.swap.keep(slot);
+                self.swap.drop_names(slot, 1);
+                true
+            }),
+        }
+    }
+
+    /// Writes the page to a new slot, which has one name. No slot that another page keeps is taken for
+    /// it: that one would have to be written again.
+    fn write_new_slot(&mut self, platform: &mut impl Platform, pfn: Pfn) -> Option<SwapSlot> {
+        let slot = self.swap.allocate()?;
+        if self.swap_write(platform, slot, pfn).is_err() {
+            self.swap.drop_names(slot, 1);
+            return None;
+        }
+        Some(slot)
+    }
+}
