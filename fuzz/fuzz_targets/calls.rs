@@ -195,7 +195,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         walk_cache: None,
         cache: None,
         ram_bytes,
-        swap: if bit(1) { SwapConfig::Temporary { bytes } } else { SwapConfig::None },
+        swap: if bit(1) { vec![SwapConfig::temporary(bytes)] } else { Vec::new() },
         policy: PolicyKind::Clock,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },
         fit: Fit::First,

@@ -444,6 +444,7 @@ impl<P: Pmap> Kernel<P> {
             check!(owned == self.swap.is_used(slot), "slot {} is used: {}", slot.0, !owned);
             reclaimable += u64::from(kept && names == 0);
         }
+        self.swap.check_areas().map_err(AuditError)?;
         let counted = self.swap.reclaimable();
         check!(reclaimable == counted, "{reclaimable} slots are only kept, counted: {counted}");
         Ok(())

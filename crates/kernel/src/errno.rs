@@ -45,7 +45,7 @@ impl Errno {
 impl From<IoError> for Errno {
     fn from(error: IoError) -> Self {
         match error {
-            IoError::Io | IoError::Short => Self::Eio,
+            IoError::Io | IoError::Short | IoError::Corrupt => Self::Eio,
             IoError::NoSpace => Self::Enospc,
         }
     }

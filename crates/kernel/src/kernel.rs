@@ -13,7 +13,8 @@ use crate::swap_cache::SwapCache;
 use crate::{
     FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, MemoryLimits,
     Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency,
-    ReverseMapping, Shortage, SpaceId, SwapMap, Use, VmSizes, Vmstat, Watermarks,
+    ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap, Use, VmSizes, Vmstat,
+    Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -175,6 +176,9 @@ impl core::error::Error for KernelError {}
 /// The pages that one instruction can touch: two of text and two of data, if both are misaligned.
 const PAGES_PER_INSTRUCTION: u64 = 4;
 
+/// The priority of the first device that nobody gave one (Linux: -2, the next -3).
+pub const FIRST_PRIORITY: i32 = -2;
+
 /// Where there are no large pages, runs of any length are as rare: 2^9 frames, as good as any.
 const RUN_ORDER: u8 = 9;
 
@@ -256,7 +260,7 @@ impl<P: Pmap> Kernel<P> {
         if frames > maximum {
             return Err(ConfigError::TooManyFrames { frames, maximum, page });
         }
-        let maximum = P::slots_max(&hardware);
+        let maximum = Self::slots_max(&hardware);
         if slots > maximum {
             return Err(ConfigError::TooManySlots { slots, maximum });
         }
@@ -272,7 +276,7 @@ impl<P: Pmap> Kernel<P> {
             marks: config.watermarks.unwrap_or(scaled),
             frames: table,
             cache: PageCache::default(),
-            swap: SwapMap::new(slots as u32),
+            swap: SwapMap::new(&[SwapDevice { slots: slots as u32, priority: FIRST_PRIORITY }]),
             swap_cache: SwapCache::default(),
             objects: Objects::default(),
             slot_hand: 0,
@@ -295,6 +299,30 @@ impl<P: Pmap> Kernel<P> {
             page,
             config,
         })
+    }
+
+    /// Cuts swap space into devices, in place of the one of [`Config::swap_slots`]. To be called
+    /// before there is an address space. A device without slots is none.
+    ///
+    /// # Errors
+    /// If page-table entries cannot name so many slots.
+    ///
+    /// # Panics
+    /// If there are more than [`SWAP_DEVICES_MAX`](crate::SWAP_DEVICES_MAX), or a slot is in use.
+    pub fn set_swap_devices(&mut self, devices: &[SwapDevice]) -> Result<(), ConfigError> {
+        assert!(devices.len() <= SWAP_DEVICES_MAX && self.swap.used() == 0, "{devices:?}");
+        let slots = devices.iter().map(|device| u64::from(device.slots)).sum();
+        let maximum = Self::slots_max(&self.hardware);
+        if slots > maximum {
+            return Err(ConfigError::TooManySlots { slots, maximum });
+        }
+        self.swap = SwapMap::new(devices);
+        Ok(())
+    }
+
+    /// The most slots: the map numbers them with 32 bits.
+    fn slots_max(hardware: &P::Hardware) -> u64 {
+        P::slots_max(hardware).min(u64::from(u32::MAX))
     }
 
     /// Frames for the tables of the machine and of the kernel.

@@ -42,6 +42,8 @@ pub(crate) enum Kept {
     NoSlot,
     /// The write failed; the slot is still taken.
     Io(Option<SwapSlot>),
+    /// The device of its slot has no space left.
+    NoSpace,
 }
 
 impl<P: Pmap> Kernel<P> {
@@ -182,16 +184,21 @@ impl<P: Pmap> Kernel<P> {
         daemon: bool,
         suspects: &mut Vec<SwapSlot>,
     ) -> Result<(), Shortage> {
+        let mut shortage = Shortage::SwapFull;
         for failures in 0..FAILURES_MAX {
             let victim = self.choose(platform, daemon);
             match victim.map_or(Err(Kept::NoSlot), |v| self.evict(platform, v, daemon)) {
                 Ok(()) => return Ok(()),
                 Err(Kept::NoSlot) if failures == 0 => return Err(self.shortage()),
                 Err(Kept::NoSlot) => break,
-                Err(Kept::Io(slot)) => suspects.extend(slot),
+                Err(Kept::NoSpace) => {}
+                Err(Kept::Io(slot)) => {
+                    shortage = Shortage::IoErrors;
+                    suspects.extend(slot);
+                }
             }
         }
-        Err(Shortage::IoErrors)
+        Err(shortage)
     }
 
     /// What is short, if there is no victim.
@@ -406,9 +413,10 @@ impl<P: Pmap> Kernel<P> {
             // The device is full: no fault of the slot.
             IoError::NoSpace => {
                 self.swap.drop_names(slot, 1);
-                Kept::Io(None)
+                self.swap.set_full(slot);
+                Kept::NoSpace
             }
-            IoError::Io | IoError::Short => Kept::Io(Some(slot)),
+            IoError::Io | IoError::Short | IoError::Corrupt => Kept::Io(Some(slot)),
         }
     }
 
@@ -428,7 +436,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// A free slot; if there is none, one that a resident page keeps, which is dirty from then on.
     pub(crate) fn allocate_slot(&mut self) -> Option<SwapSlot> {
-        if self.swap.free() == 0 && self.swap.has_room() {
+        if !self.swap.has_free() && self.swap.has_room() {
             self.take_kept_slot();
         }
         self.swap.allocate()
@@ -438,11 +446,21 @@ impl<P: Pmap> Kernel<P> {
         let total = self.frames.total();
         for step in 0..total {
             let pfn = Pfn((self.slot_hand + step) % total);
-            if self.give_up_slot(pfn) {
+            let is_on = self.kept_slot(pfn).is_some_and(|slot| self.swap.is_slot_on(slot));
+            if is_on && self.give_up_slot(pfn) {
                 self.counters.slots_reclaimed += 1;
                 self.slot_hand = pfn.0 + 1;
                 return;
             }
+        }
+    }
+
+    /// The slot that a frame keeps.
+    pub(crate) fn kept_slot(&self, pfn: Pfn) -> Option<SwapSlot> {
+        match self.frames.used(pfn) {
+            Use::Anon { slot } => slot,
+            Use::File { file, index, .. } => self.objects.slot(file, index),
+            _ => None,
         }
     }
 

@@ -41,7 +41,7 @@ impl FileId {
     }
 }
 
-/// A page-sized place on the swap device: bytes `[slot × page, (slot + 1) × page)`.
+/// A page-sized place on one of the swap devices, which share one row of numbers (`swap.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SwapSlot(pub u32);
 
@@ -54,6 +54,8 @@ pub enum IoError {
     NoSpace,
     /// Fewer bytes were transferred than asked for.
     Short,
+    /// What was read is not what was written: its checksum differs.
+    Corrupt,
 }
 
 impl fmt::Display for IoError {
@@ -62,6 +64,7 @@ impl fmt::Display for IoError {
             Self::Io => "input/output error",
             Self::NoSpace => "no space left on device",
             Self::Short => "short transfer",
+            Self::Corrupt => "wrong checksum",
         })
     }
 }

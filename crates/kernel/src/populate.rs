@@ -13,7 +13,7 @@
 //! Pages that can be stored to and are private are stored to, so that no copy is due later.
 
 use crate::fault::Refusal;
-use crate::{Errno, Kernel, Mapping, Platform, Pmap, Prot, Region, SpaceId};
+use crate::{Errno, Kernel, Mapping, Platform, Pmap, Prot, Region, SpaceId, SwapSlot};
 use core::ops::Range;
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
@@ -121,7 +121,7 @@ impl<P: Pmap> Kernel<P> {
         while self.frames.free() > self.marks.low + Self::fault_frames_max(&self.hardware) {
             let next = match of_file {
                 true => Some(at).filter(|&at| at < part.end),
-                false => self.next_swapped(platform, id, at, part.end),
+                false => self.next_swapped(platform, id, at, part.end).map(|(va, _)| va),
             };
             let Some(va) = next else { return };
             if !self.is_there(platform, id, va, kind)
@@ -133,18 +133,18 @@ impl<P: Pmap> Kernel<P> {
         }
     }
 
-    /// The first page at or above `at` that is on swap.
+    /// The first page at or above `at` that is on swap, and its slot.
     pub(crate) fn next_swapped(
         &self,
         platform: &impl Platform,
         id: SpaceId,
         mut at: VirtAddr,
         end: VirtAddr,
-    ) -> Option<VirtAddr> {
+    ) -> Option<(VirtAddr, SwapSlot)> {
         loop {
             let (va, now) = self.space(id).pmap.next_mapping(platform, at, end)?;
-            if matches!(now, Mapping::Swapped(_)) {
-                return Some(va);
+            if let Mapping::Swapped(slot) = now {
+                return Some((va, slot));
             }
             at = VirtAddr(va.0 + self.page.bytes());
         }

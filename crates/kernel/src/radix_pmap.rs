@@ -23,7 +23,7 @@ use crate::{
     Resident, SwapSlot, Use, kernel_map,
 };
 use alloc::vec::Vec;
-use entry::DEVICE_BITS;
+use entry::KIND_BITS;
 use pagewalk_mmu::radix::{Entry, Format, Geometry, Radix};
 use pagewalk_mmu::{Asid, Level, PageSize, Pfn, PhysAddr, TableMemory, VirtAddr};
 use tree::{Descent, Found};
@@ -129,7 +129,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     }
 
     fn slots_max(hardware: &F) -> u64 {
-        1 << (hardware.absent_bits() - DEVICE_BITS).min(31)
+        1 << (hardware.absent_bits() - KIND_BITS).min(31)
     }
 
     fn kernel_window(hardware: &F) -> Option<(VirtAddr, u64)> {

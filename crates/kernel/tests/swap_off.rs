@@ -45,13 +45,13 @@ fn protect(m: &mut Machine, page: u64, prot: Prot) {
 fn everything_comes_back_and_nothing_goes_out_until_it_is_on() {
     on_all_formats(|name| {
         let (mut m, private, shared) = swapped(name);
-        assert_eq!(m.kernel.swap_on(), Err(Errno::Ebusy));
+        assert_eq!(m.kernel.swap_on(0, None), Err(Errno::Ebusy));
         // The kernel brings back what the program may not touch.
         protect(&mut m, private, Prot::empty());
-        assert_eq!(m.kernel.swap_off(&mut m.mock), Ok(()));
+        assert_eq!(m.kernel.swap_off(&mut m.mock, 0), Ok(()));
         m.audit();
         assert_eq!((m.kernel.swap().used(), m.kernel.swap().capacity()), (0, 0), "{name}");
-        assert_eq!(m.kernel.swap_off(&mut m.mock), Err(Errno::Einval));
+        assert_eq!(m.kernel.swap_off(&mut m.mock, 0), Err(Errno::Einval));
         protect(&mut m, private, RW);
         check(&mut m, private, shared);
         let out = m.kernel.counters().pswpout;
@@ -60,7 +60,7 @@ fn everything_comes_back_and_nothing_goes_out_until_it_is_on() {
         assert!(stored < 400, "{name}: memory ends");
         m.audit();
         assert_eq!(m.kernel.counters().pswpout, out);
-        assert_eq!(m.kernel.swap_on(), Ok(()));
+        assert_eq!(m.kernel.swap_on(0, None), Ok(()));
         assert_eq!(m.store(big + 399 * PAGE, 1), Ok(()), "{name}: it goes on");
         check(&mut m, private, shared);
     });
@@ -72,7 +72,7 @@ fn a_device_whose_pages_do_not_fit_stays_in_use() {
         let mut m = Machine::tight(name, 12, 500);
         let at = m.map_anon(PAGES * 2);
         (0..PAGES * 2).for_each(|n| m.store(at + n * PAGE, n as u8).unwrap());
-        assert_eq!(m.kernel.swap_off(&mut m.mock), Err(Errno::Enomem), "{name}");
+        assert_eq!(m.kernel.swap_off(&mut m.mock, 0), Err(Errno::Enomem), "{name}");
         m.audit();
         assert!(m.kernel.swap().is_on());
         (0..PAGES * 2).for_each(|n| assert_eq!(m.load(at + n * PAGE), Ok(n as u8)));
@@ -83,7 +83,7 @@ fn a_device_whose_pages_do_not_fit_stays_in_use() {
 fn a_device_that_cannot_be_read_stays_in_use() {
     let (mut m, private, shared) = swapped("sv39");
     m.mock.swap_read_fails = always(IoError::Io);
-    assert_eq!(m.kernel.swap_off(&mut m.mock), Err(Errno::Eio));
+    assert_eq!(m.kernel.swap_off(&mut m.mock, 0), Err(Errno::Eio));
     m.mock.heal();
     m.audit();
     check(&mut m, private, shared);
@@ -92,6 +92,6 @@ fn a_device_that_cannot_be_read_stays_in_use() {
 #[test]
 fn a_machine_without_a_device_has_none_to_take_out() {
     let mut m = Machine::tight("sv39", 12, 0);
-    assert_eq!(m.kernel.swap_off(&mut m.mock), Err(Errno::Einval));
-    assert_eq!(m.kernel.swap_on(), Err(Errno::Einval));
+    assert_eq!(m.kernel.swap_off(&mut m.mock, 0), Err(Errno::Einval));
+    assert_eq!(m.kernel.swap_on(0, None), Err(Errno::Einval));
 }

@@ -65,8 +65,8 @@ const ENTRIES: [(&str, Result<Device, &str>); 9] = [
 ];
 /// The terminal of a process, which never has one.
 const TERMINAL: &[u8] = b"tty";
-/// The machine's swap device, which only swapon and swapoff can use.
-const SWAP: &[u8] = b"swap";
+/// What the names of the machine's swap devices begin with, which only swapon and swapoff can use.
+const SWAP: &str = "swap";
 /// Where a tree in memory is mounted.
 const SHM: &[u8] = b"shm";
 
@@ -74,32 +74,44 @@ const SHM: &[u8] = b"shm";
 ///
 /// # Errors
 /// ENOENT, ENOTDIR.
-pub(crate) fn find(names: &[Vec<u8>]) -> Result<BuiltIn, Errno> {
+pub(crate) fn find(names: &[Vec<u8>], swap_devices: usize) -> Result<BuiltIn, Errno> {
     match names {
         [] => Ok(BuiltIn::Directory),
         [name] if name == TERMINAL => Ok(BuiltIn::Terminal),
-        [name] if name == SWAP => Ok(BuiltIn::SwapDevice),
         [name] => {
+            let swap = (0..swap_devices).find(|&index| swap_name(index).as_bytes() == name);
+            if let Some(index) = swap {
+                return Ok(BuiltIn::SwapDevice(index));
+            }
             let entry = ENTRIES.iter().find(|(known, _)| known.as_bytes() == name);
             match entry.ok_or(Errno::ENOENT)?.1 {
                 Ok(device) => Ok(BuiltIn::Device(device)),
                 Err(target) => Ok(BuiltIn::Link(target.as_bytes().to_vec())),
             }
         }
-        [name, ..] => match find(std::slice::from_ref(name))? {
+        [name, ..] => match find(std::slice::from_ref(name), swap_devices)? {
             BuiltIn::Directory => Err(Errno::ENOENT),
             _ => Err(Errno::ENOTDIR),
         },
     }
 }
 
+/// The name of a swap device in /dev: `swap`, `swap1`, `swap2` …
+pub(crate) fn swap_name(index: usize) -> String {
+    match index {
+        0 => SWAP.to_owned(),
+        index => format!("{SWAP}{index}"),
+    }
+}
+
 /// The names in /dev.
-pub(crate) fn names(below: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn names(below: &[Vec<u8>], swap_devices: usize) -> Vec<Vec<u8>> {
     if !below.is_empty() {
         return Vec::new();
     }
     let known = ENTRIES.iter().map(|(name, _)| name.as_bytes());
-    known.chain([TERMINAL, SWAP, SHM]).map(<[u8]>::to_vec).collect()
+    let swap = (0..swap_devices).map(|index| swap_name(index).into_bytes());
+    known.chain([TERMINAL, SHM]).map(<[u8]>::to_vec).chain(swap).collect()
 }
 
 #[cfg(test)]
@@ -109,7 +121,7 @@ mod tests {
     fn at(path: &str) -> Result<BuiltIn, Errno> {
         let names: Vec<Vec<u8>> =
             path.split('/').filter(|n| !n.is_empty()).map(|n| n.as_bytes().to_vec()).collect();
-        find(&names)
+        find(&names, 2)
     }
 
     #[test]
@@ -118,13 +130,16 @@ mod tests {
         assert_eq!(at("urandom"), Ok(BuiltIn::Device(Device::Urandom)));
         assert_eq!(at("stdin"), Ok(BuiltIn::Link(b"/proc/self/fd/0".to_vec())));
         assert_eq!(at("sda"), Err(Errno::ENOENT));
+        assert_eq!(at("swap"), Ok(BuiltIn::SwapDevice(0)));
+        assert_eq!(at("swap1"), Ok(BuiltIn::SwapDevice(1)));
+        assert_eq!((at("swap0"), at("swap2")), (Err(Errno::ENOENT), Err(Errno::ENOENT)));
         assert_eq!(at("null/x"), Err(Errno::ENOTDIR));
     }
 
     #[test]
     fn every_name_leads_somewhere() {
-        for name in names(&[]) {
-            assert!(name == SHM || find(std::slice::from_ref(&name)).is_ok(), "{name:?}");
+        for name in names(&[], 3) {
+            assert!(name == SHM || find(std::slice::from_ref(&name), 3).is_ok(), "{name:?}");
         }
     }
 }

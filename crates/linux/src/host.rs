@@ -70,8 +70,8 @@ impl Host {
         }
     }
 
-    /// Tells the user something, once.
-    pub(crate) fn say_once(&mut self, message: &str) {
+    /// Tells the user something, unless it was told before, or too much was.
+    pub fn say_once(&mut self, message: &str) {
         if self.said.len() < SAID_MAX && self.said.insert(message.to_owned()) {
             // Nothing is left to be done if even messages cannot be written.
             let _ = writeln!(lock(&self.messages), "pagewalk: {message}");

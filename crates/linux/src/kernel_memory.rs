@@ -2,11 +2,11 @@
 //! below, borrowed together for one system call.
 
 use crate::errno::Errno;
-use crate::memory::{PageEntry, Usage, UserMemory};
+use crate::memory::{PageEntry, SwapUsage, Usage, UserMemory};
 use pagewalk_kernel::{
     Advice, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock, MapRequest, Mapping,
     MemoryLimits, Merging, Msync, ObjectPages, Overcommit, Placement, Platform, Pmap, Prot, Region,
-    RegionUsage, Remap, Residency, Shortage, SpaceId, Use, Vmstat,
+    RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -166,12 +166,22 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.set_limits(self.space, limits);
     }
 
-    fn swap_off(&mut self) -> Result<(), Errno> {
-        Ok(self.kernel.swap_off(self.platform)?)
+    fn swap_devices(&self) -> Vec<SwapUsage> {
+        let of = |area: &SwapArea| SwapUsage {
+            total: area.total(),
+            used: area.used(),
+            priority: area.priority(),
+            is_on: area.is_on(),
+        };
+        self.kernel.swap().areas().iter().map(of).collect()
     }
 
-    fn swap_on(&mut self) -> Result<(), Errno> {
-        Ok(self.kernel.swap_on()?)
+    fn swap_off(&mut self, device: usize) -> Result<(), Errno> {
+        Ok(self.kernel.swap_off(self.platform, device)?)
+    }
+
+    fn swap_on(&mut self, device: usize, priority: Option<i32>) -> Result<(), Errno> {
+        Ok(self.kernel.swap_on(device, priority)?)
     }
 
     fn sync(&mut self, at: u64, len: u64, how: Msync) -> Result<(), Errno> {
@@ -272,7 +282,10 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
                 is_file: matches!(self.kernel.frame_table().used(resident.pfn), Use::File { .. }),
                 is_exclusive: self.kernel.frame_table().mappings(resident.pfn) == 1,
             },
-            Mapping::Swapped(slot) => PageEntry::Swapped { slot: slot.0.into() },
+            Mapping::Swapped(slot) => {
+                let (device, slot) = self.kernel.swap().place(slot);
+                PageEntry::Swapped { device: device as u64, slot: slot.into() }
+            }
         }
     }
 
@@ -337,7 +350,7 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
             total: frames.total,
             free: frames.free,
             swap_total: swap.capacity(),
-            swap_free: if swap.is_on() { swap.free() } else { 0 },
+            swap_free: swap.available(),
             peak_resident: self.kernel.residency(self.space).peak_rss,
             minor_faults: counters.pgfault.saturating_sub(counters.pgmajfault),
             major_faults: counters.pgmajfault,

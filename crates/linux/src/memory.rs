@@ -44,6 +44,19 @@ pub struct Usage {
     pub major_faults: u64,
 }
 
+/// A swap device, in pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwapUsage {
+    /// Its slots.
+    pub total: u64,
+    /// Slots that hold a page.
+    pub used: u64,
+    /// The higher, the earlier it is filled.
+    pub priority: i32,
+    /// Whether it is in use.
+    pub is_on: bool,
+}
+
 /// What backs a page, as /proc/PID/pagemap tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageEntry {
@@ -58,9 +71,11 @@ pub enum PageEntry {
         /// Nothing else maps it.
         is_exclusive: bool,
     },
-    /// A slot of the swap device.
+    /// A slot of a swap device.
     Swapped {
-        /// Its number.
+        /// The device's number.
+        device: u64,
+        /// The slot's within the device.
         slot: u64,
     },
 }
@@ -185,19 +200,26 @@ pub trait UserMemory {
         let _ = limits;
     }
 
-    /// Takes the swap device out of use, all its pages brought back.
+    /// The machine's swap devices, in their order.
+    fn swap_devices(&self) -> Vec<SwapUsage> {
+        Vec::new()
+    }
+
+    /// Takes a swap device out of use, all its pages brought back.
     ///
     /// # Errors
     /// As swapoff(2).
-    fn swap_off(&mut self) -> Result<(), Errno> {
+    fn swap_off(&mut self, device: usize) -> Result<(), Errno> {
+        let _ = device;
         Err(Errno::EINVAL)
     }
 
-    /// Takes the swap device into use again.
+    /// Takes a swap device into use again, with this priority if one is given.
     ///
     /// # Errors
     /// As swapon(2).
-    fn swap_on(&mut self) -> Result<(), Errno> {
+    fn swap_on(&mut self, device: usize, priority: Option<i32>) -> Result<(), Errno> {
+        let _ = (device, priority);
         Err(Errno::EINVAL)
     }
 
@@ -328,7 +350,7 @@ pub trait UserMemory {
         Err(Errno::ENOSYS)
     }
 
-    /// How many pages of an object are in memory, and on the swap device alone.
+    /// How many pages of an object are in memory, and on swap alone.
     ///
     /// # Errors
     /// ENOSYS.

@@ -125,7 +125,7 @@ fn built_in_entry(call: &Call<'_>, at: &Location, name: &[u8]) -> Option<Directo
             let type_bits = match built_in {
                 BuiltIn::Directory => S_IFDIR,
                 BuiltIn::Device(_) | BuiltIn::Terminal => S_IFCHR,
-                BuiltIn::SwapDevice => S_IFBLK,
+                BuiltIn::SwapDevice(_) => S_IFBLK,
                 BuiltIn::Text(_) => S_IFREG,
                 BuiltIn::Link(_) | BuiltIn::Magic(..) => S_IFLNK,
             };

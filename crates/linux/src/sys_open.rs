@@ -133,7 +133,7 @@ fn open_node(
             open_magic(call, pid, magic, flags)
         }
         Node::BuiltIn(BuiltIn::Link(_) | BuiltIn::Magic(..)) => Err(Errno::ELOOP),
-        Node::BuiltIn(BuiltIn::SwapDevice) => Err(Errno::EBUSY),
+        Node::BuiltIn(BuiltIn::SwapDevice(_)) => Err(Errno::EBUSY),
         Node::BuiltIn(BuiltIn::Terminal | BuiltIn::Directory) => Err(Errno::ENXIO),
     }
 }

@@ -61,8 +61,10 @@ fn stat_place(call: &mut Call<'_>, at: &Location) -> Result<Stat, Errno> {
         Node::Host(metadata) => Ok(call.host.stat(&metadata)),
         Node::Memory(id) => Ok(stat_node(call, id)),
         Node::BuiltIn(BuiltIn::Device(device)) => Ok(device.stat()),
-        Node::BuiltIn(BuiltIn::SwapDevice) => {
-            Ok(Stat::special(S_IFBLK | 0o660, SWAP_MAJOR << 8, 6))
+        Node::BuiltIn(BuiltIn::SwapDevice(index)) => {
+            let device = SWAP_MAJOR << 8 | index as u64;
+            let inode = if index == 0 { 6 } else { built_in_inode(at) };
+            Ok(Stat::special(S_IFBLK | 0o660, device, inode))
         }
         Node::BuiltIn(BuiltIn::Terminal) => Ok(Stat::special(S_IFCHR | 0o666, 5 << 8, 12)),
         Node::BuiltIn(BuiltIn::Magic(pid, magic)) if at.is_followed => stat_magic(call, pid, magic),

@@ -124,6 +124,8 @@ pub struct System {
     pub(crate) queues: Queues,
     /// The kernel's own memory.
     pub(crate) account: Account,
+    /// Swap devices that /dev names.
+    pub(crate) swap_devices: usize,
     /// Processes with timers that go by processor time.
     pub(crate) cpu_timed: BTreeSet<Pid>,
     /// The virtual time when it was heard of last.
@@ -169,6 +171,8 @@ impl System {
             sets: Sets::default(),
             queues: Queues::default(),
             account: Self::account_of(memory),
+            // Where there is no device, its name still is there.
+            swap_devices: memory.swap_devices().len().max(1),
             cpu_timed: BTreeSet::new(),
             now_ns: 0,
             run_queue: VecDeque::from([FIRST]),

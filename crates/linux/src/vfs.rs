@@ -57,8 +57,8 @@ pub(crate) enum BuiltIn {
     Device(Device),
     /// The terminal, which there is none of.
     Terminal,
-    /// The swap device.
-    SwapDevice,
+    /// The swap device of this number.
+    SwapDevice(usize),
     /// Text about the system, made when it is opened.
     Text(Text),
     /// A symbolic link.
@@ -161,7 +161,7 @@ impl View<'_> {
                 Err(_) => Node::Host(self.host.root.metadata(at)?),
             },
             (Mount::Memory(root), names) => Node::Memory(self.system.tmpfs.find(root, names)?),
-            (Mount::Dev, names) => Node::BuiltIn(devices::find(names)?),
+            (Mount::Dev, names) => Node::BuiltIn(devices::find(names, self.system.swap_devices)?),
             (Mount::Proc | Mount::Sys, _) => Node::BuiltIn(procfs::find(self, at.components())?),
         };
         if at.must_be_directory && self.kind_of(&node) != Kind::Directory {
@@ -220,7 +220,7 @@ impl View<'_> {
     /// Names in a built-in directory, and in one of the host what is mounted there.
     pub fn built_in_names(&self, at: &Location) -> Vec<Vec<u8>> {
         match self.mount(at) {
-            (Mount::Dev, names) => devices::names(names),
+            (Mount::Dev, names) => devices::names(names, self.system.swap_devices),
             (Mount::Proc | Mount::Sys, _) => procfs::names(self, at.components()),
             (Mount::Host, []) => {
                 let tmp = self.system.has_own_tmp.then_some(&b"tmp"[..]);

@@ -14,7 +14,7 @@ use pagewalk_mmu::radix::{Format, Ia32};
 use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
 use pagewalk_mmu::{PageSize, Pfn, Tables, VirtAddr};
 
-use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN, SwapConfig};
+use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN};
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
@@ -27,7 +27,7 @@ use crate::platform::MachinePlatform;
 use crate::ram::Ram;
 use crate::segmentation::{FlatSegments, Segmentation};
 use crate::stdio::Stdio;
-use crate::swap_file::SwapFile;
+use crate::swap_devices::SwapDevices;
 use crate::time::Time;
 
 /// What a machine is put together from.
@@ -37,7 +37,7 @@ pub(crate) struct Parts {
     pub space: SpaceId,
     pub system: System,
     pub host: Host,
-    pub swap: SwapFile,
+    pub swap: SwapDevices,
     pub listener: Listener,
     pub random: SplitMix64,
 }
@@ -52,14 +52,15 @@ pub(crate) fn boot(
     if let Hardware::Unpaged(_) = config.hardware {
         config.tlb = None;
         config.walk_cache = None;
-        config.swap = SwapConfig::None;
+        config.swap = Vec::new();
     }
     config.hardware.check_tlb(config.tlb.as_ref()).map_err(MachineError::Tlb)?;
     check_harts(&config)?;
     check_ram(config.ram_bytes)?;
     let file = open_program(&program)?;
     let mut host = open_host(&program, stdio)?;
-    let mut swap = SwapFile::open(&config.swap, page).map_err(MachineError::Swap)?;
+    let mut swap =
+        SwapDevices::open(&config.swap, page, &config.cost).map_err(MachineError::Swap)?;
 
     let mut memory = memory(&config, page)?;
     let mut listener = Listener::default();
@@ -156,9 +157,13 @@ fn operating_system(
     let mut kernel = PagedKernel::new(tables, kernel_config(config, frames, slots)).map_err(
         |error| match error {
             ConfigError::KernelWindow { .. } => MachineError::Kernel(error.to_string()),
+            ConfigError::TooManySlots { .. } => MachineError::Swap(format!("--swap: {error}")),
             _ => MachineError::Ram(error.to_string()),
         },
     )?;
+    kernel
+        .set_swap_devices(&platform.swap.for_kernel())
+        .map_err(|error| MachineError::Swap(format!("--swap: {error}")))?;
     let space = kernel.create_space(platform, layout(user_end(&config.hardware), page)).map_err(
         |error| match error {
             KernelError::NoSelfMap => MachineError::SelfMap(error.to_string()),

@@ -9,6 +9,7 @@ use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_replacement::PolicyKind;
 
 use crate::cost::CostModel;
+use crate::device_model::DeviceModel;
 use crate::hardware::Hardware;
 
 /// The smallest RAM that can be asked for; whether a program starts in it is another matter.
@@ -35,8 +36,9 @@ pub struct Config {
     pub harts: u32,
     /// RAM in bytes; rounded down to whole frames.
     pub ram_bytes: u64,
-    /// The swap device. Without pages there is none.
-    pub swap: SwapConfig,
+    /// The swap devices, at most [`SWAP_DEVICES_MAX`](pagewalk_kernel::SWAP_DEVICES_MAX). Without
+    /// pages there is none.
+    pub swap: Vec<SwapConfig>,
     /// Page replacement.
     pub policy: PolicyKind,
     /// What large pages are used for.
@@ -57,33 +59,36 @@ pub struct Config {
     pub instructions_max: Option<u64>,
 }
 
-/// The swap device's file.
+/// A swap device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SwapConfig {
-    /// No swap.
-    None,
-    /// An unnamed temporary file of this many bytes, grown as it is used.
-    Temporary {
-        /// Its size in bytes; rounded down to whole pages.
-        bytes: u64,
-    },
-    /// A named file: made if absent, refused if it is something else than a swap file.
-    File {
-        /// Where.
-        path: PathBuf,
-        /// Its size in bytes; rounded down to whole pages.
-        bytes: u64,
-    },
+pub struct SwapConfig {
+    /// What it keeps its pages on.
+    pub store: SwapStore,
+    /// Its size in bytes; rounded down to whole pages.
+    pub bytes: u64,
+    /// The device with the highest priority is filled first, those of one priority take turns.
+    /// `None` is below all priorities that can be given, and below the devices before it.
+    pub priority: Option<u16>,
+    /// How long its transfers take; `None` for what the cost model says of swap transfers.
+    pub model: Option<DeviceModel>,
 }
 
 impl SwapConfig {
-    /// The size in bytes.
-    pub const fn bytes(&self) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Temporary { bytes } | Self::File { bytes, .. } => *bytes,
-        }
+    /// A temporary file of so many bytes, without priority or model.
+    pub const fn temporary(bytes: u64) -> Self {
+        Self { store: SwapStore::Temporary, bytes, priority: None, model: None }
     }
+}
+
+/// What a swap device keeps its pages on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SwapStore {
+    /// An unnamed temporary file, grown as it is used.
+    Temporary,
+    /// A named file: made if absent, refused if it is something else than a swap file.
+    File(PathBuf),
+    /// Memory of the host's, beside the machine's RAM.
+    Ram,
 }
 
 /// A program to run.

@@ -23,6 +23,8 @@ pub struct Traffic {
     pub swap_reads: u64,
     /// Pages written to swap, also in vain.
     pub swap_writes: u64,
+    /// Nanoseconds that swap devices were waited for.
+    pub swap_ns: u64,
     /// Invalidations of translations.
     pub flushes: u64,
     /// Faults resolved, in the order of [`FaultCause::ALL`].

@@ -35,7 +35,7 @@ use crate::ram::Ram;
 use crate::report::CycleParts;
 use crate::schedule::{Dispatched, Schedule};
 use crate::stdio::Stdio;
-use crate::swap_file::SwapFile;
+use crate::swap_devices::SwapDevices;
 use crate::time::outside;
 use crate::watch::{FaultView, FaultWatcher, Watcher};
 
@@ -72,7 +72,7 @@ pub struct Machine {
     pub(crate) space: SpaceId,
     pub(crate) system: System,
     pub(crate) host: Host,
-    pub(crate) swap: SwapFile,
+    pub(crate) swap: SwapDevices,
     pub(crate) listener: Listener,
     random: SplitMix64,
     pub(crate) tally: Tally,
@@ -387,8 +387,8 @@ impl Machine {
         })
     }
 
-    /// The swap device, to inject faults into.
-    pub fn swap_mut(&mut self) -> &mut SwapFile {
+    /// The swap devices, to inject faults into.
+    pub fn swap_mut(&mut self) -> &mut SwapDevices {
         &mut self.swap
     }
 
@@ -424,10 +424,19 @@ impl Machine {
     /// not charged for here, it is charged for next time.
     fn inside_kernel(&mut self, work: impl FnOnce(&mut Self)) {
         self.memory.enter_kernel(self.hart.retired);
+        self.swap.begin_batch();
         work(self);
+        let failure = self.swap.take_failure();
+        if let Some(failure) = &failure {
+            self.host.say_once(failure);
+        }
         if let Some(outcome) = self.system.end() {
             self.end = Some(match outcome.clone() {
                 Outcome::Exit(status) => End::Exited(status),
+                Outcome::Killed { signal: signal @ Signal::SIGBUS, reason } => {
+                    let because = failure.map(|failure| format!(": {failure}"));
+                    End::Killed { signal, reason: reason + &because.unwrap_or_default() }
+                }
                 Outcome::Killed { signal, reason } => End::Killed { signal, reason },
             });
         }

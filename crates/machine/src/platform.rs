@@ -20,15 +20,16 @@ use crate::hart_memory::HartMemory;
 use crate::listener::Listener;
 use crate::memory::Memory;
 use crate::segmentation::Segmentation;
-use crate::swap_file::{SwapFile, io_error};
+use crate::swap_devices::SwapDevices;
+use crate::swap_file::io_error;
 
 /// Everything below the kernel, lent to it for one call.
 #[derive(Debug)]
 pub struct MachinePlatform<'a> {
     /// RAM and MMU.
     pub memory: &'a mut Memory,
-    /// The swap device.
-    pub swap: &'a mut SwapFile,
+    /// The swap devices.
+    pub swap: &'a mut SwapDevices,
     /// The host files that the guest has open.
     pub files: &'a Files,
     /// Who hears of events.
@@ -39,6 +40,12 @@ impl MachinePlatform<'_> {
     /// The kernel touches a frame. What devices transfer, they transfer by themselves.
     fn touches(&self, pfn: Pfn, kind: AccessKind) {
         self.memory.kernel_touches(pfn.base(self.memory.ram.page()), kind);
+    }
+
+    /// Somebody waits for the transfer of a slot.
+    fn charge_swap(&mut self, slot: SwapSlot, write: bool) {
+        let waited_ns = &mut self.listener.traffic.swap_ns;
+        *waited_ns = waited_ns.saturating_add(self.swap.service_ns(slot, write));
     }
 }
 
@@ -155,11 +162,13 @@ impl Platform for MachinePlatform<'_> {
 
     fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {
         self.listener.traffic.swap_reads += 1;
+        self.charge_swap(slot, false);
         self.swap.read(slot, self.memory.ram.frame_mut(into))
     }
 
     fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
         self.listener.traffic.swap_writes += 1;
+        self.charge_swap(slot, true);
         self.swap.write(slot, self.memory.ram.frame(from))
     }
 

@@ -1,4 +1,5 @@
-//! The swap device: a file on the host, cut into slots of one page.
+//! What a swap device keeps its pages on: a file on the host, cut into slots of one page, or memory
+//! of the host's.
 //!
 //! ```text
 //!   | header page: MAGIC │ 0 … | slot 0 | slot 1 | …
@@ -6,133 +7,107 @@
 //!
 //! The header tells a swap file from any other: a file of the user's that has none is refused, so
 //! that no option can turn data into swap space.
-//!
-//! Transfers report what went wrong and leave it to the kernel what follows from it. Faults can be
-//! injected, to test exactly that.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use pagewalk_kernel::{IoError, SwapSlot};
+use pagewalk_kernel::IoError;
 use pagewalk_mmu::PageSize;
 
-use crate::config::SwapConfig;
+use crate::config::{SwapConfig, SwapStore};
 
 /// What the header page of a swap file begins with.
 const MAGIC: &[u8; 16] = b"pagewalk swap 1\n";
 
-/// A swap device.
+/// A medium with slots.
 #[derive(Debug)]
-pub struct SwapFile {
-    file: Option<File>,
+pub(crate) struct SwapFile {
+    medium: Medium,
     page: PageSize,
-    slots: u64,
-    injected: Vec<Injected>,
-    reads: u64,
-    writes: u64,
 }
 
-/// A fault to be injected into the transfers of one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Injected {
-    write: bool,
-    first: u64,
-    count: u64,
-    error: IoError,
-}
-
-impl Injected {
-    /// `count` reads fail, from the read `first` on, the very first being 0.
-    pub const fn read(first: u64, count: u64, error: IoError) -> Self {
-        Self { write: false, first, count, error }
-    }
-
-    /// `count` writes fail, from the write `first` on.
-    pub const fn write(first: u64, count: u64, error: IoError) -> Self {
-        Self { write: true, first, count, error }
-    }
+#[derive(Debug)]
+enum Medium {
+    File(File),
+    /// The pages that were ever written.
+    Ram(BTreeMap<u32, Box<[u8]>>),
 }
 
 impl SwapFile {
-    /// Opens or makes the device.
+    /// Opens or makes the medium.
     ///
     /// # Errors
     /// The file, and why it cannot serve.
     pub fn open(config: &SwapConfig, page: PageSize) -> Result<Self, String> {
-        let slots = config.bytes() / page.bytes();
-        let file = match config {
-            SwapConfig::None => None,
-            SwapConfig::Temporary { .. } => {
-                Some(tempfile::tempfile().map_err(|e| format!("--swap: no temporary file: {e}"))?)
-            }
-            SwapConfig::File { path, bytes } => Some(open_named(path, *bytes, page)?),
+        let medium = match &config.store {
+            SwapStore::Ram => Medium::Ram(BTreeMap::new()),
+            SwapStore::Temporary => Medium::File(
+                tempfile::tempfile().map_err(|e| format!("--swap: no temporary file: {e}"))?,
+            ),
+            SwapStore::File(path) => Medium::File(open_named(path, config.bytes, page)?),
         };
-        Ok(Self { file, page, slots, injected: Vec::new(), reads: 0, writes: 0 })
+        Ok(Self { medium, page })
     }
 
-    /// How many slots there are.
-    pub const fn slots(&self) -> u64 {
-        self.slots
-    }
-
-    /// A device of its own with the same content, in a temporary file.
+    /// A medium of its own with the same content, in a temporary file if it is one.
     ///
     /// # Errors
     /// If the content cannot be copied.
     pub fn snapshot(&self) -> io::Result<Self> {
-        let file = match &self.file {
-            None => None,
-            Some(file) => {
+        let medium = match &self.medium {
+            Medium::Ram(pages) => Medium::Ram(pages.clone()),
+            Medium::File(file) => {
                 let mut from = file.try_clone()?;
                 from.seek(SeekFrom::Start(0))?;
                 let mut to = tempfile::tempfile()?;
                 io::copy(&mut from, &mut to)?;
-                Some(to)
+                Medium::File(to)
             }
         };
-        Ok(Self { file, injected: self.injected.clone(), ..*self })
-    }
-
-    /// Makes transfers fail.
-    pub fn inject(&mut self, fault: Injected) {
-        self.injected.push(fault);
+        Ok(Self { medium, page: self.page })
     }
 
     /// Reads a slot.
     ///
     /// # Errors
     /// If the bytes are not all to be had.
-    pub fn read(&mut self, slot: SwapSlot, into: &mut [u8]) -> Result<(), IoError> {
-        self.reads += 1;
-        self.check_injected(false, self.reads - 1)?;
-        let (file, offset) = self.place(slot)?;
-        file.read_exact_at(into, offset).map_err(|e| io_error(&e))
+    pub fn read(&self, slot: u32, into: &mut [u8]) -> Result<(), IoError> {
+        match &self.medium {
+            Medium::File(file) => {
+                file.read_exact_at(into, self.offset(slot)).map_err(|e| io_error(&e))
+            }
+            Medium::Ram(pages) => {
+                let page = pages.get(&slot).ok_or(IoError::Short)?;
+                into.copy_from_slice(page);
+                Ok(())
+            }
+        }
     }
 
     /// Writes a slot.
     ///
     /// # Errors
     /// If the bytes were not all written; the slot's content is undefined then.
-    pub fn write(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
-        self.writes += 1;
-        self.check_injected(true, self.writes - 1)?;
-        let (file, offset) = self.place(slot)?;
-        file.write_all_at(from, offset).map_err(|e| io_error(&e))
+    pub fn write(&mut self, slot: u32, from: &[u8]) -> Result<(), IoError> {
+        let offset = self.offset(slot);
+        match &mut self.medium {
+            Medium::File(file) => file.write_all_at(from, offset).map_err(|e| io_error(&e)),
+            Medium::Ram(pages) => {
+                match pages.get_mut(&slot) {
+                    Some(page) => page.copy_from_slice(from),
+                    None => drop(pages.insert(slot, from.into())),
+                }
+                Ok(())
+            }
+        }
     }
 
-    /// The file, and where in it a slot lies.
-    fn place(&self, slot: SwapSlot) -> Result<(&File, u64), IoError> {
-        let file = self.file.as_ref().ok_or(IoError::Io)?;
-        Ok((file, (u64::from(slot.0) + 1) * self.page.bytes()))
-    }
-
-    fn check_injected(&self, write: bool, now: u64) -> Result<(), IoError> {
-        let due = |fault: &&Injected| {
-            fault.write == write && now >= fault.first && now - fault.first < fault.count
-        };
-        self.injected.iter().find(due).map_or(Ok(()), |fault| Err(fault.error))
+    /// Where in the file a slot lies.
+    fn offset(&self, slot: u32) -> u64 {
+        (u64::from(slot) + 1) * self.page.bytes()
     }
 }
 
@@ -196,28 +171,37 @@ mod tests {
 
     const PAGE: PageSize = PageSize::from_shift(12);
 
+    fn config(path: &Path, bytes: u64) -> SwapConfig {
+        let store = SwapStore::File(path.to_owned());
+        SwapConfig { store, ..SwapConfig::temporary(bytes) }
+    }
+
     fn open(path: &Path, bytes: u64) -> Result<SwapFile, String> {
-        SwapFile::open(&SwapConfig::File { path: path.to_owned(), bytes }, PAGE)
+        SwapFile::open(&config(path, bytes), PAGE)
     }
 
     #[test]
     fn slots_keep_their_pages() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("swap");
-        let mut swap = open(&path, 3 << 12).unwrap();
-        assert_eq!(swap.slots(), 3);
-        for slot in 0..3 {
-            swap.write(SwapSlot(slot), &[slot as u8 + 1; 4096]).unwrap();
-        }
-        let mut copy = swap.snapshot().unwrap();
-        swap.write(SwapSlot(1), &[9; 4096]).unwrap();
-        for (device, expected) in [(&mut copy, 2), (&mut swap, 9)] {
-            let mut page = [0; 4096];
-            device.read(SwapSlot(1), &mut page).unwrap();
-            assert_eq!(page, [expected; 4096]);
+        for config in [
+            config(&path, 3 << 12),
+            SwapConfig::temporary(3 << 12),
+            SwapConfig { store: SwapStore::Ram, ..SwapConfig::temporary(3 << 12) },
+        ] {
+            let mut swap = SwapFile::open(&config, PAGE).unwrap();
+            for slot in 0..3 {
+                swap.write(slot, &[slot as u8 + 1; 4096]).unwrap();
+            }
+            let copy = swap.snapshot().unwrap();
+            swap.write(1, &[9; 4096]).unwrap();
+            for (device, expected) in [(&copy, 2), (&swap, 9)] {
+                let mut page = [0; 4096];
+                device.read(1, &mut page).unwrap();
+                assert_eq!(page, [expected; 4096]);
+            }
         }
         // The file can serve again, but not for more than it holds.
-        drop(swap);
         assert!(open(&path, 2 << 12).is_ok());
         assert!(open(&path, 4 << 12).unwrap_err().contains("12288 bytes"));
     }

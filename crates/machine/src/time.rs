@@ -136,10 +136,7 @@ pub(crate) fn outside(
         latency_ns.saturating_add(page.bytes().saturating_mul(kilobyte_ns) / 1000)
     };
     let disk_ns = sum([
-        (
-            traffic.swap_reads + traffic.swap_writes,
-            transfer_ns(cost.swap_latency_ns, cost.swap_kilobyte_ns),
-        ),
+        (traffic.swap_ns, 1),
         (
             traffic.file_reads + traffic.file_writes,
             transfer_ns(cost.file_latency_ns, cost.file_kilobyte_ns),

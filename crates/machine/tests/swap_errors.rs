@@ -61,7 +61,7 @@ fn a_device_that_fails_for_good_ends_the_program_and_says_why() {
 fn a_full_device_ends_the_program_and_says_why() {
     for bytes in [0, 64 << 10] {
         let root = input();
-        let swap = if bytes == 0 { SwapConfig::None } else { SwapConfig::Temporary { bytes } };
+        let swap = if bytes == 0 { Vec::new() } else { vec![SwapConfig::temporary(bytes)] };
         let config = Config { swap, ..config("sv39", RAM) };
         let (mut machine, _) = machine(config, &ARGS, root.path());
         run(&mut machine);

@@ -65,12 +65,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "SIZE")]
     pub ram: Option<String>,
 
-    /// Swap space: none, SIZE for a temporary file, or FILE:SIZE for a file that is kept.
+    /// A swap device: none, SIZE for a temporary file, FILE:SIZE for a file that is kept, or ram:SIZE.
     ///
-    /// FILE is made if it is absent; a file that is there must have been made so. [default: a
-    /// temporary file of four times the RAM, at least 256MiB]
-    #[arg(long, value_name = "none|SIZE|FILE:SIZE")]
-    pub swap: Option<String>,
+    /// FILE is made if it is absent; a file that is there must have been made so. ram: is memory of the host's,
+    /// beside the machine's RAM. `,pri=N` behind it gives a priority (0 to 32767): the device with the highest is
+    /// filled first, those of one priority take turns; devices without come last, in their order. `,model=hdd` (or
+    /// ssd, nvme, ram) says how long transfers take; without, they take what --cost says. For several devices give
+    /// the option several times. [default: a temporary file of four times the RAM, at least 256MiB]
+    #[arg(long, value_name = "none|SIZE|FILE:SIZE|ram:SIZE")]
+    pub swap: Vec<String>,
 
     /// The TLB: none, a number of entries, or its levels as SETSxWAYS:POLICY.
     ///

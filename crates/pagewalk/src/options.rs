@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
-    Config, CostModel, Fit, HARTS_MAX, Hardware, HugePolicy, KernelMapping, Program, SwapConfig,
+    Config, CostModel, DeviceModel, Fit, HARTS_MAX, Hardware, HugePolicy, KernelMapping, Program,
+    SWAP_DEVICES_MAX, SwapConfig, SwapStore,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -22,6 +23,9 @@ use crate::number::{count, size};
 const SWAP_PER_RAM: u64 = 4;
 /// … and at least this much.
 const SWAP_BYTES_MIN: u64 = 256 << 20;
+
+/// The highest priority of a swap device (swapon(2): SWAP_FLAG_PRIO_MASK).
+const PRIORITY_MAX: u16 = 32_767;
 
 /// A run, as asked for.
 #[derive(Debug)]
@@ -96,10 +100,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         cache: base.cache(args.cache.as_deref())?,
         harts: harts(&args.harts, &hardware)?,
         ram_bytes,
-        swap: match &args.swap {
-            None => default_swap(ram_bytes),
-            Some(text) => swap(text, &hardware)?,
-        },
+        swap: swap_devices(&args.swap, ram_bytes, &hardware)?,
         policy: policy(&args.policy)?,
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
@@ -135,7 +136,8 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
         Some(_) => given(&args.fit).map(|text| ("fit", text, "memory is given in pages")),
         None => None
             .or(given(&args.tlb).map(|text| ("tlb", text, "there is no TLB")))
-            .or(given(&args.swap).map(|text| ("swap", text, "there are no pages to swap"))),
+            .or(given(&args.swap.first().cloned())
+                .map(|text| ("swap", text, "there are no pages to swap"))),
     };
     match refused {
         None => Ok(()),
@@ -167,34 +169,86 @@ fn kernel(name: &str) -> Result<KernelMapping, Failure> {
 }
 
 fn default_swap(ram_bytes: u64) -> SwapConfig {
-    SwapConfig::Temporary { bytes: (ram_bytes * SWAP_PER_RAM).max(SWAP_BYTES_MIN) }
+    SwapConfig::temporary((ram_bytes * SWAP_PER_RAM).max(SWAP_BYTES_MIN))
 }
 
-/// `none`, `SIZE` or `FILE:SIZE`; a file's name may contain colons, a size does not.
+/// All `--swap` that were given.
+fn swap_devices(
+    texts: &[String],
+    ram_bytes: u64,
+    hardware: &Hardware,
+) -> Result<Vec<SwapConfig>, Failure> {
+    let refuse = |text: &str, problem: String| Failure::bad_value("swap", text, problem);
+    match texts {
+        [] => return Ok(vec![default_swap(ram_bytes)]),
+        [one] if one == "none" => return Ok(Vec::new()),
+        _ => {}
+    }
+    if texts.iter().any(|text| text == "none") {
+        return Err(refuse("none", "there are other swap devices as well: leave it out".into()));
+    }
+    if let Some(text) = texts.get(SWAP_DEVICES_MAX) {
+        return Err(refuse(text, format!("one too many: give at most {SWAP_DEVICES_MAX} devices")));
+    }
+    let devices: Vec<SwapConfig> =
+        texts.iter().map(|text| swap(text, hardware)).collect::<Result<_, _>>()?;
+    for (n, device) in devices.iter().enumerate() {
+        let is_file = matches!(device.store, SwapStore::File(_));
+        if is_file && devices[..n].iter().any(|before| before.store == device.store) {
+            return Err(refuse(
+                &texts[n],
+                "the file is a swap device already: give another".into(),
+            ));
+        }
+    }
+    Ok(devices)
+}
+
+/// `SIZE`, `FILE:SIZE` or `ram:SIZE`, and `,pri=N`, `,model=NAME`; a file's name may contain colons and
+/// commas, what follows the last colon begins with a size.
 fn swap(text: &str, hardware: &Hardware) -> Result<SwapConfig, Failure> {
     let refuse = |problem: String| Failure::bad_value("swap", text, problem);
-    if text == "none" {
-        return Ok(SwapConfig::None);
-    }
-    let (path, size_text) = match text.rsplit_once(':') {
-        Some((path, size_text)) => (Some(path), size_text),
+    let (path, rest) = match text.rsplit_once(':') {
+        Some((path, rest)) => (Some(path), rest),
         None => (None, text),
     };
-    let bytes = size(size_text)
-        .map_err(|problem| refuse(format!("expected none, SIZE or FILE:SIZE; {problem}")))?;
+    let mut words = rest.split(',');
+    let bytes = size(words.next().unwrap_or_default()).map_err(|problem| {
+        refuse(format!("expected none, SIZE, FILE:SIZE or ram:SIZE; {problem}"))
+    })?;
     let page_bytes = hardware.base_page().bytes();
     if bytes < page_bytes {
         let page = format!("at least one page of {page_bytes} bytes");
         return Err(refuse(format!("too small: give {page}, or none for no swap")));
     }
-    match path {
-        None => Ok(SwapConfig::Temporary { bytes }),
-        Some("") => Err(refuse("the file's name is missing: give FILE:SIZE".into())),
+    let store = match path {
+        None => SwapStore::Temporary,
+        Some("") => return Err(refuse("the file's name is missing: give FILE:SIZE".into())),
+        Some("ram") => SwapStore::Ram,
         Some(path) if Path::new(path).is_dir() => {
-            Err(refuse(format!("{path} is a directory: give a file in it")))
+            return Err(refuse(format!("{path} is a directory: give a file in it")));
         }
-        Some(path) => Ok(SwapConfig::File { path: path.into(), bytes }),
+        Some(path) => SwapStore::File(path.into()),
+    };
+    let mut device = SwapConfig { store, ..SwapConfig::temporary(bytes) };
+    for word in words {
+        match word.split_once('=') {
+            Some(("pri", number)) => device.priority = Some(priority(number).map_err(refuse)?),
+            Some(("model", name)) => {
+                let expected = || format!("model: give one of {}", DeviceModel::NAMES.join(", "));
+                device.model = Some(DeviceModel::by_name(name).ok_or_else(|| refuse(expected()))?);
+            }
+            _ => return Err(refuse(format!("{word:?} means nothing: give pri=N or model=NAME"))),
+        }
     }
+    Ok(device)
+}
+
+fn priority(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|&number| number <= PRIORITY_MAX)
+        .ok_or_else(|| format!("pri: give a number from 0 to {PRIORITY_MAX}"))
 }
 
 fn cost(path: Option<&Path>, base: &Base) -> Result<CostModel, Failure> {
@@ -324,20 +378,47 @@ mod tests {
 
     use super::*;
 
+    fn devices(texts: &[&str]) -> Result<Vec<SwapConfig>, String> {
+        let hardware = Hardware::by_name("sv39", 1 << 20).unwrap();
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        swap_devices(&texts, 1 << 20, &hardware).map_err(|failure| format!("{failure:?}"))
+    }
+
     #[test]
     fn swap_is_none_a_size_or_a_file_and_a_size() {
-        let hardware = Hardware::by_name("sv39", 1 << 20).unwrap();
-        let read = |text| swap(text, &hardware).unwrap();
-        assert_eq!(read("none"), SwapConfig::None);
-        assert_eq!(read("1MiB"), SwapConfig::Temporary { bytes: 1 << 20 });
-        let path = PathBuf::from("a:b");
-        assert_eq!(read("a:b:4096"), SwapConfig::File { path, bytes: 4096 });
+        assert_eq!(devices(&["none"]), Ok(vec![]));
+        assert_eq!(devices(&["1MiB"]), Ok(vec![SwapConfig::temporary(1 << 20)]));
+        let store = SwapStore::File("a:b,c".into());
+        let expected = SwapConfig { store, ..SwapConfig::temporary(4096) };
+        assert_eq!(devices(&["a:b,c:4096"]), Ok(vec![expected]));
+    }
+
+    #[test]
+    fn swap_devices_have_priorities_and_models() {
+        let fast = SwapConfig {
+            store: SwapStore::Ram,
+            priority: Some(10),
+            ..SwapConfig::temporary(1 << 20)
+        };
+        let slow = SwapConfig { model: Some(DeviceModel::Hdd), ..SwapConfig::temporary(8 << 20) };
+        assert_eq!(devices(&["ram:1M,pri=10", "8M,model=hdd"]), Ok(vec![fast, slow]));
+        for (texts, problem) in [
+            (&["1M", "none"][..], "leave it out"),
+            (&["1M,pri=32768"], "0 to 32767"),
+            (&["1M,model=tape"], "hdd, ssd, nvme, ram"),
+            (&["1M,discard"], "pri=N or model=NAME"),
+            (&["a:1M", "b:1M", "a:2M"], "already"),
+            (&["1M"; 24], "at most 23"),
+        ] {
+            let error = devices(texts).unwrap_err();
+            assert!(error.contains(problem), "{texts:?}: {error}");
+        }
     }
 
     #[test]
     fn swap_is_four_times_the_ram_or_more() {
-        assert_eq!(default_swap(1 << 20).bytes(), 256 << 20);
-        assert_eq!(default_swap(1 << 30).bytes(), 4 << 30);
-        assert_eq!(default_swap(RAM_BYTES_MAX).bytes(), 4 << 40);
+        assert_eq!(default_swap(1 << 20).bytes, 256 << 20);
+        assert_eq!(default_swap(1 << 30).bytes, 4 << 30);
+        assert_eq!(default_swap(RAM_BYTES_MAX).bytes, 4 << 40);
     }
 }

@@ -4,9 +4,11 @@
 //!   absent entry, as the format's software bits (`Radix::encode_absent`):
 //!      n        2 1      0
 //!     ┌──────────┬────────┐
-//!     │   slot   │ device │     device 0: the entry is empty; device 1: the swap device
+//!     │   slot   │  kind  │     kind 0: the entry is empty; kind 1: a page on swap
 //!     └──────────┴────────┘
 //! ```
+//!
+//! The slot's number names the device as well: devices have their parts of one row (`swap.rs`).
 //!
 //! A page that its region forbids altogether (PROT_NONE) stays mapped as a page of the supervisor:
 //! all formats can say that, and the program faults.
@@ -16,10 +18,10 @@ use crate::{Mapping, Prot, Resident, SwapSlot};
 use pagewalk_mmu::radix::{Entry, Leaf, Radix};
 use pagewalk_mmu::{Level, Rights};
 
-/// Bits of an absent entry that name the device.
-pub(super) const DEVICE_BITS: u8 = 2;
-/// The swap device.
-const SWAP_DEVICE: u64 = 1;
+/// Bits of an absent entry that say what it is.
+pub(super) const KIND_BITS: u8 = 2;
+/// A page on swap.
+const SWAPPED: u64 = 1;
 
 impl<F: Radix> RadixPmap<F> {
     /// What an entry of `level` maps that is no table; a large page as its first base page.
@@ -36,8 +38,8 @@ impl<F: Radix> RadixPmap<F> {
                 if payload == 0 {
                     return Mapping::None;
                 }
-                debug_assert_eq!(payload & ((1 << DEVICE_BITS) - 1), SWAP_DEVICE);
-                Mapping::Swapped(SwapSlot((payload >> DEVICE_BITS) as u32))
+                debug_assert_eq!(payload & ((1 << KIND_BITS) - 1), SWAPPED);
+                Mapping::Swapped(SwapSlot((payload >> KIND_BITS) as u32))
             }
             other => unreachable!("{other:?} at level {level:?}, where no table is"),
         }
@@ -58,7 +60,7 @@ impl<F: Radix> RadixPmap<F> {
     }
 
     pub(super) fn encode_slot(&self, slot: Option<SwapSlot>) -> u64 {
-        let payload = slot.map_or(0, |slot| u64::from(slot.0) << DEVICE_BITS | SWAP_DEVICE);
+        let payload = slot.map_or(0, |slot| u64::from(slot.0) << KIND_BITS | SWAPPED);
         self.format.encode_absent(payload)
     }
 }

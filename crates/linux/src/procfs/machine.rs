@@ -3,6 +3,8 @@
 use std::fmt::Write;
 
 use crate::clock::{BOOT_UNIX_S, NS_PER_S};
+use crate::devices::swap_name;
+use crate::memory::SwapUsage;
 use crate::stack::CLOCK_TICKS_PER_S;
 use crate::thread::State;
 
@@ -168,19 +170,19 @@ fn stat(scene: &Scene<'_>) -> String {
 }
 
 fn swaps(scene: &Scene<'_>) -> String {
-    let usage = scene.memory.usage();
     let page = scene.memory.page_bytes();
     let mut text = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_owned();
-    if usage.swap_total > 0 {
-        let size = (usage.swap_total * page) >> 10;
-        let used = ((usage.swap_total - usage.swap_free) * page) >> 10;
+    let in_use = |(_, device): &(usize, SwapUsage)| device.is_on;
+    for (index, device) in scene.memory.swap_devices().into_iter().enumerate().filter(in_use) {
+        let (size, used) = ((device.total * page) >> 10, (device.used * page) >> 10);
         let tab = |n: u64| if n < 10_000_000 { "\t" } else { "" };
         let _ = writeln!(
             text,
-            "{:<40}partition\t{size}\t{}{used}\t{}-2",
-            "/dev/swap",
+            "{:<40}partition\t{size}\t{}{used}\t{}{}",
+            format!("/dev/{}", swap_name(index)),
             tab(size),
-            tab(used)
+            tab(used),
+            device.priority,
         );
     }
     text

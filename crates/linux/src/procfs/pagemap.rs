@@ -49,7 +49,7 @@ fn encode(entry: PageEntry) -> u64 {
         PageEntry::Present { frame, is_file, is_exclusive } => {
             PRESENT | frame | flag(is_file, FILE) | flag(is_exclusive, EXCLUSIVE)
         }
-        PageEntry::Swapped { slot } => SWAPPED | slot << SWAP_TYPE_BITS,
+        PageEntry::Swapped { device, slot } => SWAPPED | slot << SWAP_TYPE_BITS | device,
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     fn entries_are_laid_out_as_documented() {
         let present = PageEntry::Present { frame: 0x123, is_file: true, is_exclusive: false };
         assert_eq!(encode(present), 0xa000_0000_0000_0123);
-        assert_eq!(encode(PageEntry::Swapped { slot: 3 }), 0x4000_0000_0000_0060);
+        assert_eq!(encode(PageEntry::Swapped { device: 2, slot: 3 }), 0x4000_0000_0000_0062);
         assert_eq!(encode(PageEntry::None), 0);
     }
 }

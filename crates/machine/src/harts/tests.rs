@@ -24,7 +24,7 @@ use crate::listener::Listener;
 use crate::os::PagedKernel;
 use crate::platform::MachinePlatform;
 use crate::ram::Ram;
-use crate::swap_file::SwapFile;
+use crate::swap_devices::SwapDevices;
 use crate::time::Time;
 
 /// Where each space has its pages, and how many.
@@ -38,7 +38,7 @@ const RW: Prot = Prot::READ.union(Prot::WRITE);
 struct Rig {
     memory: Memory,
     kernel: PagedKernel,
-    swap: SwapFile,
+    swap: SwapDevices,
     files: Files,
     listener: Listener,
     spaces: Vec<SpaceId>,
@@ -71,8 +71,9 @@ impl Rig {
             let config = WalkCacheConfig::parse(spec).expect("a walk cache");
             memory = memory.with_walk_cache(config).expect("one for these tables");
         }
-        let swap = SwapConfig::Temporary { bytes: 512 * page.bytes() };
-        let swap = SwapFile::open(&swap, page).expect("a temporary file");
+        let swap = [SwapConfig::temporary(512 * page.bytes())];
+        let swap = SwapDevices::open(&swap, page, &CostModel::default());
+        let swap = swap.expect("a temporary file");
         let config =
             KernelConfig { frames: FRAMES, swap_slots: swap.slots(), ..Default::default() };
         let mut rig = Self {

@@ -49,7 +49,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         cache: None,
         harts: 1,
         ram_bytes,
-        swap: SwapConfig::Temporary { bytes: 16 << 20 },
+        swap: vec![SwapConfig::temporary(16 << 20)],
         policy: PolicyKind::Clock,
         huge: HugePolicy::Never,
         fit: Fit::First,
