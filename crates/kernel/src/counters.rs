@@ -92,6 +92,10 @@ counters! {
     swap_shared_slots,
     /// Evictions of dirty pages that wrote nothing, because other processes had the page still.
     swap_writes_saved,
+    /// Pages read from swap ahead of need.
+    swap_ra,
+    /// Pages read ahead that were wanted then.
+    swap_ra_hit,
     /// Faults resolved without a new frame: a page of the cache was mapped, or bits were set.
     pgminor_map,
     /// Mappings given to the hardware once more, because its table had had no room for them (a

@@ -348,10 +348,16 @@ impl<P: Pmap> Kernel<P> {
     ) -> Result<Resolution, Refusal> {
         let (pfn, major) = match self.swap_cache.find(&self.frames, slot) {
             Some(pfn) => {
-                self.counters.swap_cache_hit += 1;
+                self.note_cache_hit(pfn);
                 (pfn, false)
             }
-            None => (self.read_slot(platform, slot)?, true),
+            None => {
+                let [before, behind] = self.neighbours(slot);
+                self.read_around(platform, &before);
+                let pfn = self.read_slot(platform, slot)?;
+                self.read_around(platform, &behind);
+                (pfn, true)
+            }
         };
         self.drop_pair_name(pfn, slot);
         self.space_mut(fault.space).residency.swapped -= 1;

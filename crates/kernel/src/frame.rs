@@ -96,6 +96,8 @@ bitflags! {
         const LAZY = 2;
         /// Its bytes are those of several pages that were merged, and nobody stores to it.
         const MERGED = 4;
+        /// It was read ahead from swap, and nobody has wanted it yet.
+        const READ_AHEAD = 8;
     }
 }
 
@@ -316,6 +318,15 @@ impl FrameTable {
 
     pub(crate) fn clear_merged(&mut self, pfn: Pfn) {
         self.at_mut(pfn).marks -= Marks::MERGED;
+    }
+
+    /// Whether the page was read ahead, and nobody has wanted it yet.
+    pub(crate) fn read_ahead(&self, pfn: Pfn) -> bool {
+        self.at(pfn).marks.contains(Marks::READ_AHEAD)
+    }
+
+    pub(crate) fn set_read_ahead(&mut self, pfn: Pfn, read_ahead: bool) {
+        self.at_mut(pfn).marks.set(Marks::READ_AHEAD, read_ahead);
     }
 
     pub(crate) fn set_part(&mut self, pfn: Pfn, part: Part) {

@@ -7,6 +7,7 @@ use crate::names::NameTable;
 use crate::object::Objects;
 use crate::pages::PolicyClock;
 use crate::pmap::{Gather, Resident};
+use crate::read_ahead::ReadAhead;
 use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
@@ -29,6 +30,9 @@ pub struct Config {
     pub frames: u64,
     /// Slots of the swap device; 0 if there is none.
     pub swap_slots: u64,
+    /// How many slots in a row are read together at most: a power of two up to
+    /// [`READ_AHEAD_MAX`](crate::READ_AHEAD_MAX). Up to 1, only what is wanted is read.
+    pub read_ahead: u32,
     /// The replacement policy.
     pub policy: PolicyKind,
     /// Feeds policies that draw.
@@ -59,6 +63,7 @@ impl Default for Config {
         Self {
             frames: 256,
             swap_slots: 4096,
+            read_ahead: 0,
             policy: PolicyKind::Clock,
             seed: 0,
             harvest: HARVEST_DEFAULT,
@@ -195,6 +200,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) cache: PageCache,
     pub(crate) swap: SwapMap,
     pub(crate) swap_cache: SwapCache,
+    pub(crate) read_ahead: ReadAhead,
     pub(crate) objects: Objects,
     pub(crate) slot_hand: u64,
     pub(crate) policy: Box<dyn Policy>,
@@ -278,6 +284,7 @@ impl<P: Pmap> Kernel<P> {
             cache: PageCache::default(),
             swap: SwapMap::new(&[SwapDevice { slots: slots as u32, priority: FIRST_PRIORITY }]),
             swap_cache: SwapCache::default(),
+            read_ahead: ReadAhead::new(config.read_ahead),
             objects: Objects::default(),
             slot_hand: 0,
             policy: config.policy.build(frames, config.seed),

@@ -33,6 +33,7 @@
 
 extern crate alloc;
 
+pub mod read_ahead;
 pub mod refill;
 
 mod advice;
@@ -117,6 +118,7 @@ pub use pmap::{
     Unmapped,
 };
 pub use radix_pmap::RadixPmap;
+pub use read_ahead::READ_AHEAD_MAX;
 pub use region::{Backing, HugeAdvice, Region, RegionFlags, RegionName};
 pub use region_set::{RegionSet, VmSizes};
 pub use remap::Remap;

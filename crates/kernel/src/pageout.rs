@@ -286,6 +286,7 @@ impl<P: Pmap> Kernel<P> {
             }
             None => self.allocate_slot().ok_or(Kept::NoSlot)?,
         };
+        self.swap.set_object(slot);
         if dirty && let Err(error) = self.swap_write(platform, slot, pfn) {
             self.objects.set_slot(file, index, None);
             return Err(self.suspect(slot, error));

@@ -41,8 +41,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// A frame keeps the slot; the other bits of a slot's count say how often it is named.
+/// A frame keeps the slot.
 const KEPT: u32 = 1 << 31;
+/// The slot is a memory object's; the other bits of a slot's count say how often it is named.
+const OBJECT: u32 = 1 << 30;
 
 /// Slots that an area gives before it is the turn of another of the same priority (Linux:
 /// SWAP_SLOTS_CACHE_SIZE, 64).
@@ -242,12 +244,23 @@ impl SwapMap {
 
     /// How many page-table entries, or objects, name a slot.
     pub fn names(&self, slot: SwapSlot) -> u32 {
-        self.counts[slot.0 as usize] & !KEPT
+        self.counts[slot.0 as usize] & !(KEPT | OBJECT)
     }
 
     /// Whether a frame keeps a slot.
     pub fn is_kept(&self, slot: SwapSlot) -> bool {
         self.counts[slot.0 as usize] & KEPT != 0
+    }
+
+    /// Whether the slot has a private page that is not in memory.
+    pub(crate) fn is_on_device_alone(&self, slot: SwapSlot) -> bool {
+        let count = self.counts[slot.0 as usize];
+        self.is_used(slot) && count & (KEPT | OBJECT) == 0
+    }
+
+    /// A used slot is a memory object's, until it is free.
+    pub(crate) fn set_object(&mut self, slot: SwapSlot) {
+        self.counts[slot.0 as usize] |= OBJECT;
     }
 
     /// Slots that are only kept by frames, and can be had back.
@@ -311,7 +324,8 @@ impl SwapMap {
     /// A slot that is named once, and not kept, is never given out again.
     pub(crate) fn retire(&mut self, slot: SwapSlot) {
         assert!(self.is_used(slot), "slot {} is retired but not used", slot.0);
-        assert!(self.counts[slot.0 as usize] == 1, "slot {} is still needed", slot.0);
+        let count = self.counts[slot.0 as usize] & !OBJECT;
+        assert!(count == 1, "slot {} is still needed", slot.0);
         self.counts[slot.0 as usize] = 0;
         self.bad.insert(slot.0);
         let index = self.area_of(slot);
@@ -321,8 +335,12 @@ impl SwapMap {
     fn change(&mut self, slot: SwapSlot, new: impl FnOnce(u32) -> u32) {
         assert!(self.is_used(slot), "slot {} is not used", slot.0);
         let count = &mut self.counts[slot.0 as usize];
-        let before = core::mem::replace(count, new(*count));
-        let now = *count;
+        let (before, mut now) = (*count & !OBJECT, new(*count));
+        if now == OBJECT {
+            now = 0;
+        }
+        *count = now;
+        now &= !OBJECT;
         if before != KEPT && now != KEPT && now != 0 {
             return;
         }
@@ -392,7 +410,7 @@ impl SwapMap {
         }
         for (index, area) in self.areas.iter().enumerate() {
             let slots = || area.slots().map(SwapSlot);
-            let is_reclaimable = |slot: &SwapSlot| self.counts[slot.0 as usize] == KEPT;
+            let is_reclaimable = |slot: &SwapSlot| self.counts[slot.0 as usize] & !OBJECT == KEPT;
             let free = slots().filter(|&slot| !self.bit(slot)).count();
             let bad = slots().filter(|slot| self.bad.contains(&slot.0)).count();
             let seen = (free, slots().filter(is_reclaimable).count(), bad);

@@ -256,6 +256,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
     KernelConfig {
         frames,
         swap_slots,
+        read_ahead: config.read_ahead,
         policy: config.policy,
         huge: config.huge,
         seed: config.seed,

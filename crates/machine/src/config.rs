@@ -39,6 +39,9 @@ pub struct Config {
     /// The swap devices, at most [`SWAP_DEVICES_MAX`](pagewalk_kernel::SWAP_DEVICES_MAX). Without
     /// pages there is none.
     pub swap: Vec<SwapConfig>,
+    /// How many slots in a row are read from swap together at most: a power of two up to
+    /// [`READ_AHEAD_MAX`](pagewalk_kernel::READ_AHEAD_MAX). Up to 1, nothing is read ahead.
+    pub read_ahead: u32,
     /// Page replacement.
     pub policy: PolicyKind,
     /// What large pages are used for.

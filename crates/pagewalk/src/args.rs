@@ -75,6 +75,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "none|SIZE|FILE:SIZE|ram:SIZE")]
     pub swap: Vec<String>,
 
+    /// How many slots in a row are read from swap together at most: 0 to 32, a power of two (Linux: 8).
+    ///
+    /// Nothing is evicted for pages that are read ahead. With 0, only what is wanted is read.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub read_ahead: String,
+
     /// The TLB: none, a number of entries, or its levels as SETSxWAYS:POLICY.
     ///
     /// Levels are l1 and l2 where both sides share a level; l1i and l1d, l2i and l2d where they do not. A level of

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
     Config, CostModel, DeviceModel, Fit, HARTS_MAX, Hardware, HugePolicy, KernelMapping, Program,
-    SWAP_DEVICES_MAX, SwapConfig, SwapStore,
+    READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -101,6 +101,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         harts: harts(&args.harts, &hardware)?,
         ram_bytes,
         swap: swap_devices(&args.swap, ram_bytes, &hardware)?,
+        read_ahead: read_ahead(&args.read_ahead)?,
         policy: policy(&args.policy)?,
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
@@ -249,6 +250,14 @@ fn priority(text: &str) -> Result<u16, String> {
         .ok()
         .filter(|&number| number <= PRIORITY_MAX)
         .ok_or_else(|| format!("pri: give a number from 0 to {PRIORITY_MAX}"))
+}
+
+fn read_ahead(text: &str) -> Result<u32, Failure> {
+    let refuse = |problem| Failure::bad_value("read-ahead", text, problem);
+    match u32::try_from(count(text).map_err(refuse)?) {
+        Ok(pages) if pages == 0 || pages <= READ_AHEAD_MAX && pages.is_power_of_two() => Ok(pages),
+        _ => Err(refuse(format!("give 0, or a power of two up to {READ_AHEAD_MAX}"))),
+    }
 }
 
 fn cost(path: Option<&Path>, base: &Base) -> Result<CostModel, Failure> {
