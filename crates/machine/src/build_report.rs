@@ -47,6 +47,8 @@ impl Machine {
             segments: self.segment_report(),
             swap: self.swap_report(),
             files: self.file_report(),
+            opt: self.listener.observer.as_ref().and_then(|seen| seen.outcome().cloned()),
+            foresight: self.listener.observer.as_ref().and_then(|seen| seen.foresight()),
             syscalls: self.syscall_report(),
             counters: self.counters(),
         }

@@ -7,6 +7,7 @@ use pagewalk_linux::Regs;
 use serde_json::{Map, Value, json};
 
 use crate::events::EventSink;
+use crate::observe::Observer;
 
 /// What the kernel had done for it by the machine: the basis of its share of virtual time.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct Traffic {
 pub struct Listener {
     /// What it counted.
     pub traffic: Traffic,
+    /// Who sees every reference.
+    pub(crate) observer: Option<Box<Observer>>,
     sink: Option<EventSink>,
     instruction: u64,
     cycle: u64,
@@ -47,7 +50,8 @@ impl Listener {
         self.sink = Some(EventSink::new(out));
     }
 
-    /// A listener for a copied machine: the same counts, nobody to tell.
+    /// A listener for a copied machine: the same counts, nobody to tell. Nor are references seen: a
+    /// policy that was told of them acts on what it knows.
     pub fn snapshot(&self) -> Self {
         Self { traffic: self.traffic.clone(), ..Self::default() }
     }
@@ -75,6 +79,9 @@ impl Listener {
     pub fn kernel_event(&mut self, event: &Event<'_>) {
         if let Event::Fault { cause, .. } = event {
             self.traffic.faults[*cause as usize] += 1;
+        }
+        if let Some(observer) = &mut self.observer {
+            observer.event(event);
         }
         if self.sink.is_some() {
             let (name, fields) = crate::kernel_events::fields(event);

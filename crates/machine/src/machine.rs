@@ -65,7 +65,7 @@ pub struct Machine {
     pub(crate) hart: Hart,
     /// The harts and who runs on them; `hart` stands for the current one's registers.
     pub(crate) schedule: Schedule,
-    blocks: Blocks,
+    pub(crate) blocks: Blocks,
     pub(crate) memory: Memory,
     pub(crate) os: Os,
     /// The first process's address space.
@@ -166,6 +166,7 @@ impl Machine {
             audits: false,
             config,
         };
+        machine.show_references();
         machine.settle();
         machine
     }
@@ -292,7 +293,9 @@ impl Machine {
         let is_alone = self.memory.harts() == 1;
         for stopped in 1..=stops {
             let before = self.hart.retired;
-            let stop = if self.config.slow || self.memory.is_plain() {
+            let stop = if self.listener.observer.is_some() {
+                self.run_observed(limit)
+            } else if self.config.slow || self.memory.is_plain() {
                 run_plain(&mut self.hart, &mut self.memory, limit)
             } else {
                 run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)

@@ -315,7 +315,12 @@ impl Memory {
 
     #[cold]
     #[inline(never)]
-    fn load_slow<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
+    fn load_slow<T: Value>(
+        &mut self,
+        va: u64,
+        now: RefTime,
+        see: impl FnOnce(PhysAddr, Option<PhysAddr>),
+    ) -> Result<(T, Effect), MemFault> {
         let epoch = self.epoch();
         let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Load, now)?;
         self.refer(T::BYTES as u64, LineAccess::Read, &first, second.as_ref());
@@ -323,6 +328,7 @@ impl Memory {
         if second.is_none() {
             self.install(va, AccessKind::Load, &first);
         }
+        see(first.pa, second.map(|hit| hit.pa));
         Ok((value, self.effect_since(epoch)))
     }
 
@@ -333,6 +339,7 @@ impl Memory {
         va: u64,
         now: RefTime,
         new: impl FnOnce(T) -> T,
+        see: impl FnOnce(PhysAddr, Option<PhysAddr>),
     ) -> Result<(T, Effect), MemFault> {
         let epoch = self.epoch();
         let (first, second) = self.places(va, T::BYTES as u64, AccessKind::Store, now)?;
@@ -342,6 +349,7 @@ impl Memory {
         if second.is_none() {
             self.install(va, AccessKind::Store, &first);
         }
+        see(first.pa, second.map(|hit| hit.pa));
         Ok((old, self.effect_since(epoch)))
     }
 
@@ -430,27 +438,78 @@ const fn mmu_kind(kind: AccessKind) -> MmuKind {
     }
 }
 
-impl Bus for Memory {
+/// The accesses of [`Bus`]. `see` hears where those that succeed are made: of the first byte, and of
+/// the first in a second page. A machine that looks at no reference has it do nothing.
+impl Memory {
     #[inline(always)]
-    fn load<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
+    pub(crate) fn load_seen<T: Value>(
+        &mut self,
+        va: u64,
+        now: RefTime,
+        see: impl FnOnce(PhysAddr, Option<PhysAddr>),
+    ) -> Result<(T, Effect), MemFault> {
         let page = *self.hart.readable.at(va);
         // Offset bits below the value's size stay: a misaligned address equals no tag.
         if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
-            return self.load_slow(va, now);
+            return self.load_slow(va, now, see);
         }
         self.hart.stamp(Side::Data, page.slot, now);
+        see(PhysAddr(page.offset), None);
         Ok((self.ram.get(page.offset + va % GRANULE), Effect::None))
     }
 
     #[inline(always)]
-    fn store<T: Value>(&mut self, va: u64, value: T, now: RefTime) -> Result<Effect, MemFault> {
+    pub(crate) fn store_seen<T: Value>(
+        &mut self,
+        va: u64,
+        value: T,
+        now: RefTime,
+        see: impl FnOnce(PhysAddr, Option<PhysAddr>),
+    ) -> Result<Effect, MemFault> {
         let page = *self.hart.writable.at(va);
         if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
-            return self.store_slow(va, now, |_| value).map(|(_, effect)| effect);
+            return self.store_slow(va, now, |_| value, see).map(|(_, effect)| effect);
         }
         self.hart.stamp(Side::Data, page.slot, now);
+        see(PhysAddr(page.offset), None);
         self.ram.put(page.offset + va % GRANULE, value);
         Ok(Effect::None)
+    }
+
+    #[inline(always)]
+    pub(crate) fn update_seen<T: Value>(
+        &mut self,
+        va: u64,
+        now: RefTime,
+        new: impl FnOnce(T) -> T,
+        see: impl FnOnce(PhysAddr, Option<PhysAddr>),
+    ) -> Result<(T, Effect), MemFault> {
+        let page = *self.hart.writable.at(va);
+        if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
+            return self.store_slow(va, now, new, see);
+        }
+        self.hart.stamp(Side::Data, page.slot, now);
+        see(PhysAddr(page.offset), None);
+        let at = page.offset + va % GRANULE;
+        let old = self.ram.get(at);
+        self.ram.put(at, new(old));
+        Ok((old, Effect::None))
+    }
+}
+
+/// Nobody looks.
+#[inline(always)]
+fn unseen(_: PhysAddr, _: Option<PhysAddr>) {}
+
+impl Bus for Memory {
+    #[inline(always)]
+    fn load<T: Value>(&mut self, va: u64, now: RefTime) -> Result<(T, Effect), MemFault> {
+        self.load_seen(va, now, unseen)
+    }
+
+    #[inline(always)]
+    fn store<T: Value>(&mut self, va: u64, value: T, now: RefTime) -> Result<Effect, MemFault> {
+        self.store_seen(va, value, now, unseen)
     }
 
     fn update<T: Value>(
@@ -459,15 +518,7 @@ impl Bus for Memory {
         now: RefTime,
         new: impl FnOnce(T) -> T,
     ) -> Result<(T, Effect), MemFault> {
-        let page = *self.hart.writable.at(va);
-        if page.tag != va & (!(GRANULE - 1) | (T::BYTES as u64 - 1)) {
-            return self.store_slow(va, now, new);
-        }
-        self.hart.stamp(Side::Data, page.slot, now);
-        let at = page.offset + va % GRANULE;
-        let old = self.ram.get(at);
-        self.ram.put(at, new(old));
-        Ok((old, Effect::None))
+        self.update_seen(va, now, new, unseen)
     }
 
     fn fetch(&mut self, pc: u64, now: RefTime) -> Result<Code, MemFault> {

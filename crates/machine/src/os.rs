@@ -6,6 +6,7 @@ use pagewalk_kernel::{
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, VirtAddr};
+use pagewalk_replacement::Policy;
 
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
@@ -113,6 +114,14 @@ impl Os {
                 }
             }
             Self::Segments(kernel) => call(&mut SegmentMemory::new(kernel, platform, space)),
+        }
+    }
+
+    /// The replacement policy, if there are pages.
+    pub fn policy_mut(&mut self) -> Option<&mut dyn Policy> {
+        match self {
+            Self::Paged(kernel) => Some(kernel.policy_mut()),
+            Self::Segments(_) => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pagewalk_kernel::segments::Registers;
 use pagewalk_kernel::{
     CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SegmentPlatform,
-    SwapSlot,
+    SpaceId, SwapSlot,
 };
 use pagewalk_linux::Files;
 use pagewalk_mmu::radix::R3000;
@@ -174,6 +174,20 @@ impl Platform for MachinePlatform<'_> {
 
     fn event(&mut self, event: Event<'_>) {
         self.listener.kernel_event(&event);
+    }
+
+    fn page_loaded(&mut self, pfn: Pfn) -> Option<u64> {
+        self.listener.observer.as_mut()?.page_loaded(pfn)
+    }
+
+    fn page_referenced(&mut self, pfn: Pfn) -> Option<u64> {
+        self.listener.observer.as_mut()?.page_referenced(pfn)
+    }
+
+    fn pages_gone(&mut self, space: SpaceId, from: VirtAddr, to: VirtAddr) {
+        if let Some(observer) = &mut self.listener.observer {
+            observer.pages_gone(space, from, to);
+        }
     }
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {

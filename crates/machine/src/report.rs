@@ -56,10 +56,55 @@ pub struct Report {
     pub swap: SwapReport,
     /// Files.
     pub files: FileReport,
+    /// How far the replacement policy was from OPT, if that was asked for.
+    pub opt: Option<OptReport>,
+    /// Whether the policy OPT knew the future, where it is the policy.
+    pub foresight: Option<ForesightReport>,
     /// System calls made, by name.
     pub syscalls: BTreeMap<String, u64>,
     /// Counters by the names of `/proc/vmstat` and perf.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// The policy's faults beside those of OPT, on the page references that were made: a fault is a
+/// reference to a page that was brought into memory since it was referenced last.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct OptReport {
+    /// Page references, repeats of the page before not counted.
+    pub references: u64,
+    /// Those of them that were kept: without the others LRU and OPT fault as often.
+    pub references_kept: u64,
+    /// After how many references the recording was as long as it can be; all figures are of those
+    /// before. Absent if it was not.
+    pub cut_at: Option<u64>,
+    /// Different pages.
+    pub pages: u64,
+    /// Frames that OPT has: as many as ever held pages at one time, those of page tables not counted.
+    pub frames: u64,
+    /// Faults at the first reference of a page, which no policy avoids.
+    pub cold_faults: u64,
+    /// The policy's faults on pages that had been evicted.
+    pub refaults: u64,
+    /// The policy's faults: both together.
+    pub faults: u64,
+    /// Faults of OPT on pages that it evicted.
+    pub opt_refaults: u64,
+    /// Faults of OPT.
+    pub opt_faults: u64,
+    /// The policy's faults divided by those of OPT; never below 1.
+    pub gap: f64,
+}
+
+/// Whether a second run was as the first, which had told it the future.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ForesightReport {
+    /// Page references of this run, repeats of the page before not counted.
+    pub references: u64,
+    /// The number of the first reference that was another than in the first run, from which on OPT
+    /// was LRU; absent if there was none.
+    pub apart_at: Option<u64>,
+    /// Why, if not because the program did something else.
+    pub reason: Option<String>,
 }
 
 /// Processes, threads, and the memory that they share.

@@ -1,0 +1,407 @@
+//! An idealised machine: every reference of its programs is seen.
+//!
+//! ```text
+//!   hart ─► ObservedBus ─► Memory                    the machine's own path, unchanged
+//!               │ data, fetch
+//!               ▼                    kernel: page_loaded, page_referenced, pages_gone, events
+//!           Observer ◄───────────────────────────────────┘
+//!               ├─► PageNames     which page is it?
+//!               ├─► Policy        lru,ideal and opt: reference(frame, next)
+//!               ├─► Recorder      the string, for the gap to OPT and for a second run
+//!               ├─► Future        what a first run recorded
+//!               └─► Sizes         working sets and resident sets over time
+//! ```
+//!
+//! What counts as a reference: each load, store and fetch that succeeded, an access into two pages
+//! as one to each; and each page that the kernel copies from or to on behalf of a program, once for
+//! each call of its copying. What the kernel does to page tables and to frames when it resolves
+//! faults, transfers of devices, and reads and writes of files in memory are none. A reference to
+//! the page that was referenced just before is a repeat and makes no difference to anybody.
+//!
+//! Fetches are told late, as they are stamped: every instruction is fetched from the page that
+//! the hart is in, so it is enough to look before something else is referenced.
+//!
+//! Invariants:
+//! 1. The string is that of the program: the same whatever was in memory, as long as the program
+//!    does not look at time or memory. An instruction that faults has made no reference until it is
+//!    made again.
+//! 2. A machine without an observer does not change by an instruction: [`ObservedBus`] is another
+//!    bus.
+//! 3. All counters of the report are those of a machine without.
+
+mod bus;
+mod future;
+mod gap;
+mod names;
+mod recording;
+
+use std::cell::Cell;
+use std::io;
+
+use pagewalk_cpu::{RefTime, Stop, run, run_plain};
+use pagewalk_kernel::{Event, FaultCause, SpaceId};
+use pagewalk_mmu::{PageSize, Pfn, PhysAddr, VirtAddr};
+use pagewalk_replacement::{NEVER, Policy};
+
+use crate::machine::Machine;
+use crate::report::{ForesightReport, OptReport};
+use bus::ObservedBus;
+use future::{Future, UNKNOWN};
+use names::PageNames;
+use recording::Recorder;
+
+pub use recording::Recording;
+
+/// A recording is exact from so many frames on; the less, the longer it is.
+const EXACT_FROM: u64 = 64;
+
+/// No page, no frame.
+const NONE: u64 = u64::MAX;
+
+/// Sees every reference; see the module.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    page: PageSize,
+    /// Frames of a large page, of which the policy knows the first alone.
+    frames_per_large: u64,
+    names: PageNames,
+    /// The number of references, repeats not counted.
+    references: u64,
+    last_page: Option<u32>,
+    last_frame: u64,
+    /// The frame that instructions are fetched from.
+    code: u64,
+    /// Instructions of the hart whose fetches have been told.
+    fetched: u64,
+    epoch: Cell<u64>,
+    feeds_policy: bool,
+    recording: State,
+    /// What the policy's faults were while it was recorded.
+    faults: Faults,
+    future: Option<Future>,
+    /// The policy has been told that the future is not known after all.
+    is_blind: bool,
+    outcome: Option<OptReport>,
+}
+
+/// The recording.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    None,
+    Running(Box<Recorder>),
+    /// It is as long as it can be; after so many references.
+    Cut(Box<Recorder>, u64),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    cold: u64,
+    refaults: u64,
+}
+
+impl Observer {
+    fn new(frames: u64, page: PageSize, large: Option<PageSize>, feeds_policy: bool) -> Self {
+        Self {
+            page,
+            frames_per_large: large.map_or(1, |large| large.bytes() >> page.shift()),
+            names: PageNames::new(frames),
+            references: 0,
+            last_page: None,
+            last_frame: NONE,
+            code: NONE,
+            fetched: 0,
+            epoch: Cell::new(u64::MAX),
+            feeds_policy,
+            recording: State::None,
+            faults: Faults::default(),
+            future: None,
+            is_blind: false,
+            outcome: None,
+        }
+    }
+
+    /// An epoch that never was: far above those of any hart.
+    pub(crate) fn next_epoch(&self) -> u64 {
+        self.epoch.set(self.epoch.get() - 1);
+        self.epoch.get()
+    }
+
+    /// A hart goes on, having retired so many instructions.
+    fn enter(&mut self, retired: u64) {
+        self.names.settle();
+        self.code = NONE;
+        self.fetched = retired;
+    }
+
+    /// It stops.
+    fn leave(&mut self, retired: u64, policy: &mut Option<&mut dyn Policy>) {
+        self.catch_up(retired, policy);
+        let is_apart = self.future.as_ref().is_some_and(Future::is_apart);
+        if let Some(policy) = policy
+            && is_apart
+            && !std::mem::replace(&mut self.is_blind, true)
+        {
+            // What it was told of the future is worth nothing any more.
+            (0..self.names.frames()).for_each(|frame| policy.reference(Pfn(frame), UNKNOWN));
+        }
+    }
+
+    /// Tells the fetches of the instructions before number `retired`.
+    #[inline]
+    fn catch_up(&mut self, retired: u64, policy: &mut Option<&mut dyn Policy>) {
+        if retired > self.fetched && self.code != NONE {
+            self.see(self.code, policy);
+        }
+        self.fetched = retired;
+    }
+
+    /// A load or store succeeded.
+    #[inline]
+    pub(crate) fn data(
+        &mut self,
+        first: PhysAddr,
+        second: Option<PhysAddr>,
+        now: RefTime,
+        policy: &mut Option<&mut dyn Policy>,
+    ) {
+        self.catch_up(now.instructions() + 1, policy);
+        self.see(first.pfn(self.page).0, policy);
+        if let Some(second) = second {
+            self.see(second.pfn(self.page).0, policy);
+        }
+    }
+
+    /// A fetch succeeded: of an instruction's first half, or of the second in another page.
+    pub(crate) fn fetch(
+        &mut self,
+        pa: PhysAddr,
+        now: RefTime,
+        policy: &mut Option<&mut dyn Policy>,
+    ) {
+        let retired = now.instructions();
+        if now > now.own_fetch() {
+            self.catch_up(retired + 1, policy);
+            // Its data reference has the second page's fetch before it.
+            self.fetched = retired;
+        } else {
+            self.catch_up(retired, policy);
+        }
+        self.code = pa.pfn(self.page).0;
+    }
+
+    #[inline]
+    fn see(&mut self, frame: u64, policy: &mut Option<&mut dyn Policy>) {
+        if frame == self.last_frame {
+            return;
+        }
+        let next = self.refer(Pfn(frame));
+        if let Some(policy) = policy {
+            policy.reference(self.known(Pfn(frame), &**policy), next);
+        }
+    }
+
+    /// The frame by which the policy knows a page.
+    fn known(&self, pfn: Pfn, policy: &dyn Policy) -> Pfn {
+        match self.frames_per_large > 1 && !policy.contains(pfn) {
+            true => Pfn(pfn.0 & !(self.frames_per_large - 1)),
+            false => pfn,
+        }
+    }
+
+    /// A page is referenced; returns when it is next, as far as that is known.
+    fn refer(&mut self, pfn: Pfn) -> u64 {
+        self.last_frame = pfn.0;
+        let referred = self.names.refer(pfn);
+        let Some(page) = referred.page else {
+            self.last_page = None;
+            self.cut();
+            return NEVER;
+        };
+        let is_repeat = self.last_page == Some(page);
+        self.last_page = Some(page);
+        self.references += u64::from(!is_repeat);
+        if let State::Running(recorder) = &mut self.recording {
+            self.faults.cold += u64::from(referred.first);
+            self.faults.refaults += u64::from(referred.loaded && !referred.first);
+            if !is_repeat && !recorder.reference(page, self.references) {
+                self.cut();
+            }
+        }
+        match &mut self.future {
+            None => NEVER,
+            Some(future) if is_repeat => future.of(page),
+            Some(future) => future.refer(page, self.references),
+        }
+    }
+
+    /// Ends a recording that is as long as it can be.
+    #[cold]
+    fn cut(&mut self) {
+        if let State::Running(recorder) = std::mem::take(&mut self.recording) {
+            self.recording = State::Cut(recorder, self.references);
+        }
+    }
+
+    /// A frame holds another page; when that is referenced next, if that is known.
+    pub(crate) fn page_loaded(&mut self, pfn: Pfn) -> Option<u64> {
+        self.names.loaded(pfn);
+        if self.last_frame == pfn.0 {
+            self.last_frame = NONE;
+        }
+        self.future.as_ref().zip(self.names.of(pfn)).map(|(future, page)| future.of(page))
+    }
+
+    /// The kernel refers to a page for a program; when that is referenced next, if the policy is to
+    /// know.
+    pub(crate) fn page_referenced(&mut self, pfn: Pfn) -> Option<u64> {
+        if pfn.0 == self.last_frame {
+            return None;
+        }
+        let next = self.refer(pfn);
+        self.feeds_policy.then_some(next)
+    }
+
+    /// What a space had in a range is gone.
+    pub(crate) fn pages_gone(&mut self, space: SpaceId, from: VirtAddr, to: VirtAddr) {
+        self.names.gone(space, from, to);
+    }
+
+    /// The kernel did something.
+    pub(crate) fn event(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::PageIn { from, pfn } => self.names.read(from, pfn),
+            Event::Evict { pfn, store, .. } => self.names.evicted(pfn, store),
+            Event::Fault { space, va, cause: FaultCause::ZeroFill, pfn, .. } => {
+                self.names.zero_filled(space, va.page_base(self.page), pfn);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a second run that knew the future found.
+    pub(crate) fn foresight(&self) -> Option<ForesightReport> {
+        let apart = self.future.as_ref()?.apart_after(self.references);
+        Some(ForesightReport {
+            references: self.references,
+            apart_at: apart.as_ref().map(|apart| apart.reference),
+            reason: apart.and_then(|apart| apart.error),
+        })
+    }
+
+    /// How far the policy was from OPT, once that was computed.
+    pub(crate) fn outcome(&self) -> Option<&OptReport> {
+        self.outcome.as_ref()
+    }
+
+    /// Ends the recording; says after how many references it was cut off, if it was.
+    fn take_recording(&mut self) -> io::Result<(Recording, Option<u64>)> {
+        let (recorder, cut) = match std::mem::take(&mut self.recording) {
+            State::None => return Err(io::Error::other("nothing was recorded")),
+            State::Running(recorder) => (recorder, None),
+            State::Cut(recorder, at) => (recorder, Some(at)),
+        };
+        let references = cut.unwrap_or(self.references);
+        Ok((recorder.finish(references, self.names.len())?, cut))
+    }
+
+    /// Compares the policy's faults with those of OPT, in as many frames as ever held pages.
+    fn compare(&mut self, peak_pages: u64) -> io::Result<OptReport> {
+        let (recording, cut) = self.take_recording()?;
+        let frames = peak_pages.max(recording.exact_from());
+        let Faults { cold, refaults } = self.faults;
+        let opt_faults = gap::opt_faults(&recording, frames)?;
+        let faults = cold + refaults;
+        Ok(OptReport {
+            references: recording.references(),
+            references_kept: recording.entries(),
+            cut_at: cut,
+            pages: recording.pages().into(),
+            frames,
+            cold_faults: cold,
+            refaults,
+            faults,
+            opt_refaults: opt_faults.saturating_sub(cold),
+            opt_faults,
+            gap: if opt_faults == 0 { 1.0 } else { faults as f64 / opt_faults as f64 },
+        })
+    }
+}
+
+impl Machine {
+    /// Records the references of the programs from now on, to compare the policy with OPT or to
+    /// run the program again with the future known.
+    ///
+    /// # Errors
+    /// On a machine without pages, and if there can be no temporary file.
+    pub fn record_references(&mut self) -> io::Result<()> {
+        let exact_from = (self.os.frames().total / 4).clamp(1, EXACT_FROM);
+        let recorder = Recorder::new(exact_from)?;
+        self.observer()?.recording = State::Running(Box::new(recorder));
+        Ok(())
+    }
+
+    /// What was recorded.
+    ///
+    /// # Errors
+    /// If nothing was, or not all of it could be written.
+    pub fn take_recording(&mut self) -> io::Result<Recording> {
+        Ok(self.observer()?.take_recording()?.0)
+    }
+
+    /// Tells the policy the future: what the same program did on a machine of the same kind.
+    ///
+    /// # Errors
+    /// On a machine without pages.
+    pub fn foresee(&mut self, recording: Recording) -> io::Result<()> {
+        self.observer()?.future = Some(Future::new(recording));
+        Ok(())
+    }
+
+    /// Ends the recording, and has the report say how far the policy was from OPT.
+    ///
+    /// # Errors
+    /// As [`Machine::take_recording`], and if the recording cannot be read again.
+    pub fn compare_with_opt(&mut self) -> io::Result<()> {
+        let peak_pages = self.os.frames().peak_pages;
+        let observer = self.observer()?;
+        observer.outcome = Some(observer.compare(peak_pages)?);
+        Ok(())
+    }
+
+    /// Has the policy see every reference, if it is one that must.
+    pub(crate) fn show_references(&mut self) {
+        if self.config.policy.sees_references() {
+            // Without pages there is no policy.
+            let _none = self.observer();
+        }
+    }
+
+    /// The observer, made if there is none.
+    fn observer(&mut self) -> io::Result<&mut Observer> {
+        if self.config.hardware.tables().is_none() {
+            let problem = "a machine without pages has no page references";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+        }
+        let frames = self.memory.ram.bytes() >> self.memory.ram.page().shift();
+        let (page, large) = (self.memory.ram.page(), self.os.large_page());
+        let feeds = self.config.policy.sees_references();
+        let new = || Box::new(Observer::new(frames, page, large, feeds));
+        Ok(self.listener.observer.get_or_insert_with(new))
+    }
+
+    /// Runs the current hart as [`run`] does, every reference seen.
+    pub(crate) fn run_observed(&mut self, limit: u64) -> Stop {
+        let plain = self.config.slow || self.memory.is_plain();
+        let Some(observer) = self.listener.observer.as_deref_mut() else { return Stop::Budget };
+        let policy = if observer.feeds_policy { self.os.policy_mut() } else { None };
+        observer.enter(self.hart.retired);
+        let mut bus = ObservedBus { memory: &mut self.memory, observer, policy };
+        let stop = match plain {
+            true => run_plain(&mut self.hart, &mut bus, limit),
+            false => run(&mut self.hart, &mut bus, &mut self.blocks, limit),
+        };
+        bus.observer.leave(self.hart.retired, &mut bus.policy);
+        stop
+    }
+}
