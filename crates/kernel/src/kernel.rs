@@ -12,10 +12,10 @@ use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::{
-    FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping, MemoryLimits,
-    Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet, Residency,
-    ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap, Use, VmSizes, Vmstat,
-    Watermarks,
+    FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping,
+    MemoryLimits, Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet,
+    Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap, Use,
+    VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -581,6 +581,16 @@ impl<P: Pmap> Kernel<P> {
     /// The replacement policy, to be told of references that the kernel does not see.
     pub fn policy_mut(&mut self) -> &mut dyn Policy {
         self.policy.as_mut()
+    }
+
+    /// The frames that hold pages of the platform's files: which file's, and from which offset on.
+    pub fn file_pages(&self) -> impl Iterator<Item = (Pfn, FileId, u64)> + '_ {
+        (0..self.frames.total()).map(Pfn).filter_map(|pfn| match self.frames.used(pfn) {
+            Use::File { file, index, .. } if !file.is_memory() => {
+                Some((pfn, file, u64::from(index) << self.page.shift()))
+            }
+            _ => None,
+        })
     }
 
     /// Frees the frame of a page that nothing maps; the slot that it kept is free if nobody names it.

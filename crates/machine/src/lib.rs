@@ -52,7 +52,7 @@ pub use hart_memory::{Extra, HartMemory, Switches};
 pub use harts::HARTS_MAX;
 pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
-pub use observe::Recording;
+pub use observe::{Entry, Reader, Recording};
 pub use pagewalk_kernel::{Fit, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX};
 pub use ram::Ram;
 pub use report::Report;

@@ -5,7 +5,7 @@ use pagewalk_kernel::{
     SegmentKernel, SpaceId, Vmstat,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
-use pagewalk_mmu::{AccessKind, PageSize, VirtAddr};
+use pagewalk_mmu::{AccessKind, PageSize, Pfn, VirtAddr};
 use pagewalk_replacement::Policy;
 
 use crate::memory::Memory;
@@ -114,6 +114,14 @@ impl Os {
                 }
             }
             Self::Segments(kernel) => call(&mut SegmentMemory::new(kernel, platform, space)),
+        }
+    }
+
+    /// The frames that hold pages of the platform's files, and which.
+    pub fn file_pages(&self) -> Vec<(Pfn, FileId, u64)> {
+        match self {
+            Self::Paged(kernel) => kernel.file_pages().collect(),
+            Self::Segments(_) => Vec::new(),
         }
     }
 

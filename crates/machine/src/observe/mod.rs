@@ -50,7 +50,7 @@ use future::{Future, UNKNOWN};
 use names::PageNames;
 use recording::Recorder;
 
-pub use recording::Recording;
+pub use recording::{Entry, Reader, Recording};
 
 /// A recording is exact from so many frames on; the less, the longer it is.
 const EXACT_FROM: u64 = 64;
@@ -335,7 +335,7 @@ impl Machine {
     /// # Errors
     /// On a machine without pages, and if there can be no temporary file.
     pub fn record_references(&mut self) -> io::Result<()> {
-        let exact_from = (self.os.frames().total / 4).clamp(1, EXACT_FROM);
+        let exact_from = (self.os.frames().total / 2).clamp(1, EXACT_FROM);
         let recorder = Recorder::new(exact_from)?;
         self.observer()?.recording = State::Running(Box::new(recorder));
         Ok(())
@@ -386,8 +386,14 @@ impl Machine {
         let frames = self.memory.ram.bytes() >> self.memory.ram.page().shift();
         let (page, large) = (self.memory.ram.page(), self.os.large_page());
         let feeds = self.config.policy.sees_references();
-        let new = || Box::new(Observer::new(frames, page, large, feeds));
-        Ok(self.listener.observer.get_or_insert_with(new))
+        let os = &self.os;
+        Ok(self.listener.observer.get_or_insert_with(|| {
+            let mut observer = Observer::new(frames, page, large, feeds);
+            for (pfn, file, offset) in os.file_pages() {
+                observer.names.is_files(pfn, file, offset);
+            }
+            Box::new(observer)
+        }))
     }
 
     /// Runs the current hart as [`run`] does, every reference seen.

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use pagewalk_kernel::{SpaceId, Store};
+use pagewalk_kernel::{FileId, SpaceId, Store};
 use pagewalk_mmu::{Pfn, VirtAddr};
 
 /// The most pages that are told apart; the tables by page take 16 bytes for each.
@@ -147,6 +147,11 @@ impl PageNames {
         self.frames[pfn.0 as usize] = Frame { name: name | FRESH, home };
     }
 
+    /// A frame held a page of a file before anybody looked.
+    pub fn is_files(&mut self, pfn: Pfn, file: FileId, offset: u64) {
+        self.frames[pfn.0 as usize].home = Home::File(file.0, offset);
+    }
+
     /// A frame was filled with zeroes for a page of a space: perhaps one that had been dropped,
     /// because it still was all zeroes.
     pub fn zero_filled(&mut self, space: SpaceId, va: VirtAddr, pfn: Pfn) {
@@ -194,7 +199,7 @@ impl PageNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pagewalk_kernel::{FileId, SwapSlot};
+    use pagewalk_kernel::SwapSlot;
 
     const SPACE: SpaceId = SpaceId(3);
 
