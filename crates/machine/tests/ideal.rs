@@ -4,7 +4,7 @@
 mod common;
 
 use common::{FORMATS, PROGRAMS, config, input, machine, run};
-use pagewalk_machine::{Config, Entry, HugePolicy, Machine, Recording, Report, SwapConfig};
+use pagewalk_machine::{Config, Entry, HugePolicy, Machine, Recording, Report};
 use pagewalk_replacement::PolicyKind;
 
 /// Programs of several processes and threads, whose harts take turns by instructions.
@@ -176,7 +176,7 @@ fn machines_of_every_kind_can_be_seen() {
         Config { harts: 4, ..config("sv39", 1 << 20) },
         Config { huge: HugePolicy::Always, ..config("sv39", 8 << 20) },
         Config { tlb: None, ..config("sv48", 1 << 20) },
-        Config { swap: SwapConfig::None, ..config("x86-64", 4 << 20) },
+        Config { swap: Vec::new(), ..config("x86-64", 4 << 20) },
         Config { harts: 2, ..config("r3000", 1 << 20) },
     ];
     for case in cases {
