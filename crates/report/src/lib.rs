@@ -20,6 +20,7 @@
 mod harts;
 mod json;
 mod number;
+mod opt;
 mod page;
 mod processes;
 mod segments;

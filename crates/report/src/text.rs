@@ -39,6 +39,12 @@ pub fn text(report: &Report) -> String {
     if let Some(segments) = &report.segments {
         crate::segments::show(&mut page, segments);
     }
+    if let Some(opt) = &report.opt {
+        crate::opt::show(&mut page, opt);
+    }
+    if let Some(foresight) = &report.foresight {
+        crate::opt::show_foresight(&mut page, foresight);
+    }
     devices(&mut page, report);
     syscalls(&mut page, &report.syscalls);
     page.render()

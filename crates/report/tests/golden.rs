@@ -111,6 +111,20 @@ fn sample() -> Report {
             errors: 0,
         },
         files: FileReport { pages_in: 10, pages_out: 0, errors: 0 },
+        opt: Some(OptReport {
+            references: 80_000,
+            references_kept: 2_000,
+            cut_at: None,
+            pages: 300,
+            frames: 240,
+            cold_faults: 300,
+            refaults: 150,
+            faults: 450,
+            opt_refaults: 75,
+            opt_faults: 375,
+            gap: 1.2,
+        }),
+        foresight: None,
         syscalls: (b'a'..=b'j').map(|c| (char::from(c).into(), u64::from(c % 4))).collect(),
         counters: counts(&[("pgfault", 75), ("pgmajfault", 15)]),
     }
@@ -306,6 +320,16 @@ fn a_tlb_that_software_loads_shows_its_exceptions() {
     let text = text(&Report { refills: Some(counts), ..sample() });
     let start = text.find("TLB exceptions").expect("a section");
     let section: Vec<&str> = text[start..].lines().take(6).collect();
+    insta::assert_snapshot!(section.join("\n"));
+}
+
+#[test]
+fn a_second_run_that_went_another_way_says_where() {
+    let reason = Some("the recording cannot be read".into());
+    let foresight = ForesightReport { references: 80_000, apart_at: Some(1_234), reason };
+    let text = text(&Report { foresight: Some(foresight), ..sample() });
+    let start = text.find("Second run").expect("a section");
+    let section: Vec<&str> = text[start..].lines().take(4).collect();
     insta::assert_snapshot!(section.join("\n"));
 }
 
