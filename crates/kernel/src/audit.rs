@@ -88,6 +88,7 @@ impl<P: Pmap> Kernel<P> {
         let pmaps: Vec<&P> = self.spaces.iter().flatten().map(|space| &space.pmap).collect();
         P::audit_machine_tables(&self.hardware, platform, &pmaps)?;
         self.audit_free_list()?;
+        self.audit_transfers(&mut seen)?;
         self.audit_frames(platform, &mut seen)?;
         self.audit_objects(&mut seen)?;
         self.audit_mapped()?;
@@ -244,6 +245,25 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
+    /// Frames under transfer are what their transfers say.
+    fn audit_transfers(&self, seen: &mut Seen) -> Result<(), AuditError> {
+        for slot in self.transfers.named() {
+            check!(self.swap.is_used(slot), "slot {} is read, but not in use", slot.0);
+            seen.names[slot.0 as usize] += 1;
+        }
+        for pfn in self.transfers.read_into() {
+            let used = self.frames.used(pfn);
+            check!(used == Use::Transit, "frame {pfn} is read into, but is {used:?}");
+        }
+        for (pfn, slot) in self.transfers.written_to() {
+            let used = self.frames.used(pfn);
+            let expected = Use::Anon { slot: Some(slot) };
+            check!(used == expected, "frame {pfn} is written to slot {}, but is {used:?}", slot.0);
+            check!(self.transfers.is_writing(pfn), "frame {pfn} is not known to be written");
+        }
+        Ok(())
+    }
+
     fn audit_free_list(&self) -> Result<(), AuditError> {
         let mut count = 0;
         for pfn in self.frames.free_list() {
@@ -264,7 +284,7 @@ impl<P: Pmap> Kernel<P> {
             total: self.frames.total(),
             ..Default::default()
         };
-        let (mut paired, mut chained, mut known) = (0, 0, Vec::new());
+        let (mut paired, mut chained, mut transit, mut known) = (0, 0, 0, Vec::new());
         for pfn in (0..self.frames.total()).map(Pfn) {
             let used = self.frames.used(pfn);
             let mappings = seen.mappings[pfn.0 as usize];
@@ -276,7 +296,8 @@ impl<P: Pmap> Kernel<P> {
             chained += mappings.saturating_sub(1) as usize;
             summary.shared += u64::from(mappings > 1);
             let evictable = matches!(used, Use::Anon { .. } | Use::File { .. })
-                && self.frames.part(pfn) != Part::Further;
+                && self.frames.part(pfn) != Part::Further
+                && !self.transfers.is_writing(pfn);
             check!(
                 self.policy.contains(pfn) == evictable,
                 "frame {pfn} is {used:?}, but the policy knows it: {}",
@@ -292,6 +313,7 @@ impl<P: Pmap> Kernel<P> {
                     check!(pfn.0 < self.machine_frames, "frame {pfn} is not the machine's own");
                     summary.page_table += 1;
                 }
+                Use::Transit => transit += 1,
                 Use::Table { .. } => {
                     check!(in_tree, "frame {pfn} is a page table that no space has");
                     summary.page_table += 1;
@@ -310,7 +332,12 @@ impl<P: Pmap> Kernel<P> {
             }
         }
         self.audit_known(known)?;
-        summary.wired = summary.page_table;
+        summary.wired = summary.page_table + transit;
+        check!(
+            transit == self.transfers.read_into().count() as u64,
+            "{transit} frames are read into, but {} transfers read",
+            self.transfers.read_into().count()
+        );
         let counted = self.frames.summary();
         check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
         let cached = self.swap_cache.len() as u64;

@@ -71,6 +71,9 @@ impl<P: Pmap> Kernel<P> {
             self.swap_cache.remove(&self.frames, pfn);
             self.frames.set_slot(pfn, None);
             self.swap.unkeep(slot);
+            if self.transfers.withdraw(pfn) {
+                self.know_again(pfn);
+            }
         }
     }
 

@@ -92,6 +92,15 @@ pub enum Event<'a> {
         /// What is short.
         shortage: Shortage,
     },
+    /// A device was asked to transfer a page, while others run.
+    Submit {
+        /// From where, or to where.
+        store: Store,
+        /// Into this frame, or from it.
+        pfn: Pfn,
+        /// Whether it is a write.
+        write: bool,
+    },
     /// A page was read.
     PageIn {
         /// From where.

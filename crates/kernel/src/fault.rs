@@ -22,6 +22,7 @@
 use crate::cow::without_stores;
 use crate::pmap::Resident;
 use crate::space::space_in;
+use crate::transfer::{Source, TransferId};
 use crate::{
     Event, FaultCause, FileId, Kernel, Mapping, Platform, Pmap, Prot, Region, ReverseMapping,
     SpaceId, Store, SwapSlot, Use,
@@ -126,6 +127,8 @@ pub enum FaultResult {
 pub(crate) enum Refusal {
     Signal(Signal),
     OutOfMemory(Shortage),
+    /// The fault may wait, and has to: for this transfer, or for any that frees a frame.
+    Wait(Option<TransferId>),
 }
 
 const MAP_ERR: Refusal = Refusal::Signal(Signal::Segv(SegvCode::MapErr));
@@ -182,7 +185,20 @@ impl<P: Pmap> Kernel<P> {
             self.counters.pgspill += 1;
             return FaultResult::Resolved { major: false };
         }
-        match self.attempt(platform, space, va, kind) {
+        let result = self.attempt(platform, space, va, kind);
+        self.tell(platform, space, va, kind, result)
+    }
+
+    /// Tells how a fault ended.
+    pub(crate) fn tell(
+        &mut self,
+        platform: &mut impl Platform,
+        space: SpaceId,
+        va: VirtAddr,
+        kind: AccessKind,
+        result: Result<bool, Refusal>,
+    ) -> FaultResult {
+        match result {
             Ok(major) => FaultResult::Resolved { major },
             Err(Refusal::Signal(signal)) => {
                 platform.event(Event::Signal { space, va, kind, signal });
@@ -193,6 +209,7 @@ impl<P: Pmap> Kernel<P> {
                 platform.event(Event::OutOfMemory { space, va, shortage });
                 FaultResult::OutOfMemory(shortage)
             }
+            Err(Refusal::Wait(_)) => unreachable!("only a fault that may wait waits"),
         }
     }
 
@@ -204,9 +221,9 @@ impl<P: Pmap> Kernel<P> {
         va: VirtAddr,
         kind: AccessKind,
     ) -> Result<bool, Refusal> {
-        self.counters.pgfault += 1;
+        self.counters.pgfault += u64::from(!self.transfers.is_again());
         let Resolution { cause, pfn, major } = self.resolve(platform, space, va, kind)?;
-        self.counters.pgmajfault += u64::from(major);
+        self.counters.pgmajfault += u64::from(major && !self.transfers.has_read());
         self.recent.push(pfn);
         platform.event(Event::Fault { space, va, kind, cause, pfn, major });
         Ok(major)
@@ -224,7 +241,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(ACC_ERR);
         }
         let fault = Fault { space, page: va.page_base(self.page), kind, region };
-        self.reserve(platform, &fault).map_err(Refusal::OutOfMemory)?;
+        self.reserve_or_wait(platform, &fault)?;
         match self.space(space).pmap.lookup(platform, fault.page) {
             Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),
             Mapping::Swapped(slot) => self.swap_in(platform, &fault, slot),
@@ -348,10 +365,15 @@ impl<P: Pmap> Kernel<P> {
     ) -> Result<Resolution, Refusal> {
         let (pfn, major) = match self.swap_cache.find(&self.frames, slot) {
             Some(pfn) => {
-                self.note_cache_hit(pfn);
-                (pfn, false)
+                if self.transfers.has_read() {
+                    (pfn, true)
+                } else {
+                    self.note_cache_hit(pfn);
+                    (pfn, false)
+                }
             }
             None => {
+                self.read_slot_or_wait(platform, slot)?;
                 let [before, behind] = self.neighbours(slot);
                 self.read_around(platform, &before);
                 let pfn = self.read_slot(platform, slot)?;
@@ -359,17 +381,12 @@ impl<P: Pmap> Kernel<P> {
                 (pfn, true)
             }
         };
-        self.drop_pair_name(pfn, slot);
-        self.space_mut(fault.space).residency.swapped -= 1;
-        let shared = self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 0;
-        if shared && fault.stores() {
+        if fault.stores() && (self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 1) {
+            self.drop_pair_name(pfn, slot);
+            self.space_mut(fault.space).residency.swapped -= 1;
             return Ok(self.copy_on_write(platform, fault, pfn, major));
         }
-        let prot = if shared { without_stores(fault.region.prot) } else { fault.region.prot };
-        self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
-        if shared {
-            self.frames.set_cow(pfn, true);
-        }
+        self.map_cached(platform, fault, slot, pfn);
         if fault.stores() {
             self.drop_slot(pfn);
         }
@@ -378,8 +395,31 @@ impl<P: Pmap> Kernel<P> {
         Ok(Resolution { cause, pfn, major })
     }
 
+    /// Maps a frame of the swap cache where its slot was named; others who have the page as well keep
+    /// it from being stored to.
+    pub(crate) fn map_cached(
+        &mut self,
+        platform: &mut impl Platform,
+        fault: &Fault,
+        slot: SwapSlot,
+        pfn: Pfn,
+    ) {
+        self.drop_pair_name(pfn, slot);
+        self.space_mut(fault.space).residency.swapped -= 1;
+        let shared = self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 0;
+        let prot = if shared { without_stores(fault.region.prot) } else { fault.region.prot };
+        self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
+        if shared {
+            self.frames.set_cow(pfn, true);
+        }
+    }
+
     /// Reads a slot into a frame of the swap cache.
-    fn read_slot(&mut self, platform: &mut impl Platform, slot: SwapSlot) -> Result<Pfn, Refusal> {
+    pub(crate) fn read_slot(
+        &mut self,
+        platform: &mut impl Platform,
+        slot: SwapSlot,
+    ) -> Result<Pfn, Refusal> {
         let pfn = self.allocate_page(Use::Anon { slot: None });
         if !self.swap_read(platform, slot, pfn) {
             self.free_page(pfn);
@@ -439,7 +479,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// The frame of a file's page, read if it is not in the cache, and whether it was read.
-    fn cached_page(
+    pub(crate) fn cached_page(
         &mut self,
         platform: &mut impl Platform,
         file: FileId,
@@ -454,8 +494,9 @@ impl<P: Pmap> Kernel<P> {
             };
         }
         if let Some(pfn) = self.cache.find(&self.frames, file, index) {
-            return Ok((pfn, false));
+            return Ok((pfn, self.transfers.has_read()));
         }
+        self.read_or_wait(platform, Source::File(file, offset), kind)?;
         let pfn = self.allocate_page(Use::File { file, index, valid: 0 });
         let valid = self.read_page(platform, file, offset, pfn);
         let Some(valid) = valid.filter(|&valid| valid > 0) else {

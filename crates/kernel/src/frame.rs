@@ -49,6 +49,8 @@ pub enum Use {
         /// Entries that are not empty.
         live: u32,
     },
+    /// A page is being read into it by a device.
+    Transit,
     /// A private page of a program.
     Anon {
         /// The slot that holds the same bytes while the frame is clean.
@@ -162,6 +164,7 @@ pub struct FrameTable {
     shared: u64,
     shared_max: u64,
     tables: u64,
+    transit: u64,
     anon: u64,
     file: u64,
     chains: Chains,
@@ -188,6 +191,7 @@ impl FrameTable {
             shared: 0,
             shared_max: 0,
             tables: 0,
+            transit: 0,
             anon: 0,
             file: 0,
             chains: Chains::default(),
@@ -212,7 +216,7 @@ impl FrameTable {
             anon: self.anon,
             file: self.file,
             page_table: self.tables,
-            wired: self.tables,
+            wired: self.tables + self.transit,
             peak_used: self.used_max,
             peak_pages: self.pages_max,
             shared: self.shared,
@@ -390,6 +394,7 @@ impl FrameTable {
     fn count(&mut self, used: Use) -> &mut u64 {
         match used {
             Use::MachineTable | Use::Table { .. } => &mut self.tables,
+            Use::Transit => &mut self.transit,
             Use::Anon { .. } => &mut self.anon,
             Use::File { .. } => &mut self.file,
             Use::Free => unreachable!("a frame is not allocated as free"),
@@ -419,7 +424,7 @@ pub struct FrameSummary {
     pub file: u64,
     /// Page tables.
     pub page_table: u64,
-    /// Never evicted: the page tables.
+    /// Never evicted: the page tables, and frames that devices read into.
     pub wired: u64,
     /// The most that were ever in use at one time.
     pub peak_used: u64,

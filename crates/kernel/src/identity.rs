@@ -167,6 +167,11 @@ impl<P: Pmap> Kernel<P> {
         self.policy.insert_page(pfn, Page { id, kind });
     }
 
+    /// As [`Kernel::know`], for a private page whose eviction came to nothing.
+    pub(crate) fn know_again(&mut self, pfn: Pfn) {
+        self.know(pfn, self.identities.of(pfn), PageKind::Anon);
+    }
+
     /// As [`Kernel::know`], for a page that is new, or was brought in.
     pub(crate) fn admit(
         &mut self,

@@ -11,8 +11,9 @@ use crate::read_ahead::ReadAhead;
 use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
+use crate::transfer::Transfers;
 use crate::{
-    FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping,
+    DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping,
     MemoryLimits, Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet,
     Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap, Use,
     VmSizes, Vmstat, Watermarks,
@@ -52,6 +53,8 @@ pub struct Config {
     pub kernel: KernelMapping,
     /// The top table of each space maps itself in its last entry.
     pub self_map: bool,
+    /// Who waits for devices.
+    pub device_wait: DeviceWait,
 }
 
 /// A look takes tens of cycles: a few in a hundred of the time goes into the harvest.
@@ -73,6 +76,7 @@ impl Default for Config {
             overcommit: Overcommit::Always,
             kernel: KernelMapping::Absent,
             self_map: false,
+            device_wait: DeviceWait::Hart,
         }
     }
 }
@@ -216,6 +220,7 @@ pub struct Kernel<P: Pmap> {
     /// The regions of all spaces are not more.
     pub(crate) regions_bound: usize,
     pub(crate) refused: RefusedFrames,
+    pub(crate) transfers: Transfers,
     /// Frames from 0 on that hold tables of the machine and of the kernel, and are never freed.
     pub(crate) machine_frames: u64,
     pub(crate) kernel_map: Option<KernelMap>,
@@ -241,7 +246,7 @@ impl Recent {
         self.frames.contains(&Some(pfn))
     }
 
-    fn remove(&mut self, pfn: Pfn) {
+    pub(crate) fn remove(&mut self, pfn: Pfn) {
         for held in self.frames.iter_mut().filter(|held| **held == Some(pfn)) {
             *held = None;
         }
@@ -299,6 +304,7 @@ impl<P: Pmap> Kernel<P> {
             sharing: Sharing::default(),
             regions_bound: 0,
             refused: RefusedFrames::default(),
+            transfers: Transfers::default(),
             large: large.filter(|_| config.huge != HugePolicy::Never),
             machine_frames,
             kernel_map: None,

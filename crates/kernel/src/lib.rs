@@ -86,6 +86,7 @@ mod swap;
 mod swap_cache;
 mod swap_off;
 mod sync;
+mod transfer;
 mod unmap;
 mod watermarks;
 
@@ -128,4 +129,5 @@ pub use smaps::{Holdings, RegionUsage};
 pub use space::{Layout, Residency, SpaceId};
 pub use swap::{SWAP_DEVICES_MAX, SwapArea, SwapDevice, SwapMap, TURN_SLOTS};
 pub use sync::Msync;
+pub use transfer::{Attempt, DeviceWait, TransferId, Waited};
 pub use watermarks::Watermarks;

@@ -31,6 +31,7 @@
 use crate::fault::Refusal;
 use crate::identity::file_page;
 use crate::space::space_in;
+use crate::transfer::Source;
 use crate::{Errno, FileId, Kernel, Platform, Pmap, Signal, SpaceId, SwapSlot, Use};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -337,11 +338,14 @@ impl<P: Pmap> Kernel<P> {
         index: u32,
     ) -> Result<(Pfn, bool), Refusal> {
         if let Some(pfn) = self.cache.find(&self.frames, id, index) {
-            return Ok((pfn, false));
+            return Ok((pfn, self.transfers.has_read()));
+        }
+        let slot = self.objects.slot(id, index);
+        if let Some(slot) = slot {
+            self.read_or_wait(platform, Source::Object(id, index, slot), PageKind::Anon)?;
         }
         let valid = self.page.bytes() as u32;
         let pfn = self.allocate_page(Use::File { file: id, index, valid });
-        let slot = self.objects.slot(id, index);
         match slot {
             None => {
                 platform.zero_frame(pfn);

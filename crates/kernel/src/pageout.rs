@@ -54,7 +54,7 @@ impl<P: Pmap> Kernel<P> {
     pub fn daemon(&mut self, platform: &mut impl Platform) {
         if self.frames.free() < self.marks.low {
             self.counters.pageoutrun += 1;
-            let _enough = self.reclaim(platform, self.marks.high, true);
+            let _enough = self.reclaim_ahead(platform, self.marks.high, true);
         }
         self.follow_policy(platform);
         self.merge_pages(platform);
@@ -115,14 +115,29 @@ impl<P: Pmap> Kernel<P> {
         self.check_refused()?;
         self.reclaim(platform, count, false)?;
         while run > 1 && !self.frames.has_run(run as u32) {
-            self.evict_one(platform, false)?;
+            if !self.complete_write(platform) {
+                self.evict_one(platform, false)?;
+            }
         }
         Ok(())
     }
 
     /// Fails where a test wants a reservation to fail.
-    fn check_refused(&mut self) -> Result<(), Shortage> {
+    pub(crate) fn check_refused(&mut self) -> Result<(), Shortage> {
         if self.refused.refuses() { Err(self.shortage()) } else { Ok(()) }
+    }
+
+    /// Evicts until `target` frames are free, or will be when they are written.
+    pub(crate) fn reclaim_ahead(
+        &mut self,
+        platform: &mut impl Platform,
+        target: u64,
+        daemon: bool,
+    ) -> Result<(), Shortage> {
+        while self.frames.free() + self.transfers.writes() < target {
+            self.evict_one(platform, daemon)?;
+        }
+        Ok(())
     }
 
     /// Evicts until `target` frames are free.
@@ -133,12 +148,14 @@ impl<P: Pmap> Kernel<P> {
         daemon: bool,
     ) -> Result<(), Shortage> {
         while self.frames.free() < target {
-            self.evict_one(platform, daemon)?;
+            if !self.complete_write(platform) {
+                self.evict_one(platform, daemon)?;
+            }
         }
         Ok(())
     }
 
-    /// Frees one frame. Slots whose write failed turn out bad only if a write to another succeeds: a
+    /// Frees one frame, or begins to write its page. Slots whose write failed turn out bad only if a write to another succeeds: a
     /// device that fails always is not made of bad slots, whatever goes without being written.
     fn evict_one(&mut self, platform: &mut impl Platform, daemon: bool) -> Result<(), Shortage> {
         let mut suspects = Vec::new();
@@ -230,6 +247,9 @@ impl<P: Pmap> Kernel<P> {
         pfn: Pfn,
         daemon: bool,
     ) -> Result<(), Kept> {
+        if self.transfers.is_writing(pfn) {
+            return Err(Kept::NoSlot);
+        }
         if self.frames.part(pfn) == Part::First {
             let place = self.frames.first_mapping(pfn).expect("a large page is mapped");
             self.split_at(platform, place.space, place.va);
@@ -316,8 +336,13 @@ impl<P: Pmap> Kernel<P> {
             let names = owners.len() as u32 - u32::from(kept.is_none());
             self.swap.add_names(slot, names);
             self.forget_slot(pfn);
+            if dirty && self.defers_writes(daemon) {
+                self.begin_write(platform, pfn, slot, &owners);
+                return Ok(());
+            }
             if dirty {
                 self.swap_out(platform, pfn, &owners, slot)?;
+                self.transfers.recover();
             }
         }
         for (place, was) in owners {

@@ -9,7 +9,7 @@
 //!
 //! The kernel never asks for the time and never draws a random number.
 
-use crate::{Event, SpaceId};
+use crate::{Event, SpaceId, Store, TransferId};
 use core::fmt;
 use core::ops::Range;
 use pagewalk_mmu::{Asid, Level, Pfn, PhysAddr, TableMemory, VirtAddr};
@@ -185,6 +185,17 @@ pub trait Platform: TableMemory {
     /// # Errors
     /// If the transfer failed; the slot's bytes are then unspecified.
     fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError>;
+
+    /// A device begins a transfer; [`crate::Kernel::complete`] is called when it is done. Only where
+    /// threads wait for devices ([`crate::DeviceWait::Thread`]).
+    fn submit(&mut self, id: TransferId, store: Store, write: bool) {
+        let _ = (id, store, write);
+    }
+
+    /// The hart waits until a transfer is done, which the kernel then completes by itself.
+    fn wait(&mut self, id: TransferId) {
+        let _ = id;
+    }
 
     /// Something happened.
     fn event(&mut self, event: Event<'_>);

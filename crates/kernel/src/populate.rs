@@ -85,7 +85,7 @@ impl<P: Pmap> Kernel<P> {
                 left = left.checked_sub(1).ok_or(Errno::Enomem)?;
                 self.attempt(platform, id, at, kind).map_err(|refusal| match refusal {
                     Refusal::Signal(_) => Errno::Efault,
-                    Refusal::OutOfMemory(_) => Errno::Enomem,
+                    Refusal::OutOfMemory(_) | Refusal::Wait(_) => Errno::Enomem,
                 })?;
             }
             at = VirtAddr(at.0 + self.page.bytes());

@@ -89,9 +89,8 @@ impl<P: Pmap> Kernel<P> {
 
     /// Reads slots into the swap cache as long as there are frames that nobody needs.
     pub(crate) fn read_around(&mut self, platform: &mut impl Platform, slots: &[SwapSlot]) {
-        let kept = self.marks.low + Self::fault_frames_max(&self.hardware);
         for &slot in slots {
-            if self.frames.free() <= kept {
+            if self.frames.free() <= self.kept_from_read_ahead() {
                 return;
             }
             let pfn = self.allocate_page(Use::Anon { slot: None });
@@ -111,9 +110,19 @@ impl<P: Pmap> Kernel<P> {
         self.counters.swap_cache_hit += 1;
         if self.frames.read_ahead(pfn) {
             self.frames.set_read_ahead(pfn, false);
-            self.read_ahead.hit();
-            self.counters.swap_ra_hit += 1;
+            self.note_read_ahead_hit();
         }
+    }
+
+    /// Somebody wants a page that was read ahead.
+    pub(crate) fn note_read_ahead_hit(&mut self) {
+        self.read_ahead.hit();
+        self.counters.swap_ra_hit += 1;
+    }
+
+    /// Frames that read-ahead leaves free.
+    pub(crate) fn kept_from_read_ahead(&self) -> u64 {
+        self.marks.low + Self::fault_frames_max(&self.hardware)
     }
 }
 

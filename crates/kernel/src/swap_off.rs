@@ -120,6 +120,6 @@ impl<P: Pmap> Kernel<P> {
 fn errno(refusal: Refusal) -> Errno {
     match refusal {
         Refusal::Signal(_) => Errno::Eio,
-        Refusal::OutOfMemory(_) => Errno::Enomem,
+        Refusal::OutOfMemory(_) | Refusal::Wait(_) => Errno::Enomem,
     }
 }

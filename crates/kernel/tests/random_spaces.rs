@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use pagewalk_kernel::*;
-use pagewalk_mmu::VirtAddr;
+use pagewalk_mmu::{AccessKind, VirtAddr};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -31,23 +31,96 @@ enum Kind {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Map { space: usize, page: u64, len: u64, kind: Kind, from: u64, writable: bool },
-    Unmap { space: usize, page: u64, len: u64 },
-    Protect { space: usize, page: u64, len: u64, writable: bool },
-    Move { space: usize, page: u64, to: u64 },
-    Advise { space: usize, page: u64, len: u64, advice: Advice },
-    Load { space: usize, page: u64, len: u64, which: usize },
-    Store { space: usize, page: u64, len: u64, which: usize, byte: u8, by_kernel: bool },
-    EvictFrom { space: usize, page: u64, len: u64 },
-    Fork { space: usize },
-    Exit { space: usize },
-    ReadObject { object: usize, page: u64, which: usize },
-    WriteObject { object: usize, page: u64, which: usize, byte: u8 },
-    Resize { object: usize, pages: u64 },
-    Punch { object: usize, page: u64, len: u64 },
-    Renew { object: usize },
+    Map {
+        space: usize,
+        page: u64,
+        len: u64,
+        kind: Kind,
+        from: u64,
+        writable: bool,
+    },
+    Unmap {
+        space: usize,
+        page: u64,
+        len: u64,
+    },
+    Protect {
+        space: usize,
+        page: u64,
+        len: u64,
+        writable: bool,
+    },
+    Move {
+        space: usize,
+        page: u64,
+        to: u64,
+    },
+    Advise {
+        space: usize,
+        page: u64,
+        len: u64,
+        advice: Advice,
+    },
+    Load {
+        space: usize,
+        page: u64,
+        len: u64,
+        which: usize,
+    },
+    Store {
+        space: usize,
+        page: u64,
+        len: u64,
+        which: usize,
+        byte: u8,
+        by_kernel: bool,
+    },
+    EvictFrom {
+        space: usize,
+        page: u64,
+        len: u64,
+    },
+    Fork {
+        space: usize,
+    },
+    Exit {
+        space: usize,
+    },
+    ReadObject {
+        object: usize,
+        page: u64,
+        which: usize,
+    },
+    WriteObject {
+        object: usize,
+        page: u64,
+        which: usize,
+        byte: u8,
+    },
+    Resize {
+        object: usize,
+        pages: u64,
+    },
+    Punch {
+        object: usize,
+        page: u64,
+        len: u64,
+    },
+    Renew {
+        object: usize,
+    },
     Daemon,
     Failing(bool),
+    /// A fault that is not waited for.
+    Touch {
+        space: usize,
+        page: u64,
+        store: bool,
+    },
+    /// One of the transfers under way is done.
+    Complete {
+        which: usize,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -104,6 +177,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => object().prop_map(|object| Op::Renew { object }),
         1 => Just(Op::Daemon),
         1 => any::<bool>().prop_map(Op::Failing),
+        6 => (space(), page(), any::<bool>()).prop_map(
+            |(space, page, store)| Op::Touch { space, page, store }),
+        4 => (0..64usize).prop_map(|which| Op::Complete { which }),
     ]
 }
 
@@ -176,8 +252,10 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(name: &str, spare: u64, slots: u64) -> Self {
-        let machine = Machine::tight(name, spare, slots);
+    fn new(name: &str, spare: u64, slots: u64, device_wait: DeviceWait) -> Self {
+        let frames = frames_min(name) + spare;
+        let config = Config { frames, swap_slots: slots, device_wait, ..Config::default() };
+        let machine = Machine::new(name, config);
         let spaces = vec![Some((machine.space, Pages::new()))];
         let mut pair = Self { machine, model: Model { spaces, ..Model::default() } };
         (0..OBJECTS).for_each(|_| pair.create_object());
@@ -324,6 +402,13 @@ impl Pair {
         }
     }
 
+    /// An access whose thread is killed if it must wait. A store that faults in the model is left out:
+    /// nobody sees that it was not made.
+    fn touch(&mut self, page: u64, store: bool) {
+        let kind = if store { AccessKind::Write } else { AccessKind::Read };
+        let _what = self.machine.attempt(VirtAddr(va(page)), kind, Waited::default());
+    }
+
     fn renew(&mut self, object: usize) {
         let (id, _) = self.model.handles[object];
         let m = &mut self.machine;
@@ -402,6 +487,17 @@ impl Pair {
             Op::Daemon => self.machine.kernel.daemon(&mut self.machine.mock),
             Op::Failing(true) => self.machine.mock.swap_write_fails = sometimes(4, 11),
             Op::Failing(false) => self.machine.mock.heal(),
+            Op::Touch { space, page, store } => {
+                if self.enter(space).is_some() {
+                    self.touch(page, store);
+                }
+            }
+            Op::Complete { which } => {
+                let pending = &self.machine.mock.pending;
+                if let Some(&id) = pending.get(which % pending.len().max(1)) {
+                    self.machine.complete(id);
+                }
+            }
             ref other => self.apply_to_object(other),
         }
     }
@@ -455,12 +551,15 @@ impl Pair {
 
     fn finish(&mut self) {
         self.machine.mock.heal();
+        self.machine.kernel.complete_all(&mut self.machine.mock);
+        assert_eq!(self.machine.mock.pending, []);
         for space in 0..self.model.spaces.len() {
             if let Some(space) = self.enter(space) {
                 (0..PAGES).for_each(|page| (0..2).for_each(|n| self.load(space, page, n)));
             }
         }
         let m = &mut self.machine;
+        m.kernel.complete_all(&mut m.mock);
         for (id, _) in self.model.spaces.iter().flatten() {
             m.kernel.destroy_space(&mut m.mock, *id);
             m.audit();
@@ -485,9 +584,10 @@ proptest! {
         name in prop::sample::select(formats().collect::<Vec<_>>()),
         slots in prop::sample::select(vec![0, 12, 40, 400u64]),
         spare in prop::sample::select(vec![4, 12, 60u64]),
+        wait in prop::sample::select(vec![DeviceWait::Hart, DeviceWait::Thread]),
         ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut pair = Pair::new(name, spare, slots);
+        let mut pair = Pair::new(name, spare, slots, wait);
         let (space, kind) = (0, Kind::Anonymous);
         pair.apply(&Op::Map { space, page: 0, len: PAGES, kind, from: 0, writable: true });
         for op in &ops {

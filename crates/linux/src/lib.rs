@@ -125,5 +125,5 @@ pub use segment_memory::SegmentMemory;
 pub use signal::Signal;
 pub use system::{FIRST, Made, Outcome, SyncSignal, System};
 pub use table::name as syscall_name;
-pub use thread::{State, Thread};
+pub use thread::{PendingFault, State, Thread};
 pub use wait::Pid;

@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pagewalk_kernel::{Shortage, SpaceId};
+use pagewalk_kernel::{Shortage, SpaceId, TransferId};
 
 use crate::account::Account;
 use crate::alarm::Alarms;
@@ -44,7 +44,7 @@ use crate::sys_msg::Queues;
 use crate::sys_sem::Sets;
 use crate::sys_shm::Segments;
 use crate::table;
-use crate::thread::{State, Thread};
+use crate::thread::{PendingFault, State, Thread};
 use crate::tmpfs::{Gone, Tmpfs};
 use crate::vfs::View;
 use crate::wait::{Channel, Pid, Wait, Waiters};
@@ -357,6 +357,25 @@ impl System {
         let Some((process, thread)) = self.take(tid) else { return };
         let outcome = Outcome::Killed { signal: Signal::SIGKILL, reason };
         self.exit_process(process, &thread, outcome, memory);
+    }
+
+    /// A thread waits until its fault can be tried again: for a transfer, or for memory.
+    pub fn wait_for_page(&mut self, tid: Pid, fault: PendingFault, on: Option<TransferId>) {
+        let Some(thread) = self.threads.get_mut(&tid) else { return };
+        let channel = on.map_or(Channel::Memory, Channel::Transfer);
+        let what = if on.is_some() { "reading a page" } else { "waiting for memory" };
+        let wait = Wait { channels: vec![channel], deadline_ns: None, what };
+        self.waiters.add(tid, &wait);
+        thread.fault = Some(fault);
+        thread.state = State::Blocked(wait);
+    }
+
+    /// A transfer is done, and memory may be free: who waits for it goes on.
+    pub fn transfer_done(&mut self, id: TransferId, memory: bool) {
+        self.wake(Channel::Transfer(id));
+        if memory {
+            self.wake(Channel::Memory);
+        }
     }
 
     /// Whether a signal waits to be delivered to a thread.

@@ -9,6 +9,9 @@
 //!   Runnable ◄──SIGCONT── Stopped ◄── SIGSTOP and kin, when it would run
 //! ```
 
+use pagewalk_kernel::Waited;
+use pagewalk_mmu::{AccessKind, VirtAddr};
+
 use crate::regs::Regs;
 use crate::signal::ThreadSignals;
 use crate::sys_sched::Scheduling;
@@ -27,6 +30,17 @@ pub enum State {
     Stopped,
 }
 
+/// A fault that is to be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingFault {
+    /// The address.
+    pub va: VirtAddr,
+    /// The access.
+    pub kind: AccessKind,
+    /// What it has waited for.
+    pub waited: Waited,
+}
+
 /// A thread.
 #[derive(Clone, Debug)]
 pub struct Thread {
@@ -40,6 +54,8 @@ pub struct Thread {
     pub state: State,
     /// A system call of it is not done: `regs.pc` is at its `ecall`.
     pub in_call: bool,
+    /// The access that faulted and waits for a page or for memory: `regs.pc` is at its instruction.
+    pub fault: Option<PendingFault>,
     pub(crate) progress: Progress,
     pub(crate) signals: ThreadSignals,
     /// Cleared and woken when the thread ends (CLONE_CHILD_CLEARTID).
@@ -66,6 +82,7 @@ impl Thread {
             regs,
             state: State::Runnable,
             in_call: false,
+            fault: None,
             progress: Progress::default(),
             signals: ThreadSignals::default(),
             clear_child_tid: 0,

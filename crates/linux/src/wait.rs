@@ -13,6 +13,8 @@
 //! 2. Whoever changes what a channel stands for wakes the channel. Waking in vain does no harm.
 //! 3. Threads are woken in the order in which they began to wait.
 
+use pagewalk_kernel::TransferId;
+
 use crate::pipe::{PipeEnd, PipeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -57,6 +59,10 @@ pub enum Channel {
     Signal(Pid),
     /// A lock of this file was released.
     Lock(u32),
+    /// The transfer of a page is done.
+    Transfer(TransferId),
+    /// Memory may be free.
+    Memory,
 }
 
 /// What a blocked thread waits for.

@@ -15,6 +15,7 @@ use pagewalk_mmu::segment::{BaseBounds, Identity, SegmentTable};
 use pagewalk_mmu::{PageSize, Pfn, Tables, VirtAddr};
 
 use crate::config::{Config, Program, RAM_BYTES_MAX, RAM_BYTES_MIN};
+use crate::device_queue::DeviceQueues;
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::hardware::Hardware;
@@ -38,6 +39,7 @@ pub(crate) struct Parts {
     pub system: System,
     pub host: Host,
     pub swap: SwapDevices,
+    pub queues: DeviceQueues,
     pub listener: Listener,
     pub random: SplitMix64,
 }
@@ -63,12 +65,14 @@ pub(crate) fn boot(
         SwapDevices::open(&config.swap, page, &config.cost).map_err(MachineError::Swap)?;
 
     let mut memory = memory(&config, page)?;
+    let mut queues = DeviceQueues::default();
     let mut listener = Listener::default();
     let mut random = SplitMix64::new(config.seed);
     let files = host.files.clone();
     let mut platform = MachinePlatform {
         memory: &mut memory,
         swap: &mut swap,
+        queues: &mut queues,
         files: &files,
         listener: &mut listener,
     };
@@ -91,7 +95,7 @@ pub(crate) fn boot(
     })?;
     os.after_stop(&mut platform);
     os.follow_code(&mut platform, space);
-    let parts = Parts { memory, os, space, system, host, swap, listener, random };
+    let parts = Parts { memory, os, space, system, host, swap, queues, listener, random };
     Ok(Machine::assemble(config, program.args, parts))
 }
 
@@ -262,6 +266,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         seed: config.seed,
         kernel: config.kernel,
         self_map: config.self_map,
+        device_wait: config.device_wait,
         ..KernelConfig::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pagewalk_kernel::{Fit, HugePolicy, KernelMapping};
+use pagewalk_kernel::{DeviceWait, Fit, HugePolicy, KernelMapping};
 use pagewalk_mmu::WalkCacheConfig;
 use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::TlbConfig;
@@ -50,6 +50,8 @@ pub struct Config {
     pub kernel: KernelMapping,
     /// The top table of each space maps itself.
     pub self_map: bool,
+    /// Who waits for devices.
+    pub device_wait: DeviceWait,
     /// Which free block a request gets, without pages.
     pub fit: Fit,
     /// What everything takes.

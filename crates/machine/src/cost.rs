@@ -20,6 +20,7 @@
 //! ```
 
 use pagewalk_kernel::refill::{GENERAL_INSTRUCTIONS, REFILL_INSTRUCTIONS};
+use pagewalk_mmu::PageSize;
 use pagewalk_mmu::cache::LEVELS_MAX;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,12 @@ impl Default for CostModel {
 const COST_MAX: u64 = 1_000_000_000_000;
 
 impl CostModel {
+    /// Nanoseconds of the transfer of a page from or to a file.
+    pub(crate) const fn file_ns(&self, page: PageSize) -> u64 {
+        let bytes_ns = page.bytes().saturating_mul(self.file_kilobyte_ns) / 1000;
+        self.file_latency_ns.saturating_add(bytes_ns)
+    }
+
     /// Reads a model from TOML; keys that are absent keep their defaults.
     ///
     /// # Errors

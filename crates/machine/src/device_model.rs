@@ -121,6 +121,18 @@ impl Clockwork {
         Self { model, flat, page_bytes, next: 0, open: None }
     }
 
+    /// Transfers that the device works at together: what it does in a second with a long queue, over
+    /// what it does with one request at a time.
+    pub const fn lanes(&self) -> usize {
+        match self.model {
+            None | Some(DeviceModel::Hdd | DeviceModel::Ram) => 1,
+            // 98,000 and 10,000 reads of 4 KiB a second.
+            Some(DeviceModel::Ssd) => 10,
+            // 600,000 and 19,000.
+            Some(DeviceModel::Nvme) => 32,
+        }
+    }
+
     /// Nanoseconds that the device is busy with a slot of its own, `batch` telling transfers apart
     /// that are not made in one go.
     pub fn service_ns(&mut self, slot: u32, write: bool, batch: u64) -> u64 {

@@ -27,6 +27,9 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
             "out-of-memory",
             json!({ "space": space.0, "va": hex(va.0), "short": format!("{shortage:?}") }),
         ),
+        Event::Submit { store: at, pfn, write } => {
+            ("submit", json!({ "at": store(at), "pfn": pfn.0, "write": write }))
+        }
         Event::PageIn { from, pfn } => ("page-in", json!({ "from": store(from), "pfn": pfn.0 })),
         Event::PageOut { pfn, to, bytes } => {
             ("page-out", json!({ "to": store(to), "pfn": pfn.0, "bytes": bytes }))

@@ -16,6 +16,7 @@ mod cached_tables;
 pub mod config;
 pub mod cost;
 mod device_model;
+mod device_queue;
 mod error;
 mod events;
 mod guest_clock;
@@ -53,7 +54,9 @@ pub use harts::HARTS_MAX;
 pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
 pub use observe::{Entry, Reader, Recording};
-pub use pagewalk_kernel::{Fit, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX};
+pub use pagewalk_kernel::{
+    DeviceWait, Fit, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX,
+};
 pub use ram::Ram;
 pub use report::Report;
 pub use segmentation::{FlatSegments, Segmentation};

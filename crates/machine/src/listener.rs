@@ -26,6 +26,10 @@ pub struct Traffic {
     pub swap_writes: u64,
     /// Nanoseconds that swap devices were waited for.
     pub swap_ns: u64,
+    /// Those of the pages read from and written to files that were transferred while others ran.
+    pub file_deferred: u64,
+    /// Cycles that a hart waited for transfers that had been begun while others ran.
+    pub waited: u64,
     /// Invalidations of translations.
     pub flushes: u64,
     /// Faults resolved, in the order of [`FaultCause::ALL`].
@@ -73,6 +77,11 @@ impl Listener {
     pub fn set_now(&mut self, instruction: u64, cycle: u64) {
         self.instruction = instruction;
         self.cycle = cycle;
+    }
+
+    /// Cycles after the start, when the kernel was entered last.
+    pub const fn cycle(&self) -> u64 {
+        self.cycle
     }
 
     /// The kernel did something.

@@ -18,13 +18,18 @@ use std::io;
 use std::ops::ControlFlow;
 
 use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
-use pagewalk_kernel::{FaultResult, Shortage, Signal as Refusal, SpaceId};
-use pagewalk_linux::{Clock, Host, Outcome, Pid, Regs, Signal, SyncSignal, System, UserMemory};
+use pagewalk_kernel::{
+    Attempt, DeviceWait, FaultResult, Shortage, Signal as Refusal, SpaceId, Waited,
+};
+use pagewalk_linux::{
+    Clock, Host, Outcome, PendingFault, Pid, Regs, Signal, SyncSignal, System, UserMemory,
+};
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
 use crate::build_report::total;
 use crate::config::{Config, Program};
 use crate::cost::CostModel;
+use crate::device_queue::DeviceQueues;
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
@@ -73,6 +78,7 @@ pub struct Machine {
     pub(crate) system: System,
     pub(crate) host: Host,
     pub(crate) swap: SwapDevices,
+    pub(crate) queues: DeviceQueues,
     pub(crate) listener: Listener,
     random: SplitMix64,
     pub(crate) tally: Tally,
@@ -87,6 +93,8 @@ pub struct Machine {
 pub(crate) struct Tally {
     /// Exceptions that were no system calls.
     pub traps: u64,
+    /// Transfers that were done while others ran.
+    pub interrupts: u64,
     /// System calls, by number; all that can be none under the highest.
     pub syscalls: std::collections::BTreeMap<u64, u64>,
     /// System calls in all.
@@ -158,6 +166,7 @@ impl Machine {
             system: parts.system,
             host: parts.host,
             swap: parts.swap,
+            queues: parts.queues,
             listener: parts.listener,
             random,
             tally: Tally::default(),
@@ -262,6 +271,12 @@ impl Machine {
                     left -= 1;
                     self.in_kernel(|machine| machine.serve_call(tid));
                 }
+                Dispatched::Fault(tid, fault) => {
+                    left -= 1;
+                    self.in_kernel(|machine| {
+                        let _goes_on = machine.serve_fault(tid, fault);
+                    });
+                }
                 Dispatched::Idle if self.schedule.idles() < IDLE_MAX => left -= 1,
                 Dispatched::Idle | Dispatched::Deadlock => {
                     let reason = self.deadlock();
@@ -290,7 +305,8 @@ impl Machine {
     fn run_hart(&mut self, instructions: u64, stops: u64) -> u64 {
         let start = self.hart.retired;
         let limit = start.saturating_add(instructions);
-        let is_alone = self.memory.harts() == 1;
+        // Nobody else runs, and nothing happens meanwhile.
+        let is_alone = self.memory.harts() == 1 && self.config.device_wait == DeviceWait::Hart;
         for stopped in 1..=stops {
             let before = self.hart.retired;
             let stop = if self.listener.observer.is_some() {
@@ -338,6 +354,7 @@ impl Machine {
         let platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
+            queues: &mut self.queues,
             files: &self.host.files,
             listener: &mut self.listener,
         };
@@ -355,6 +372,7 @@ impl Machine {
     /// # Errors
     /// What does not hold, or is held.
     pub fn tear_down(&mut self) -> Result<(), String> {
+        self.lend(Os::complete_all);
         self.with_system(|system, memory, _, _| system.tear_down(memory));
         self.audit()?;
         let (frames, slots) = (self.os.frames(), self.os.swap_used());
@@ -381,6 +399,7 @@ impl Machine {
             system: self.system.clone(),
             host: self.host.snapshot(),
             swap: self.swap.snapshot()?,
+            queues: self.queues.clone(),
             listener: self.listener.snapshot(),
             random: self.random.clone(),
             tally: self.tally.clone(),
@@ -503,14 +522,27 @@ impl Machine {
             AccessKind::Load => pagewalk_mmu::AccessKind::Read,
             AccessKind::Store => pagewalk_mmu::AccessKind::Write,
         };
+        let waited = Waited::default();
+        self.serve_fault(tid, PendingFault { va: VirtAddr(fault.va), kind, waited })
+    }
+
+    /// Serves a fault, perhaps not for the first time; says whether it was resolved.
+    fn serve_fault(&mut self, tid: Pid, fault: PendingFault) -> bool {
+        let PendingFault { va, kind, waited } = fault;
         let space = self.current_space();
-        let va = VirtAddr(fault.va);
         self.watch(va, kind, |watcher, view| watcher.before(view));
-        let result = self.lend(|os, platform| os.fault(platform, space, va, kind));
-        self.watch(va, kind, |watcher, view| watcher.after(view, describe(&result)));
-        if let FaultResult::Resolved { .. } = result {
-            return true;
-        }
+        let attempt = self.lend(|os, platform| os.fault(platform, space, va, kind, waited));
+        self.watch(va, kind, |watcher, view| watcher.after(view, describe(&attempt)));
+        let result = match attempt {
+            Attempt::Done(FaultResult::Resolved { .. }) => return true,
+            Attempt::Done(result) => result,
+            Attempt::Wait { on, waited } => {
+                self.save_registers(tid, 0);
+                self.system.wait_for_page(tid, PendingFault { waited, ..fault }, on);
+                self.follow(tid);
+                return false;
+            }
+        };
         self.look_at_clock();
         match result {
             FaultResult::Resolved { .. } => {}
@@ -603,6 +635,7 @@ impl Machine {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
+            queues: &mut self.queues,
             files: &files,
             listener: &mut self.listener,
         };
@@ -628,6 +661,7 @@ impl Machine {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
+            queues: &mut self.queues,
             files: &self.host.files,
             listener: &mut self.listener,
         };
@@ -677,7 +711,8 @@ impl Machine {
 }
 
 /// How a fault ended, in a few words.
-const fn describe(result: &FaultResult) -> &'static str {
+const fn describe(attempt: &Attempt) -> &'static str {
+    let Attempt::Done(result) = attempt else { return "waits for a device" };
     match result {
         FaultResult::Resolved { major: false } => "resolved in memory",
         FaultResult::Resolved { major: true } => "resolved from a device",

@@ -1,8 +1,8 @@
 //! The operating system's memory manager: the kernel with pages, or the one without.
 
 use pagewalk_kernel::{
-    AnyPmap, FaultResult, FileId, FileSharing, FrameSummary, Kernel, KernelMap, Prot, Residency,
-    SegmentKernel, SpaceId, Vmstat,
+    AnyPmap, Attempt, FileId, FileSharing, FrameSummary, Kernel, KernelMap, Prot, Residency,
+    SegmentKernel, SpaceId, TransferId, Vmstat, Waited,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, Pfn, VirtAddr};
@@ -24,17 +24,33 @@ pub(crate) enum Os {
 }
 
 impl Os {
-    /// The hardware refused an access of a program.
+    /// The hardware refused an access of a program, which may have `waited` before.
     pub fn fault(
         &mut self,
         platform: &mut MachinePlatform<'_>,
         space: SpaceId,
         va: VirtAddr,
         kind: AccessKind,
-    ) -> FaultResult {
+        waited: Waited,
+    ) -> Attempt {
         match self {
-            Self::Paged(kernel) => kernel.fault(platform, space, va, kind),
-            Self::Segments(kernel) => kernel.fault(platform, space, va, kind),
+            Self::Paged(kernel) => kernel.fault_or_wait(platform, space, va, kind, waited),
+            Self::Segments(kernel) => Attempt::Done(kernel.fault(platform, space, va, kind)),
+        }
+    }
+
+    /// A device is done with a transfer; whether memory may be free.
+    pub fn complete(&mut self, platform: &mut MachinePlatform<'_>, id: TransferId) -> bool {
+        match self {
+            Self::Paged(kernel) => kernel.complete(platform, id),
+            Self::Segments(_) => false,
+        }
+    }
+
+    /// Waits for all transfers.
+    pub fn complete_all(&mut self, platform: &mut MachinePlatform<'_>) {
+        if let Self::Paged(kernel) = self {
+            kernel.complete_all(platform);
         }
     }
 
@@ -75,6 +91,7 @@ impl Os {
 
     /// The machine has ended: what shared mappings hold reaches its files.
     pub fn finish(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        self.complete_all(platform);
         // Errors have been counted and told; the program, whose business it was, is gone.
         match self {
             Self::Paged(kernel) => {

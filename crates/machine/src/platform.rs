@@ -5,7 +5,7 @@ use std::ops::Range;
 use pagewalk_kernel::segments::Registers;
 use pagewalk_kernel::{
     CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, SegmentPlatform,
-    SpaceId, SwapSlot,
+    SpaceId, Store, SwapSlot, TransferId,
 };
 use pagewalk_linux::Files;
 use pagewalk_mmu::radix::R3000;
@@ -16,6 +16,7 @@ use pagewalk_mmu::{
     TableMemory, VirtAddr,
 };
 
+use crate::device_queue::{DeviceQueues, Server};
 use crate::hart_memory::HartMemory;
 use crate::listener::Listener;
 use crate::memory::Memory;
@@ -30,6 +31,8 @@ pub struct MachinePlatform<'a> {
     pub memory: &'a mut Memory,
     /// The swap devices.
     pub swap: &'a mut SwapDevices,
+    /// Transfers that are under way.
+    pub queues: &'a mut DeviceQueues,
     /// The host files that the guest has open.
     pub files: &'a Files,
     /// Who hears of events.
@@ -44,6 +47,9 @@ impl MachinePlatform<'_> {
 
     /// Somebody waits for the transfer of a slot.
     fn charge_swap(&mut self, slot: SwapSlot, write: bool) {
+        if self.queues.is_completing() {
+            return;
+        }
         let waited_ns = &mut self.listener.traffic.swap_ns;
         *waited_ns = waited_ns.saturating_add(self.swap.service_ns(slot, write));
     }
@@ -119,6 +125,7 @@ impl Platform for MachinePlatform<'_> {
 
     fn file_read(&mut self, file: FileId, offset: u64, into: Pfn) -> Result<usize, IoError> {
         self.listener.traffic.file_reads += 1;
+        self.listener.traffic.file_deferred += u64::from(self.queues.is_completing());
         let frame = self.memory.ram.frame_mut(into);
         let mut done = 0;
         while done < frame.len() {
@@ -170,6 +177,22 @@ impl Platform for MachinePlatform<'_> {
         self.listener.traffic.swap_writes += 1;
         self.charge_swap(slot, true);
         self.swap.write(slot, self.memory.ram.frame(from))
+    }
+
+    fn submit(&mut self, id: TransferId, store: Store, write: bool) {
+        let cost = self.memory.time.cost;
+        let (server, service_ns) = match store {
+            Store::Swap(slot) => (self.swap.server(slot), self.swap.service_ns(slot, write)),
+            Store::File { .. } => (Server::FILES, cost.file_ns(self.memory.ram.page())),
+        };
+        self.queues.submit(id, server, self.listener.cycle(), cost.cycles(service_ns));
+    }
+
+    fn wait(&mut self, id: TransferId) {
+        let now = self.listener.cycle();
+        if let Some(done) = self.queues.take(id) {
+            self.listener.traffic.waited += done.saturating_sub(now);
+        }
     }
 
     fn event(&mut self, event: Event<'_>) {

@@ -20,7 +20,7 @@
 //! 3. Reservations (LR/SC) end when a hart is left or given another thread.
 
 use pagewalk_cpu::Hart;
-use pagewalk_linux::{Pid, State};
+use pagewalk_linux::{PendingFault, Pid, State};
 
 use crate::build_report::total;
 use crate::machine::Machine;
@@ -41,6 +41,8 @@ pub(crate) enum Dispatched {
     },
     /// The current hart's thread makes its call again.
     Call(Pid),
+    /// The current hart's thread tries its fault again.
+    Fault(Pid, PendingFault),
     /// Time passed.
     Idle,
     /// Nobody will ever run again.
@@ -153,6 +155,7 @@ impl Machine {
     /// Chooses the hart and its thread.
     pub(crate) fn dispatch(&mut self) -> Dispatched {
         self.choose_hart();
+        self.complete_transfers();
         let now = self.cycle_parts().total();
         self.charge(now);
         self.system.expire(self.config.cost.nanoseconds(now));
@@ -168,14 +171,39 @@ impl Machine {
         if self.system.is_signalled(tid) {
             self.in_kernel(|machine| {
                 machine.save_registers(tid, 0);
+                // The instruction that faulted is made again, after the handler.
+                machine.system.thread_mut(tid).map(|thread| thread.fault.take());
                 machine.with_system(|system, memory, _, _| system.enter(tid, memory));
                 machine.follow(tid);
             });
             return Dispatched::Idle;
         }
+        let fault = self.system.thread_mut(tid).and_then(|thread| thread.fault.take());
+        if let Some(fault) = fault {
+            return Dispatched::Fault(tid, fault);
+        }
         let left = self.schedule.current().left;
         let slice = if self.schedule.slots.len() > 1 { SLICE } else { left };
-        Dispatched::Run { instructions: left.min(slice) }
+        // Hardly an instruction takes less than a cycle.
+        let interrupt = self.queues.next().map_or(u64::MAX, |done| done.saturating_sub(now).max(1));
+        Dispatched::Run { instructions: left.min(slice).min(interrupt) }
+    }
+
+    /// The current hart is interrupted by the devices that are done.
+    fn complete_transfers(&mut self) {
+        if self.queues.next().is_none() {
+            return;
+        }
+        let now = self.cycle_parts().total();
+        while let Some(id) = self.queues.take_done(now) {
+            self.tally.interrupts += 1;
+            self.in_kernel(|machine| {
+                machine.queues.set_completing(true);
+                let memory = machine.lend(|os, platform| os.complete(platform, id));
+                machine.queues.set_completing(false);
+                machine.system.transfer_done(id, memory);
+            });
+        }
     }
 
     /// Takes the hart that is behind the others.
@@ -253,7 +281,8 @@ impl Machine {
     fn idle(&mut self, now: u64) -> Dispatched {
         let deadline = self.system.next_deadline().map(|ns| self.config.cost.cycles_until(ns));
         let others = self.schedule.earliest_busy();
-        let Some(until) = deadline.into_iter().chain(others).min() else {
+        let done = self.queues.next();
+        let Some(until) = deadline.into_iter().chain(others).chain(done).min() else {
             return Dispatched::Deadlock;
         };
         // Another hart that is as late goes first.

@@ -23,6 +23,7 @@ use twox_hash::XxHash3_64;
 use crate::config::{SwapConfig, SwapStore};
 use crate::cost::CostModel;
 use crate::device_model::{Clockwork, DeviceModel};
+use crate::device_queue::Server;
 use crate::swap_file::SwapFile;
 
 /// The checksum of a slot that was never written.
@@ -237,6 +238,12 @@ impl SwapDevices {
         let ns = device.clockwork.service_ns(slot.0 - device.first, write, batch);
         device.traffic.busy_ns = device.traffic.busy_ns.saturating_add(ns);
         ns
+    }
+
+    /// Who serves a slot.
+    pub(crate) fn server(&self, slot: SwapSlot) -> Server {
+        let device = self.index(slot);
+        Server { device, lanes: self.devices[device].clockwork.lanes() }
     }
 
     /// Reads a slot.

@@ -132,15 +132,9 @@ pub(crate) fn outside(
     traffic: &Traffic,
     page: PageSize,
 ) -> CycleParts {
-    let transfer_ns = |latency_ns: u64, kilobyte_ns: u64| {
-        latency_ns.saturating_add(page.bytes().saturating_mul(kilobyte_ns) / 1000)
-    };
     let disk_ns = sum([
         (traffic.swap_ns, 1),
-        (
-            traffic.file_reads + traffic.file_writes,
-            transfer_ns(cost.file_latency_ns, cost.file_kilobyte_ns),
-        ),
+        (traffic.file_reads + traffic.file_writes - traffic.file_deferred, cost.file_ns(page)),
     ]);
     CycleParts {
         compute: 0,
@@ -149,7 +143,7 @@ pub(crate) fn outside(
         caches: 0,
         refills: 0,
         faults: sum([
-            (tally.traps, cost.trap),
+            (tally.traps + tally.interrupts, cost.trap),
             (kernel.pgfault, cost.fault),
             (traffic.frames_zeroed, cost.zero_frame),
             (traffic.frames_copied, cost.copy_frame),
@@ -162,7 +156,7 @@ pub(crate) fn outside(
             (kernel.pgscan_kswapd + kernel.pgscan_direct, cost.scan_page),
             (traffic.flushes, cost.flush),
         ]),
-        disk: cost.cycles(disk_ns),
+        disk: cost.cycles(disk_ns).saturating_add(traffic.waited),
         idle: tally.slept,
     }
 }

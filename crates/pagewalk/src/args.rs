@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::{Fit, Hardware, HugePolicy, KernelMapping};
+use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping};
 use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -137,6 +137,12 @@ pub struct RunArgs {
     /// the supervisor's (ia32, x86-64, x86-64-la57).
     #[arg(long)]
     pub self_map: bool,
+
+    /// Who waits while a page is read or written: the processor (sync), or the thread that needs it
+    /// (async), so that others run.
+    #[arg(long, value_name = "sync|async", default_value = DeviceWait::Hart.name())]
+    #[arg(value_parser = PossibleValuesParser::new(DeviceWait::NAMES))]
+    pub io: String,
 
     /// The host directory that is the program's root directory; without it, there are no files.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
-    Config, CostModel, DeviceModel, Fit, HARTS_MAX, Hardware, HugePolicy, KernelMapping, Program,
-    READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore,
+    Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, Hardware, HugePolicy,
+    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -106,6 +106,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
+        device_wait: device_wait(&args.io)?,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
         cost: cost(args.cost.as_deref(), &base)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
@@ -157,6 +158,11 @@ fn fit(name: &str) -> Result<Fit, Failure> {
 fn policy(name: &str) -> Result<PolicyKind, Failure> {
     let expected = || format!("give one of {}", PolicyKind::NAMES.join(", "));
     PolicyKind::by_name(name).ok_or_else(|| Failure::bad_value("policy", name, expected()))
+}
+
+fn device_wait(name: &str) -> Result<DeviceWait, Failure> {
+    let expected = || format!("give one of {}", DeviceWait::NAMES.join(", "));
+    DeviceWait::by_name(name).ok_or_else(|| Failure::bad_value("io", name, expected()))
 }
 
 fn huge(name: &str) -> Result<HugePolicy, Failure> {

@@ -4,9 +4,9 @@
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use pagewalk_kernel::{
-    Advice, AnyPmap, Backing, CachedTranslation, Config, Event, FaultResult, FileId, Flush,
-    IoError, Kernel, Layout, MapRequest, Msync, Placement, Platform, Pmap, Prot, Signal, SpaceId,
-    SwapSlot,
+    Advice, AnyPmap, Attempt, Backing, CachedTranslation, Config, Event, FaultResult, FileId,
+    Flush, IoError, Kernel, Layout, MapRequest, Msync, Placement, Platform, Pmap, Prot, Signal,
+    SpaceId, Store, SwapSlot, TransferId, Waited,
 };
 use pagewalk_mmu::hashed::{self, Hashed};
 use pagewalk_mmu::radix::{
@@ -58,6 +58,8 @@ pub struct Mock {
     pub swap_write_fails: Faults,
     pub file_read_fails: Faults,
     pub file_write_fails: Faults,
+    /// Transfers that were begun and are not done.
+    pub pending: Vec<TransferId>,
     pub events: Vec<String>,
     /// Events are not kept.
     pub quiet: bool,
@@ -98,6 +100,7 @@ impl Mock {
             swap_write_fails: never(),
             file_read_fails: never(),
             file_write_fails: never(),
+            pending: Vec::new(),
             events: Vec::new(),
             quiet: false,
             deaf: false,
@@ -264,6 +267,14 @@ impl Platform for Mock {
         error.map_or(Ok(()), Err)
     }
 
+    fn submit(&mut self, id: TransferId, _store: Store, _write: bool) {
+        self.pending.push(id);
+    }
+
+    fn wait(&mut self, id: TransferId) {
+        self.pending.retain(|&pending| pending != id);
+    }
+
     fn event(&mut self, event: Event<'_>) {
         if !self.quiet {
             self.events.push(format!("{event:?}"));
@@ -318,12 +329,22 @@ impl Machine {
     /// What a program's instruction does: through the TLB, restarting after faults.
     pub fn access(&mut self, va: VirtAddr, kind: AccessKind) -> Result<PhysAddr, Stop> {
         let asid = self.kernel.asid(self.space);
-        for _ in 0..8 {
+        let mut waited = Waited::default();
+        for _ in 0..20 {
             if let Some(pa) = self.mock.translate(asid, va, kind) {
                 return Ok(pa);
             }
-            let result = self.kernel.fault(&mut self.mock, self.space, va, kind);
-            self.kernel.daemon(&mut self.mock);
+            let attempt = self.attempt(va, kind, waited);
+            let result = match attempt {
+                Attempt::Wait { on, waited: until_now } => {
+                    waited = until_now;
+                    let first = *self.mock.pending.first().expect("something is under way");
+                    self.complete(on.unwrap_or(first));
+                    continue;
+                }
+                Attempt::Done(result) => result,
+            };
+            waited = Waited::default();
             match result {
                 FaultResult::Resolved { .. } => {}
                 FaultResult::Signal { signal, addr } => {
@@ -334,6 +355,19 @@ impl Machine {
             }
         }
         panic!("the fault at {va} is resolved again and again");
+    }
+
+    /// Has the kernel resolve a fault, or begin to.
+    pub fn attempt(&mut self, va: VirtAddr, kind: AccessKind, waited: Waited) -> Attempt {
+        let attempt = self.kernel.fault_or_wait(&mut self.mock, self.space, va, kind, waited);
+        self.kernel.daemon(&mut self.mock);
+        attempt
+    }
+
+    /// A transfer is done.
+    pub fn complete(&mut self, id: TransferId) {
+        self.mock.wait(id);
+        let _memory = self.kernel.complete(&mut self.mock, id);
     }
 
     pub fn load(&mut self, va: u64) -> Result<u8, Stop> {

@@ -19,6 +19,7 @@ use pagewalk_mmu::{VirtAddr, WalkCacheConfig};
 use super::*;
 use crate::CostModel;
 use crate::config::SwapConfig;
+use crate::device_queue::DeviceQueues;
 use crate::hardware::Hardware;
 use crate::listener::Listener;
 use crate::os::PagedKernel;
@@ -39,6 +40,7 @@ struct Rig {
     memory: Memory,
     kernel: PagedKernel,
     swap: SwapDevices,
+    queues: DeviceQueues,
     files: Files,
     listener: Listener,
     spaces: Vec<SpaceId>,
@@ -80,6 +82,7 @@ impl Rig {
             memory: memory.with_harts(harts),
             kernel: PagedKernel::new(tables, config).expect("enough RAM"),
             swap,
+            queues: DeviceQueues::default(),
             files: Files::default(),
             listener: Listener::default(),
             spaces: Vec::new(),
@@ -101,6 +104,7 @@ impl Rig {
         let mut platform = MachinePlatform {
             memory: &mut self.memory,
             swap: &mut self.swap,
+            queues: &mut self.queues,
             files: &self.files,
             listener: &mut self.listener,
         };

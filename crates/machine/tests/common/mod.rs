@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use pagewalk_machine::{
-    Config, CostModel, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program, Stdio,
-    SwapConfig,
+    Config, CostModel, DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program,
+    Stdio, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -56,6 +56,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         fit: Fit::First,
         kernel: KernelMapping::Absent,
         self_map: false,
+        device_wait: DeviceWait::Hart,
         cost: CostModel::default(),
         seed: 1,
         slow: false,
