@@ -86,7 +86,7 @@ impl<P: Pmap> Kernel<P> {
             return self.evict(platform, pfn, false).map(|()| Evicted::Gone);
         }
         let slot = match self.frames.used(pfn) {
-            Use::Anon { slot } => self.slot_of_shared(platform, pfn, slot)?,
+            Use::Anon { slot } => self.slot_of_shared(pfn, slot)?,
             _ => None,
         };
         let was = self.unmap_from(platform, place, slot);
@@ -102,10 +102,9 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// The slot that an entry for a shared private page gets instead of its frame, and names from now
-    /// on: the one that the frame has, or a new one. A page of zeroes needs none.
+    /// on: the one that the frame has, or a new one.
     fn slot_of_shared(
         &mut self,
-        platform: &impl Platform,
         pfn: Pfn,
         kept: Option<SwapSlot>,
     ) -> Result<Option<SwapSlot>, Kept> {
@@ -119,10 +118,11 @@ impl<P: Pmap> Kernel<P> {
                 self.swap.add_names(slot, 1);
                 Ok(Some(slot))
             }
-            None if !self.frames.dirty(pfn) && !self.is_modified(platform, pfn) => Ok(None),
             None => {
                 let slot = self.allocate_slot().ok_or(Kept::NoSlot)?;
                 self.keep_slot(pfn, slot);
+                // Even if it is zeroes: a new page of zeroes would be another page than the others'.
+                self.frames.set_dirty(pfn, true);
                 self.counters.swap_shared_slots += 1;
                 Ok(Some(slot))
             }

@@ -220,7 +220,7 @@ fn ends_of_processes_free_what_nobody_needs() {
 }
 
 #[test]
-fn a_page_that_nobody_stored_to_needs_no_slot() {
+fn a_page_that_nobody_stored_to_stays_one_page() {
     on_all_formats(|name| {
         let frames = frames_min(name).max(400);
         let mut m = Machine::new(name, Config { frames, ..Config::default() });
@@ -230,8 +230,12 @@ fn a_page_that_nobody_stored_to_needs_no_slot() {
         let evicted = m.kernel.evict_from(&mut m.mock, child, VirtAddr(va));
         m.audit();
         assert_eq!(evicted, Some(Evicted::Shared), "{name}");
-        assert_eq!(m.kernel.lookup(&m.mock, child, VirtAddr(va)), Mapping::None);
-        assert_eq!((m.kernel.swap().used(), m.load(va)), (0, Ok(0)));
+        let slot = m.kernel.lookup(&m.mock, child, VirtAddr(va));
+        assert!(matches!(slot, Mapping::Swapped(_)), "{name}: {slot:?}");
+        assert_eq!((m.kernel.swap().used(), m.load(va)), (1, Ok(0)));
+        m.space = child;
+        assert_eq!((m.load(va), m.kernel.counters().swap_cache_hit), (Ok(0), 1));
+        m.audit();
     });
 }
 
