@@ -13,10 +13,10 @@ use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::transfer::Transfers;
 use crate::{
-    DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout, Mapping,
-    MemoryLimits, Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags, RegionSet,
-    Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap, Use,
-    VmSizes, Vmstat, Watermarks,
+    DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout,
+    Mapping, MemoryLimits, Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags,
+    RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap,
+    Use, VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
