@@ -196,6 +196,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         cache: None,
         ram_bytes,
         swap: if bit(1) { vec![SwapConfig::temporary(bytes)] } else { Vec::new() },
+        zswap: None,
         read_ahead: 0,
         policy: PolicyKind::Clock,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },

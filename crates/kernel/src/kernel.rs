@@ -333,6 +333,11 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
+    /// The platform is told of slots that become free ([`Platform::swap_freed`]).
+    pub fn tell_freed_slots(&mut self) {
+        self.swap.keep_freed();
+    }
+
     /// The most slots: the map numbers them with 32 bits.
     fn slots_max(hardware: &P::Hardware) -> u64 {
         P::slots_max(hardware).min(u64::from(u32::MAX))

@@ -58,6 +58,9 @@ impl<P: Pmap> Kernel<P> {
         }
         self.follow_policy(platform);
         self.merge_pages(platform);
+        while let Some(slot) = self.swap.take_freed() {
+            platform.swap_freed(slot);
+        }
     }
 
     /// Makes sure that the fault finds the frames that it takes.

@@ -197,6 +197,12 @@ pub trait Platform: TableMemory {
         let _ = id;
     }
 
+    /// Nobody wants a slot's page any more. Told at the end of an entry into the kernel, and only
+    /// after [`Kernel::tell_freed_slots`](crate::Kernel::tell_freed_slots).
+    fn swap_freed(&mut self, slot: SwapSlot) {
+        let _ = slot;
+    }
+
     /// Something happened.
     fn event(&mut self, event: Event<'_>);
 

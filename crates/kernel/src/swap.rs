@@ -133,6 +133,8 @@ pub struct SwapMap {
     areas: Vec<SwapArea>,
     /// The areas in the order in which they are asked for slots.
     order: Vec<u8>,
+    /// Slots that became free, of which the platform is to be told; perhaps used again by now.
+    freed: Option<Vec<u32>>,
 }
 
 impl SwapMap {
@@ -157,7 +159,8 @@ impl SwapMap {
         let (words, counts) = (vec![0; slots.div_ceil(64) as usize], vec![0; slots as usize]);
         let order = (0..areas.len() as u8).collect();
         let bad = BTreeSet::new();
-        let mut map = Self { words, counts, slots, free: slots, reclaimable: 0, bad, areas, order };
+        let (free, reclaimable, freed) = (slots, 0, None);
+        let mut map = Self { words, counts, slots, free, reclaimable, bad, areas, order, freed };
         map.sort();
         map
     }
@@ -298,6 +301,22 @@ impl SwapMap {
         self.areas[index].is_full = true;
     }
 
+    /// Keeps the slots that become free from now on.
+    pub(crate) fn keep_freed(&mut self) {
+        self.freed = Some(Vec::new());
+    }
+
+    /// Takes a slot that became free, and still is.
+    #[inline]
+    pub(crate) fn take_freed(&mut self) -> Option<SwapSlot> {
+        loop {
+            let slot = SwapSlot(self.freed.as_mut()?.pop()?);
+            if !self.is_used(slot) {
+                return Some(slot);
+            }
+        }
+    }
+
     /// More names of a used slot.
     pub(crate) fn add_names(&mut self, slot: SwapSlot, more: u32) {
         self.change(slot, |count| count + more);
@@ -355,6 +374,9 @@ impl SwapMap {
             self.free += 1;
             area.free += 1;
             area.is_full = false;
+            if let Some(freed) = &mut self.freed {
+                freed.push(slot.0);
+            }
         }
     }
 

@@ -97,11 +97,16 @@ pub(crate) fn find(names: &[Vec<u8>], swap_devices: usize) -> Result<BuiltIn, Er
 }
 
 /// The name of a swap device in /dev: `swap`, `swap1`, `swap2` …
-pub(crate) fn swap_name(index: usize) -> String {
+fn swap_name(index: usize) -> String {
     match index {
         0 => SWAP.to_owned(),
         index => format!("{SWAP}{index}"),
     }
+}
+
+/// A swap device's path.
+pub fn swap_device_path(index: usize) -> String {
+    format!("/dev/{}", swap_name(index))
 }
 
 /// The names in /dev.

@@ -112,6 +112,7 @@ mod flat_memory;
 mod tests;
 
 pub use clock::{BOOT_UNIX_S, Clock};
+pub use devices::swap_device_path;
 pub use errno::Errno;
 pub use files::{FileId, Files};
 pub use host::{Host, Input, Output};

@@ -63,6 +63,10 @@ pub(crate) fn boot(
     let mut host = open_host(&program, stdio)?;
     let mut swap =
         SwapDevices::open(&config.swap, page, &config.cost).map_err(MachineError::Swap)?;
+    config.zswap = config.zswap.filter(|_| !config.swap.is_empty());
+    if let Some(zswap) = config.zswap {
+        swap = swap.with_zswap(zswap, &config.cost);
+    }
 
     let mut memory = memory(&config, page)?;
     let mut queues = DeviceQueues::default();
@@ -157,6 +161,13 @@ fn operating_system(
         Hardware::Paged(tables) => (tables, frames),
         Hardware::SegmentedPages(tables) => (tables, gdt_frame(frames).0),
     };
+    // zswap has the frames behind those of programs.
+    let pool = config.zswap.map_or(0, |zswap| zswap.bytes.div_ceil(page.bytes()));
+    let Some(frames) = frames.checked_sub(pool) else {
+        return Err(MachineError::Ram(format!(
+            "zswap is to have {pool} of {frames} frames: give it less, or more RAM"
+        )));
+    };
     let slots = platform.swap.slots();
     let mut kernel = PagedKernel::new(tables, kernel_config(config, frames, slots)).map_err(
         |error| match error {
@@ -168,6 +179,9 @@ fn operating_system(
     kernel
         .set_swap_devices(&platform.swap.for_kernel())
         .map_err(|error| MachineError::Swap(format!("--swap: {error}")))?;
+    if platform.swap.wants_to_forget() {
+        kernel.tell_freed_slots();
+    }
     let space = kernel.create_space(platform, layout(user_end(&config.hardware), page)).map_err(
         |error| match error {
             KernelError::NoSelfMap => MachineError::SelfMap(error.to_string()),

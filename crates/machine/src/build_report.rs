@@ -8,14 +8,17 @@ use pagewalk_mmu::cache::{CacheCounters, LookupCounts};
 use pagewalk_mmu::tlb::LevelConfig;
 use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
 
+use crate::config::SwapConfig;
 use crate::kernel_events::cause_name;
 use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
-    MachineReport, MappedFileReport, MemoryReport, ProcessReport, References, RefillReport, Report,
-    SCHEMA_VERSION, SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport,
+    MachineReport, MappedFileReport, MemoryReport, ProcessReport, ReadAheadReport, References,
+    RefillReport, Report, SCHEMA_VERSION, SwapDeviceReport, SwapReport, TlbLevel, TlbReport,
+    WalkCacheReport, WalkReport, ZswapReport,
 };
+use crate::swap_devices::{DeviceView, ZswapView};
 
 /// What a shell adds to the number of a signal that killed a program.
 const SIGNALLED: i32 = 128;
@@ -321,7 +324,41 @@ impl Machine {
             pages_in: counters.pswpin,
             pages_out: counters.pswpout,
             errors: counters.swap_io_errors,
+            devices: self.swap_device_reports(),
+            read_ahead: self.read_ahead_report(),
+            zswap: self.swap.zswap().map(|zswap| zswap_report(&zswap)),
         }
+    }
+
+    /// One device of which nothing special was said is told of by the sums.
+    fn swap_device_reports(&self) -> Vec<SwapDeviceReport> {
+        let is_plain = |config: &SwapConfig| config.priority.is_none() && config.model.is_none();
+        if let [only] = &self.config.swap[..]
+            && is_plain(only)
+        {
+            return Vec::new();
+        }
+        let in_kernel = self.os.swap_devices();
+        let of = |(index, view): (usize, DeviceView<'_>)| SwapDeviceReport {
+            name: pagewalk_linux::swap_device_path(index),
+            on: view.name.to_owned(),
+            priority: in_kernel.get(index).map_or(view.priority, |area| area.priority()),
+            model: view.model.map(|model| model.name().to_owned()),
+            slots: view.slots.into(),
+            used: in_kernel.get(index).map_or(0, |area| area.used()),
+            pages_in: view.traffic.reads,
+            pages_out: view.traffic.writes,
+            errors: view.traffic.errors,
+            busy_ns: view.traffic.busy_ns,
+        };
+        self.swap.devices().enumerate().map(of).collect()
+    }
+
+    fn read_ahead_report(&self) -> Option<ReadAheadReport> {
+        let (window_max, counters) = (self.config.read_ahead, self.os.counters());
+        let (pages, hits) = (counters.swap_ra, counters.swap_ra_hit);
+        let hit_ratio = ratio(hits, pages);
+        (window_max > 1).then_some(ReadAheadReport { window_max, pages, hits, hit_ratio })
     }
 
     fn file_report(&self) -> FileReport {
@@ -365,6 +402,11 @@ impl Machine {
             Some(_) if self.config.tlb.is_none() => (every, every),
             Some(_) => (every, mmu.walks),
         };
+        if let Some(ZswapView { counters: zswap, .. }) = self.swap.zswap() {
+            let zswap =
+                [("zswpin", zswap.zswpin), ("zswpout", zswap.zswpout), ("zswpwb", zswap.zswpwb)];
+            counters.extend(zswap.map(|(name, value)| (name.to_owned(), value)));
+        }
         counters.extend(
             [
                 ("instructions", self.instructions()),
@@ -394,6 +436,23 @@ fn level(lookups: u64, misses: u64) -> TlbLevel {
 
 pub(crate) fn total(references: &References) -> u64 {
     references.fetches + references.loads + references.stores
+}
+
+fn zswap_report(zswap: &ZswapView) -> ZswapReport {
+    let counters = zswap.counters;
+    ZswapReport {
+        compressor: zswap.compressor.name().to_owned(),
+        capacity_bytes: zswap.capacity,
+        peak_bytes: zswap.peak,
+        used_bytes: zswap.used,
+        pages: zswap.pages,
+        pages_in: counters.zswpin,
+        pages_out: counters.zswpout,
+        written_back: counters.zswpwb,
+        same_filled: counters.same_filled,
+        rejected: counters.reject_compress_poor,
+        compression_ratio: ratio(counters.bytes_in, counters.bytes_out),
+    }
 }
 
 /// A part's geometry, or that the machine has no such part.

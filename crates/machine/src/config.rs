@@ -11,6 +11,7 @@ use pagewalk_replacement::PolicyKind;
 use crate::cost::CostModel;
 use crate::device_model::DeviceModel;
 use crate::hardware::Hardware;
+use crate::zswap::ZswapConfig;
 
 /// The smallest RAM that can be asked for; whether a program starts in it is another matter.
 pub const RAM_BYTES_MIN: u64 = 64 << 10;
@@ -39,6 +40,8 @@ pub struct Config {
     /// The swap devices, at most [`SWAP_DEVICES_MAX`](pagewalk_kernel::SWAP_DEVICES_MAX). Without
     /// pages there is none.
     pub swap: Vec<SwapConfig>,
+    /// A store of compressed pages before the swap devices. Without swap there is none.
+    pub zswap: Option<ZswapConfig>,
     /// How many slots in a row are read from swap together at most: a power of two up to
     /// [`READ_AHEAD_MAX`](pagewalk_kernel::READ_AHEAD_MAX). Up to 1, nothing is read ahead.
     pub read_ahead: u32,

@@ -14,7 +14,7 @@
 //!          + refills  (refill exceptions × tlb_refill + other TLB exceptions × tlb_general)
 //!          + faults   (traps × trap + faults × fault + frames × zero_frame, copy_frame …)
 //!          + syscalls (system calls × syscall + bytes copied × copy_byte)
-//!          + reclaim  (pages scanned × scan_page + flushes × flush)
+//!          + reclaim  (pages scanned × scan_page + flushes × flush + bytes compressed …)
 //!          + disk     (transfers × latency + bytes × per byte)
 //!          + idle     (time slept)
 //! ```
@@ -78,6 +78,14 @@ pub struct CostModel {
     pub swap_latency_ns: u64,
     /// A thousand bytes of a swap transfer, in nanoseconds.
     pub swap_kilobyte_ns: u64,
+    /// A thousand bytes compressed by LZ4 into zswap, in nanoseconds.
+    pub lz4_compress_kilobyte_ns: u64,
+    /// A thousand bytes decompressed, in nanoseconds.
+    pub lz4_decompress_kilobyte_ns: u64,
+    /// A thousand bytes compressed by Zstandard into zswap, in nanoseconds.
+    pub zstd_compress_kilobyte_ns: u64,
+    /// A thousand bytes decompressed, in nanoseconds.
+    pub zstd_decompress_kilobyte_ns: u64,
     /// Latency of a file transfer in nanoseconds.
     pub file_latency_ns: u64,
     /// A thousand bytes of a file transfer, in nanoseconds.
@@ -111,6 +119,10 @@ impl Default for CostModel {
             flush: 100,
             swap_latency_ns: 80_000,
             swap_kilobyte_ns: 400,
+            lz4_compress_kilobyte_ns: 1282,
+            lz4_decompress_kilobyte_ns: 201,
+            zstd_compress_kilobyte_ns: 1942,
+            zstd_decompress_kilobyte_ns: 725,
             file_latency_ns: 80_000,
             file_kilobyte_ns: 400,
         }

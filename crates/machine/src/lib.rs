@@ -43,6 +43,7 @@ mod swap_devices;
 mod swap_file;
 mod time;
 mod watch;
+mod zswap;
 
 pub use config::{Config, Program, SwapConfig, SwapStore};
 pub use cost::CostModel;
@@ -65,3 +66,4 @@ pub use stdio::Stdio;
 pub use swap_devices::{DeviceTraffic, DeviceView, Injected, SwapDevices, SwapPlace};
 pub use time::Time;
 pub use watch::{FaultView, FaultWatcher};
+pub use zswap::{Compressor, ZswapConfig, ZswapCounters};

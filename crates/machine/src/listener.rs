@@ -26,6 +26,8 @@ pub struct Traffic {
     pub swap_writes: u64,
     /// Nanoseconds that swap devices were waited for.
     pub swap_ns: u64,
+    /// Nanoseconds spent on compression and decompression.
+    pub zswap_ns: u64,
     /// Those of the pages read from and written to files that were transferred while others ran.
     pub file_deferred: u64,
     /// Cycles that a hart waited for transfers that had been begun while others ran.

@@ -358,7 +358,8 @@ impl Machine {
             files: &self.host.files,
             listener: &mut self.listener,
         };
-        self.os.audit(&platform)
+        self.os.audit(&platform)?;
+        self.swap.audit(|slot| self.os.is_slot_used(slot))
     }
 
     /// Audits after every stop of a hart from now on. A run in which something does not hold ends
@@ -374,6 +375,7 @@ impl Machine {
     pub fn tear_down(&mut self) -> Result<(), String> {
         self.lend(Os::complete_all);
         self.with_system(|system, memory, _, _| system.tear_down(memory));
+        self.lend(Os::after_stop);
         self.audit()?;
         let (frames, slots) = (self.os.frames(), self.os.swap_used());
         match (frames.anon, slots) {

@@ -2,7 +2,7 @@
 
 use pagewalk_kernel::{
     AnyPmap, Attempt, FileId, FileSharing, FrameSummary, Kernel, KernelMap, Prot, Residency,
-    SegmentKernel, SpaceId, TransferId, Vmstat, Waited,
+    SegmentKernel, SpaceId, SwapArea, SwapSlot, TransferId, Vmstat, Waited,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, Pfn, VirtAddr};
@@ -233,6 +233,22 @@ impl Os {
         match self {
             Self::Paged(kernel) => kernel.file_sharing().collect(),
             Self::Segments(_) => Vec::new(),
+        }
+    }
+
+    /// What the kernel knows of the swap devices.
+    pub fn swap_devices(&self) -> &[SwapArea] {
+        match self {
+            Self::Paged(kernel) => kernel.swap().areas(),
+            Self::Segments(_) => &[],
+        }
+    }
+
+    /// Whether a slot holds a page.
+    pub fn is_slot_used(&self, slot: SwapSlot) -> bool {
+        match self {
+            Self::Paged(kernel) => kernel.swap().is_used(slot),
+            Self::Segments(_) => false,
         }
     }
 

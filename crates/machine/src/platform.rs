@@ -53,6 +53,14 @@ impl MachinePlatform<'_> {
         let waited_ns = &mut self.listener.traffic.swap_ns;
         *waited_ns = waited_ns.saturating_add(self.swap.service_ns(slot, write));
     }
+
+    /// … and for what the transfer entailed.
+    fn charge_extra(&mut self) {
+        let extra = self.swap.take_extra();
+        let traffic = &mut self.listener.traffic;
+        traffic.swap_ns = traffic.swap_ns.saturating_add(extra.device_ns);
+        traffic.zswap_ns = traffic.zswap_ns.saturating_add(extra.compression_ns);
+    }
 }
 
 impl TableMemory for MachinePlatform<'_> {
@@ -170,13 +178,21 @@ impl Platform for MachinePlatform<'_> {
     fn swap_read(&mut self, slot: SwapSlot, into: Pfn) -> Result<(), IoError> {
         self.listener.traffic.swap_reads += 1;
         self.charge_swap(slot, false);
-        self.swap.read(slot, self.memory.ram.frame_mut(into))
+        let result = self.swap.read(slot, self.memory.ram.frame_mut(into));
+        self.charge_extra();
+        result
     }
 
     fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
         self.listener.traffic.swap_writes += 1;
         self.charge_swap(slot, true);
-        self.swap.write(slot, self.memory.ram.frame(from))
+        let result = self.swap.write(slot, self.memory.ram.frame(from));
+        self.charge_extra();
+        result
+    }
+
+    fn swap_freed(&mut self, slot: SwapSlot) {
+        self.swap.forget(slot);
     }
 
     fn submit(&mut self, id: TransferId, store: Store, write: bool) {

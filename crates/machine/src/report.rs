@@ -524,7 +524,7 @@ pub struct BlockReport {
 }
 
 /// Swap traffic, in pages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct SwapReport {
     /// Slots on the device.
     pub slots: u64,
@@ -538,6 +538,77 @@ pub struct SwapReport {
     pub pages_out: u64,
     /// Transfers that failed.
     pub errors: u64,
+    /// The devices, in the order of their slots; empty if there is one without priority and model.
+    pub devices: Vec<SwapDeviceReport>,
+    /// Reading ahead; null if it was not asked for.
+    pub read_ahead: Option<ReadAheadReport>,
+    /// Compressed pages in RAM, before the devices; null if they were not asked for.
+    pub zswap: Option<ZswapReport>,
+}
+
+/// A swap device, in pages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct SwapDeviceReport {
+    /// Its name in the guest's /dev.
+    pub name: String,
+    /// What it is on: a file, `temporary file` or `memory`.
+    pub on: String,
+    /// The higher, the earlier it is filled.
+    pub priority: i32,
+    /// How long its transfers take: `hdd`, `ssd`, `nvme` or `ram`; null for the cost model's figures.
+    pub model: Option<String>,
+    /// Its slots.
+    pub slots: u64,
+    /// Those in use at the end.
+    pub used: u64,
+    /// Pages read from it.
+    pub pages_in: u64,
+    /// Pages written to it.
+    pub pages_out: u64,
+    /// Transfers that failed.
+    pub errors: u64,
+    /// Nanoseconds that it was busy.
+    pub busy_ns: u64,
+}
+
+/// Pages read from swap ahead of need.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct ReadAheadReport {
+    /// The largest window in slots.
+    pub window_max: u32,
+    /// Pages read ahead (`swap_ra`).
+    pub pages: u64,
+    /// Those that were wanted then (`swap_ra_hit`).
+    pub hits: u64,
+    /// Hits per page read ahead.
+    pub hit_ratio: f64,
+}
+
+/// Compressed pages in RAM.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct ZswapReport {
+    /// `lz4` or `zstd`.
+    pub compressor: String,
+    /// RAM that it has, in bytes.
+    pub capacity_bytes: u64,
+    /// The most that its pages took of it.
+    pub peak_bytes: u64,
+    /// What they take at the end.
+    pub used_bytes: u64,
+    /// Pages in it at the end.
+    pub pages: u64,
+    /// Pages brought back from it (`zswpin`).
+    pub pages_in: u64,
+    /// Pages put into it (`zswpout`).
+    pub pages_out: u64,
+    /// Pages written from it to their devices for want of room (`zswpwb`).
+    pub written_back: u64,
+    /// Pages put into it that were one word over and over, which take no memory.
+    pub same_filled: u64,
+    /// Pages that compression made no smaller, and that went to their devices.
+    pub rejected: u64,
+    /// Bytes of the pages compressed into it per byte that they took.
+    pub compression_ratio: f64,
 }
 
 /// File traffic by page faults and write-back, in pages.

@@ -11,6 +11,8 @@
 //! A checksum is in the host's memory, not on the device: what a device gives back is compared with
 //! what was written to it, and a page that is another one is an error, never data.
 //!
+//! With zswap (`zswap.rs`), a page may be in memory instead, compressed, under the number of its slot.
+//!
 //! Transfers report what went wrong and leave it to the kernel what follows from it. Faults can be
 //! injected, to test exactly that.
 
@@ -25,6 +27,7 @@ use crate::cost::CostModel;
 use crate::device_model::{Clockwork, DeviceModel};
 use crate::device_queue::Server;
 use crate::swap_file::SwapFile;
+use crate::zswap::{Compressor, Zswap, ZswapConfig, ZswapCounters};
 
 /// The checksum of a slot that was never written.
 const UNWRITTEN: u64 = 0;
@@ -35,6 +38,12 @@ pub struct SwapDevices {
     devices: Vec<Device>,
     /// Transfers with the same number are made in one go.
     batch: u64,
+    page_bytes: u64,
+    zswap: Option<Zswap>,
+    /// Nanoseconds for a thousand bytes compressed and decompressed.
+    compression: [u64; 2],
+    /// What transfers took beside [`SwapDevices::service_ns`], until somebody asks.
+    extra: ExtraTime,
     injected: Vec<Injected>,
     reads: u64,
     writes: u64,
@@ -82,6 +91,32 @@ pub struct DeviceView<'a> {
     pub model: Option<DeviceModel>,
     /// What it did.
     pub traffic: DeviceTraffic,
+}
+
+/// What transfers took besides their devices' service times, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtraTime {
+    /// The processor compressed and decompressed.
+    pub compression_ns: u64,
+    /// Devices were busy with pages that zswap did not take, or had to write back.
+    pub device_ns: u64,
+}
+
+/// zswap as reports show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZswapView {
+    /// How pages are compressed.
+    pub compressor: Compressor,
+    /// RAM that it has, in bytes.
+    pub capacity: u64,
+    /// What its pages take of it.
+    pub used: u64,
+    /// The most that they ever did.
+    pub peak: u64,
+    /// Pages in it.
+    pub pages: u64,
+    /// What it did.
+    pub counters: ZswapCounters,
 }
 
 /// Where a slot lies.
@@ -146,8 +181,43 @@ impl SwapDevices {
                 traffic: DeviceTraffic::default(),
             });
         }
-        let (injected, failure) = (Vec::new(), None);
-        Ok(Self { devices, batch: 0, injected, reads: 0, writes: 0, failure })
+        Ok(Self {
+            devices,
+            batch: 0,
+            page_bytes: page.bytes(),
+            zswap: None,
+            compression: [0; 2],
+            extra: ExtraTime::default(),
+            injected: Vec::new(),
+            reads: 0,
+            writes: 0,
+            failure: None,
+        })
+    }
+
+    /// With a store of compressed pages before the devices.
+    #[must_use]
+    pub fn with_zswap(mut self, config: ZswapConfig, cost: &CostModel) -> Self {
+        self.zswap = Some(Zswap::new(config, self.page_bytes));
+        self.compression = match config.compressor {
+            Compressor::Lz4 => [cost.lz4_compress_kilobyte_ns, cost.lz4_decompress_kilobyte_ns],
+            Compressor::Zstd => [cost.zstd_compress_kilobyte_ns, cost.zstd_decompress_kilobyte_ns],
+        };
+        self
+    }
+
+    /// The store of compressed pages, if there is one.
+    pub fn zswap(&self) -> Option<ZswapView> {
+        let zswap = self.zswap.as_ref()?;
+        let [capacity, used, peak] = zswap.bytes();
+        Some(ZswapView {
+            compressor: zswap.compressor(),
+            capacity,
+            used,
+            peak,
+            pages: zswap.len(),
+            counters: zswap.counters(),
+        })
     }
 
     /// How many slots there are.
@@ -197,6 +267,7 @@ impl SwapDevices {
         };
         Ok(Self {
             devices: self.devices.iter().map(copy).collect::<io::Result<_>>()?,
+            zswap: self.zswap.clone(),
             injected: self.injected.clone(),
             failure: None,
             ..*self
@@ -212,10 +283,9 @@ impl SwapDevices {
     ///
     /// # Errors
     /// If the medium does not let it.
-    pub fn corrupt(&mut self, slot: SwapSlot, page: PageSize) -> Result<(), IoError> {
-        let index = self.index(slot);
-        let device = &mut self.devices[index];
-        let (within, mut bytes) = (slot.0 - device.first, vec![0; page.bytes() as usize]);
+    pub fn corrupt(&mut self, slot: SwapSlot) -> Result<(), IoError> {
+        let mut bytes = vec![0; self.page_bytes as usize];
+        let (device, within) = self.device(slot);
         device.file.read(within, &mut bytes)?;
         bytes[0] ^= 1;
         device.file.write(within, &bytes)
@@ -228,16 +298,22 @@ impl SwapDevices {
     }
 
     /// Nanoseconds that its device is busy with a transfer of this slot, which it does next. To be
-    /// asked once for each transfer, in the order in which the device makes them.
+    /// asked once for each transfer, in the order in which the device makes them. With zswap no
+    /// device is asked for a page that is in it, and none is known to be for a page that is to be
+    /// written: those are in [`SwapDevices::take_extra`].
     ///
     /// # Panics
     /// If there is no such slot.
     pub fn service_ns(&mut self, slot: SwapSlot, write: bool) -> u64 {
-        let (index, batch) = (self.index(slot), self.batch);
-        let device = &mut self.devices[index];
-        let ns = device.clockwork.service_ns(slot.0 - device.first, write, batch);
-        device.traffic.busy_ns = device.traffic.busy_ns.saturating_add(ns);
-        ns
+        match &self.zswap {
+            Some(zswap) if write || zswap.has(slot.0) => 0,
+            _ => self.device_ns(slot, write),
+        }
+    }
+
+    /// What transfers took besides, since this was asked last.
+    pub fn take_extra(&mut self) -> ExtraTime {
+        std::mem::take(&mut self.extra)
     }
 
     /// Who serves a slot.
@@ -253,9 +329,11 @@ impl SwapDevices {
     pub fn read(&mut self, slot: SwapSlot, into: &mut [u8]) -> Result<(), IoError> {
         self.reads += 1;
         let injected = self.check_injected(false, self.reads - 1);
-        let index = self.index(slot);
-        let device = &mut self.devices[index];
-        let within = slot.0 - device.first;
+        if injected.is_ok() && self.zswap.as_mut().is_some_and(|zswap| zswap.load(slot.0, into)) {
+            self.extra.compression_ns += self.page_bytes * self.compression[1] / 1000;
+            return Ok(());
+        }
+        let (device, within) = self.device(slot);
         device.traffic.reads += 1;
         let result = injected.and_then(|()| device.file.read(within, into)).and_then(|()| {
             match checksum(into) == device.sums[within as usize] {
@@ -263,7 +341,7 @@ impl SwapDevices {
                 false => Err(IoError::Corrupt),
             }
         });
-        self.note_failure(index, within, false, result)
+        self.note_failure(slot, false, result)
     }
 
     /// Writes a slot.
@@ -272,14 +350,116 @@ impl SwapDevices {
     /// If the bytes were not all written; the slot's content is undefined then.
     pub fn write(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
         self.writes += 1;
-        let injected = self.check_injected(true, self.writes - 1);
+        self.check_injected(true, self.writes - 1).or_else(|error| {
+            let (device, _) = self.device(slot);
+            device.traffic.writes += 1;
+            self.forget(slot);
+            self.note_failure(slot, true, Err(error))
+        })?;
+        if self.zswap.is_none() {
+            return self.write_to_device(slot, from);
+        }
+        if self.compress(slot, from) {
+            let (device, within) = self.device(slot);
+            device.sums[within as usize] = UNWRITTEN;
+            return Ok(());
+        }
+        self.forget(slot);
+        self.write_charged(slot, from)
+    }
+
+    /// Nobody wants the page of a slot any more.
+    pub fn forget(&mut self, slot: SwapSlot) {
+        if let Some(zswap) = &mut self.zswap {
+            zswap.remove(slot.0);
+        }
+        let (device, within) = self.device(slot);
+        device.sums[within as usize] = UNWRITTEN;
+        device.file.forget(within);
+    }
+
+    /// Whether it matters that [`SwapDevices::forget`] is told.
+    pub fn wants_to_forget(&self) -> bool {
+        self.zswap.is_some() || self.devices.iter().any(|device| device.file.is_memory())
+    }
+
+    /// Checks that each slot that is used has its page in one place, and that no other has one;
+    /// `is_used` says which are. Only if [`SwapDevices::wants_to_forget`].
+    ///
+    /// # Errors
+    /// What does not hold.
+    pub fn audit(&self, is_used: impl Fn(SwapSlot) -> bool) -> Result<(), String> {
+        self.zswap.as_ref().map_or(Ok(()), Zswap::audit)?;
+        if !self.wants_to_forget() {
+            return Ok(());
+        }
+        for slot in (0..self.slots() as u32).map(SwapSlot) {
+            let SwapPlace { device, slot: within } = self.place(slot);
+            let packed = self.zswap.as_ref().is_some_and(|zswap| zswap.has(slot.0));
+            let written = self.devices[device].sums[within as usize] != UNWRITTEN;
+            let right = match is_used(slot) {
+                true => packed != written,
+                false => !packed && !written,
+            };
+            if !right {
+                let used = is_used(slot);
+                return Err(format!(
+                    "slot {within} of swap device {device} is used: {used}, in zswap: {packed}, \
+                     on the device: {written}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a page into zswap, which makes room for it; whether it is there.
+    fn compress(&mut self, slot: SwapSlot, from: &[u8]) -> bool {
+        let Some(zswap) = &mut self.zswap else { return false };
+        self.extra.compression_ns += self.page_bytes * self.compression[0] / 1000;
+        // What was there is old.
+        zswap.remove(slot.0);
+        let Some(packed) = zswap.pack(from) else { return false };
+        loop {
+            let Some(zswap) = &mut self.zswap else { return false };
+            if zswap.has_room(&packed) {
+                zswap.insert(slot.0, packed);
+                return true;
+            }
+            let Some((victim, page)) = zswap.oldest() else { return false };
+            if self.write_charged(SwapSlot(victim), &page).is_err() {
+                return false;
+            }
+            self.zswap.iter_mut().for_each(|zswap| zswap.written_back(victim));
+        }
+    }
+
+    fn write_charged(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
+        let ns = self.device_ns(slot, true);
+        self.extra.device_ns = self.extra.device_ns.saturating_add(ns);
+        self.write_to_device(slot, from)
+    }
+
+    fn write_to_device(&mut self, slot: SwapSlot, from: &[u8]) -> Result<(), IoError> {
+        let (device, within) = self.device(slot);
+        device.traffic.writes += 1;
+        let result = device.file.write(within, from);
+        device.sums[within as usize] = if result.is_ok() { checksum(from) } else { UNWRITTEN };
+        self.note_failure(slot, true, result)
+    }
+
+    fn device_ns(&mut self, slot: SwapSlot, write: bool) -> u64 {
+        let batch = self.batch;
+        let (device, within) = self.device(slot);
+        let ns = device.clockwork.service_ns(within, write, batch);
+        device.traffic.busy_ns = device.traffic.busy_ns.saturating_add(ns);
+        ns
+    }
+
+    fn device(&mut self, slot: SwapSlot) -> (&mut Device, u32) {
         let index = self.index(slot);
         let device = &mut self.devices[index];
         let within = slot.0 - device.first;
-        device.traffic.writes += 1;
-        let result = injected.and_then(|()| device.file.write(within, from));
-        device.sums[within as usize] = if result.is_ok() { checksum(from) } else { UNWRITTEN };
-        self.note_failure(index, within, true, result)
+        (device, within)
     }
 
     /// What the last transfer that failed was, and why, in a sentence; once.
@@ -289,12 +469,12 @@ impl SwapDevices {
 
     fn note_failure(
         &mut self,
-        index: usize,
-        slot: u32,
+        slot: SwapSlot,
         write: bool,
         result: Result<(), IoError>,
     ) -> Result<(), IoError> {
         if let Err(error) = result {
+            let SwapPlace { device: index, slot } = self.place(slot);
             let device = &mut self.devices[index];
             device.traffic.errors += 1;
             let verb = if write { "written" } else { "read" };
@@ -373,7 +553,7 @@ mod tests {
         let (good, bad, mut page) = (SwapSlot(1), SwapSlot(2), [0; 4096]);
         swap.write(good, &[5; 4096]).unwrap();
         swap.write(bad, &[6; 4096]).unwrap();
-        swap.corrupt(bad, PAGE).unwrap();
+        swap.corrupt(bad).unwrap();
         assert_eq!(swap.read(bad, &mut page), Err(IoError::Corrupt));
         let text = "slot 1 of swap device 1 (temporary file) cannot be read: wrong checksum";
         assert_eq!(swap.take_failure().as_deref(), Some(text));
@@ -389,6 +569,6 @@ mod tests {
         swap.write(SwapSlot(0), &[5; 4096]).unwrap();
         swap.inject(Injected::write(1, 1, IoError::NoSpace));
         assert_eq!(swap.write(SwapSlot(0), &[6; 4096]), Err(IoError::NoSpace));
-        assert_eq!(swap.read(SwapSlot(0), &mut [0; 4096]), Err(IoError::Corrupt));
+        assert!(swap.read(SwapSlot(0), &mut [0; 4096]).is_err());
     }
 }

@@ -105,6 +105,18 @@ impl SwapFile {
         }
     }
 
+    /// Whether it is memory.
+    pub const fn is_memory(&self) -> bool {
+        matches!(self.medium, Medium::Ram(_))
+    }
+
+    /// Nobody wants a slot's page any more.
+    pub fn forget(&mut self, slot: u32) {
+        if let Medium::Ram(pages) = &mut self.medium {
+            pages.remove(&slot);
+        }
+    }
+
     /// Where in the file a slot lies.
     fn offset(&self, slot: u32) -> u64 {
         (u64::from(slot) + 1) * self.page.bytes()

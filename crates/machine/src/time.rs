@@ -155,6 +155,7 @@ pub(crate) fn outside(
         reclaim: sum([
             (kernel.pgscan_kswapd + kernel.pgscan_direct, cost.scan_page),
             (traffic.flushes, cost.flush),
+            (cost.cycles(traffic.zswap_ns), 1),
         ]),
         disk: cost.cycles(disk_ns).saturating_add(traffic.waited),
         idle: tally.slept,

@@ -75,6 +75,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "none|SIZE|FILE:SIZE|ram:SIZE")]
     pub swap: Vec<String>,
 
+    /// Compressed pages in RAM before the swap devices: none, or SIZE or SIZE,lz4 or SIZE,zstd.
+    ///
+    /// SIZE is RAM that programs do not get. Pages that it has no room for go to their devices, those used least
+    /// recently first. [default: none; lz4]
+    #[arg(
+        long,
+        value_name = "none|SIZE[,lz4|zstd]",
+        default_value = "none",
+        hide_default_value = true
+    )]
+    pub zswap: String,
+
     /// How many slots in a row are read from swap together at most: 0 to 32, a power of two (Linux: 8).
     ///
     /// Nothing is evicted for pages that are read ahead. With 0, only what is wanted is read.

@@ -9,8 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
-    Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, Hardware, HugePolicy,
-    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore,
+    Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, Hardware, HugePolicy,
+    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore, ZswapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -101,6 +101,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         harts: harts(&args.harts, &hardware)?,
         ram_bytes,
         swap: swap_devices(&args.swap, ram_bytes, &hardware)?,
+        zswap: zswap(&args.zswap, ram_bytes, args)?,
         read_ahead: read_ahead(&args.read_ahead)?,
         policy: policy(&args.policy)?,
         huge: huge(&args.huge)?,
@@ -137,6 +138,10 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
     let refused = match hardware.tables() {
         Some(_) => given(&args.fit).map(|text| ("fit", text, "memory is given in pages")),
         None => None
+            .or((args.zswap != "none")
+                .then(|| ("zswap", args.zswap.clone(), "there are no pages to swap")))
+            .or((args.read_ahead != "0")
+                .then(|| ("read-ahead", args.read_ahead.clone(), "there are no pages to swap")))
             .or(given(&args.tlb).map(|text| ("tlb", text, "there is no TLB")))
             .or(given(&args.swap.first().cloned())
                 .map(|text| ("swap", text, "there are no pages to swap"))),
@@ -256,6 +261,27 @@ fn priority(text: &str) -> Result<u16, String> {
         .ok()
         .filter(|&number| number <= PRIORITY_MAX)
         .ok_or_else(|| format!("pri: give a number from 0 to {PRIORITY_MAX}"))
+}
+
+/// `none`, `SIZE`, or `SIZE` and a compressor.
+fn zswap(text: &str, ram_bytes: u64, args: &RunArgs) -> Result<Option<ZswapConfig>, Failure> {
+    let refuse = |problem: String| Failure::bad_value("zswap", text, problem);
+    if text == "none" {
+        return Ok(None);
+    }
+    let (size_text, name) = text.split_once(',').unwrap_or((text, Compressor::NAMES[0]));
+    let bytes = size(size_text)
+        .map_err(|problem| refuse(format!("expected none, SIZE or SIZE,lz4; {problem}")))?;
+    let compressor = Compressor::by_name(name).ok_or_else(|| {
+        refuse(format!("give one of {} behind the size", Compressor::NAMES.join(", ")))
+    })?;
+    if bytes == 0 || bytes >= ram_bytes {
+        return Err(refuse(format!("give more than 0, and less than the {ram_bytes} of --ram")));
+    }
+    if args.swap.iter().any(|swap| swap == "none") {
+        return Err(refuse("there is no swap device behind it: give one with --swap".into()));
+    }
+    Ok(Some(ZswapConfig { bytes, compressor }))
 }
 
 fn read_ahead(text: &str) -> Result<u32, Failure> {

@@ -24,6 +24,7 @@ mod opt;
 mod page;
 mod processes;
 mod segments;
+mod swap;
 mod text;
 
 pub use json::{json, schema};

@@ -12,7 +12,7 @@ use pagewalk_machine::report::{
 
 use crate::number::{duration, grouped, percent, quotient, size};
 use crate::page::Page;
-use crate::{harts, processes};
+use crate::{harts, processes, swap};
 
 /// System calls that are listed by name; the others are added up.
 const SYSCALLS_LISTED: usize = 8;
@@ -362,7 +362,7 @@ fn memory(page: &mut Page, memory: &MemoryReport, machine: &MachineReport) {
 
 fn devices(page: &mut Page, report: &Report) {
     if has_pages(report) {
-        swap(page, report);
+        swap_space(page, report);
     }
     let files = &report.files;
     let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
@@ -373,7 +373,7 @@ fn devices(page: &mut Page, report: &Report) {
     page.detail("failed transfers", grouped(files.errors), String::new());
 }
 
-fn swap(page: &mut Page, report: &Report) {
+fn swap_space(page: &mut Page, report: &Report) {
     let swap = &report.swap;
     let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
     page.blank();
@@ -386,6 +386,7 @@ fn swap(page: &mut Page, report: &Report) {
     page.detail("read", grouped(swap.pages_in), bytes(swap.pages_in));
     page.detail("written", grouped(swap.pages_out), bytes(swap.pages_out));
     page.detail("failed transfers", grouped(swap.errors), String::new());
+    swap::show(page, report);
 }
 
 /// The most frequent first; equal counts by name.
@@ -405,7 +406,7 @@ fn syscalls(page: &mut Page, syscalls: &BTreeMap<String, u64>) {
 }
 
 /// A share in words, or nothing where there is no whole.
-fn share(part: u64, whole: u64, name: &str) -> String {
+pub fn share(part: u64, whole: u64, name: &str) -> String {
     if whole == 0 { String::new() } else { format!("{} of {name}", percent(part, whole)) }
 }
 

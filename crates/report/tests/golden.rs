@@ -109,6 +109,7 @@ fn sample() -> Report {
             pages_in: 5,
             pages_out: 45,
             errors: 0,
+            ..SwapReport::default()
         },
         files: FileReport { pages_in: 10, pages_out: 0, errors: 0 },
         opt: Some(OptReport {

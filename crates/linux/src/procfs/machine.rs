@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::clock::{BOOT_UNIX_S, NS_PER_S};
-use crate::devices::swap_name;
+use crate::devices::swap_device_path;
 use crate::memory::SwapUsage;
 use crate::stack::CLOCK_TICKS_PER_S;
 use crate::thread::State;
@@ -179,7 +179,7 @@ fn swaps(scene: &Scene<'_>) -> String {
         let _ = writeln!(
             text,
             "{:<40}partition\t{size}\t{}{used}\t{}{}",
-            format!("/dev/{}", swap_name(index)),
+            swap_device_path(index),
             tab(size),
             tab(used),
             device.priority,

@@ -50,6 +50,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         harts: 1,
         ram_bytes,
         swap: vec![SwapConfig::temporary(16 << 20)],
+        zswap: None,
         read_ahead: 0,
         policy: PolicyKind::Clock,
         huge: HugePolicy::Never,
