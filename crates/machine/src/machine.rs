@@ -359,7 +359,7 @@ impl Machine {
             listener: &mut self.listener,
         };
         self.os.audit(&platform)?;
-        self.swap.audit(|slot| self.os.is_slot_used(slot))
+        self.swap.audit(|slot| self.os.slot_content(slot))
     }
 
     /// Audits after every stop of a hart from now on. A run in which something does not hold ends

@@ -10,6 +10,7 @@ use pagewalk_replacement::Policy;
 
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
+use crate::swap_devices::SlotContent;
 
 /// The kernel over page tables of any kind.
 pub(crate) type PagedKernel = Kernel<AnyPmap>;
@@ -244,11 +245,16 @@ impl Os {
         }
     }
 
-    /// Whether a slot holds a page.
-    pub fn is_slot_used(&self, slot: SwapSlot) -> bool {
+    /// What a slot has to hold.
+    pub fn slot_content(&self, slot: SwapSlot) -> SlotContent {
         match self {
-            Self::Paged(kernel) => kernel.swap().is_used(slot),
-            Self::Segments(_) => false,
+            Self::Paged(kernel) if kernel.swap().is_used(slot) => match kernel.swap().is_kept(slot)
+            {
+                // The frame has the page as well, perhaps it alone: then the slot is reserved.
+                true => SlotContent::Perhaps,
+                false => SlotContent::Page,
+            },
+            _ => SlotContent::Nothing,
         }
     }
 

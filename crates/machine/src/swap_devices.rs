@@ -119,6 +119,17 @@ pub struct ZswapView {
     pub counters: ZswapCounters,
 }
 
+/// What a slot has to hold, for the audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotContent {
+    /// It is free.
+    Nothing,
+    /// A frame has the page: the slot has it, too, or is kept for it.
+    Perhaps,
+    /// A page.
+    Page,
+}
+
 /// Where a slot lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwapPlace {
@@ -383,12 +394,12 @@ impl SwapDevices {
         self.zswap.is_some() || self.devices.iter().any(|device| device.file.is_memory())
     }
 
-    /// Checks that each slot that is used has its page in one place, and that no other has one;
-    /// `is_used` says which are. Only if [`SwapDevices::wants_to_forget`].
+    /// Checks that each slot has its page in one place, and that no other has one; `content` says
+    /// what it has to have. Only if [`SwapDevices::wants_to_forget`].
     ///
     /// # Errors
     /// What does not hold.
-    pub fn audit(&self, is_used: impl Fn(SwapSlot) -> bool) -> Result<(), String> {
+    pub(crate) fn audit(&self, content: impl Fn(SwapSlot) -> SlotContent) -> Result<(), String> {
         self.zswap.as_ref().map_or(Ok(()), Zswap::audit)?;
         if !self.wants_to_forget() {
             return Ok(());
@@ -397,15 +408,16 @@ impl SwapDevices {
             let SwapPlace { device, slot: within } = self.place(slot);
             let packed = self.zswap.as_ref().is_some_and(|zswap| zswap.has(slot.0));
             let written = self.devices[device].sums[within as usize] != UNWRITTEN;
-            let right = match is_used(slot) {
-                true => packed != written,
-                false => !packed && !written,
+            let content = content(slot);
+            let right = match content {
+                SlotContent::Page => packed != written,
+                SlotContent::Perhaps => !(packed && written),
+                SlotContent::Nothing => !packed && !written,
             };
             if !right {
-                let used = is_used(slot);
                 return Err(format!(
-                    "slot {within} of swap device {device} is used: {used}, in zswap: {packed}, \
-                     on the device: {written}"
+                    "slot {within} of swap device {device} has to hold {content:?}; in zswap: \
+                     {packed}, on the device: {written}"
                 ));
             }
         }

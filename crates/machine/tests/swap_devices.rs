@@ -16,11 +16,8 @@ use pagewalk_machine::{
 
 const RAM: u64 = 192 << 10;
 
-const PROGRAMS: [&[&str]; 3] = [
-    &["randaccess", "1", "3000"],
-    &["hashjoin", "9000"],
-    &["cowstorm", "4", "200"],
-];
+const PROGRAMS: [&[&str]; 3] =
+    [&["randaccess", "1", "3000"], &["hashjoin", "9000"], &["cowstorm", "4", "200"]];
 
 fn ram(bytes: u64) -> SwapConfig {
     SwapConfig { store: SwapStore::Ram, ..SwapConfig::temporary(bytes) }
