@@ -81,7 +81,12 @@ impl Listener {
         self.cycle = cycle;
     }
 
-    /// Cycles after the start, when the kernel was entered last.
+    /// It is now at least this many cycles after the start: the kernel has waited.
+    pub fn advance_to(&mut self, cycle: u64) {
+        self.cycle = self.cycle.max(cycle);
+    }
+
+    /// Cycles after the start, as far as the kernel knows.
     pub const fn cycle(&self) -> u64 {
         self.cycle
     }

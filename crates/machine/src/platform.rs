@@ -208,6 +208,7 @@ impl Platform for MachinePlatform<'_> {
         let now = self.listener.cycle();
         if let Some(done) = self.queues.take(id) {
             self.listener.traffic.waited += done.saturating_sub(now);
+            self.listener.advance_to(done);
         }
     }
 

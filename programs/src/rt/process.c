@@ -5,6 +5,7 @@
 #include "syscall.h"
 
 enum {
+    SYS_NANOSLEEP = 101,
     SYS_PIPE2 = 59,
     SYS_PWRITE64 = 68,
     SYS_SHMGET = 194,
@@ -42,6 +43,12 @@ int wait_for(int process)
         die("cannot wait for a child: %s", error_name(result));
     int signal = status & 0x7f;
     return signal != 0 ? 128 + signal : status >> 8 & 0xff;
+}
+
+void sleep_microseconds(u64 microseconds)
+{
+    struct timespec time = {(i64)(microseconds / 1000000), (i64)(microseconds % 1000000 * 1000)};
+    syscall3(SYS_NANOSLEEP, (u64)&time, 0, 0);
 }
 
 // ---- Pipes --------------------------------------------------------------------------------------

@@ -22,6 +22,9 @@ int fork_process(void);
 // signal's number, as in a shell.
 int wait_for(int process);
 
+// Lets time pass; a signal cuts it short.
+void sleep_microseconds(u64 microseconds);
+
 // ---- Pipes --------------------------------------------------------------------------------------
 
 struct pipe {
