@@ -193,6 +193,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub snapshot: Option<PathBuf>,
 
+    /// Record the program's page references, and report how many faults the policy had for each that
+    /// OPT would have had on the same references, in as many frames.
+    #[arg(long)]
+    pub gap: bool,
+
     /// Show neither progress nor report.
     #[arg(long, short)]
     pub quiet: bool,

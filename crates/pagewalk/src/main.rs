@@ -29,6 +29,7 @@ mod options;
 mod output;
 mod run;
 mod snapshot;
+mod two_runs;
 
 use std::process::ExitCode;
 

@@ -42,6 +42,8 @@ pub struct Options {
     pub explain_faults: u64,
     /// Where the machine is saved at the end.
     pub snapshot: Option<PathBuf>,
+    /// Whether the policy is compared with OPT.
+    pub gap: bool,
     /// Neither progress nor report.
     pub quiet: bool,
     /// The processes' regions are shown.
@@ -70,7 +72,9 @@ impl Options {
         let json = args.json.as_deref().map(target);
         let events = events(args.events.as_deref(), json.as_ref())?;
         let config = config(&args)?;
+        check_gap(args.gap, &config.hardware)?;
         Ok(Self {
+            gap: args.gap,
             snapshot: snapshot(args.snapshot, &config.hardware)?,
             config,
             program: program(args.program, args.env, args.root, args.sysroot)?,
@@ -152,6 +156,18 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
             let problem = format!("{why} with --mmu {name}; leave the option out");
             Err(Failure::bad_value(option, &text, problem))
         }
+    }
+}
+
+/// Where there is nothing to replace, there is nothing to compare.
+fn check_gap(gap: bool, hardware: &Hardware) -> Result<(), Failure> {
+    match (gap, hardware.tables()) {
+        (true, None) => {
+            let name = hardware.name();
+            let problem = format!("no page is ever replaced with --mmu {name}; leave it out");
+            Err(Failure::refused("--gap", problem))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //!   open result files ─► build the machine ─► run ─► report: stderr, --json ─► --events
 //!        (exit 2 up to here, nothing written)   ▲
 //!                                               └ Ctrl-C stops it; the report still comes
+//!   with OPT: a first run before, which shows nothing (two_runs.rs)
 //! ```
 
 use std::io::{self, Write};
@@ -20,7 +21,7 @@ use crate::failure::{FAILED, Failure};
 use crate::faults::FaultTexts;
 use crate::options::{Options, Target, plain};
 use crate::output::Output;
-use crate::snapshot;
+use crate::{snapshot, two_runs};
 
 /// The exit status of a process that a second Ctrl-C ended: 128 + SIGINT, as shells show it.
 const INTERRUPTED: i32 = 130;
@@ -37,6 +38,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         events,
         explain_faults,
         snapshot,
+        gap,
         quiet,
         audit,
         maps,
@@ -49,7 +51,22 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     let events_file = events.map(|path| Output::open("events", &path)).transpose()?;
     let snapshot_file = snapshot.map(|path| Output::open("snapshot", &path)).transpose()?;
     let console = Console::new(!quiet);
-    let mut machine = Machine::new(config, program, console.stdio()).map_err(Failure::unusable)?;
+    let stop = stop_on_interrupt()?;
+    let mut stdio = console.stdio();
+    let mut future = None;
+    if two_runs::are_needed(&config) {
+        let mut go = |machine: &mut Machine| run_to_the_end(machine, &console, &stop);
+        let first = two_runs::first_run(&config, &program, stdio.stdin, &mut go)?;
+        stdio.stdin = first.stdin;
+        future = Some(first.recording);
+    }
+    let mut machine = Machine::new(config, program, stdio).map_err(Failure::unusable)?;
+    if let Some(recording) = future {
+        machine.foresee(recording).map_err(Failure::unusable)?;
+    }
+    if gap {
+        machine.record_references().map_err(|error| Failure::refused("--gap", plain(&error)))?;
+    }
     if let Some(file) = &events_file {
         machine.set_events(Box::new(file.sink()));
     }
@@ -63,13 +80,17 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         machine.audit_always();
     }
 
-    run_to_the_end(&mut machine, &console)?;
+    run_to_the_end(&mut machine, &console, &stop);
     console.clear();
     if audit && let Err(what) = machine.audit() {
         let _ = writeln!(io::stderr().lock(), "pagewalk: the audit failed: {what}");
     }
     // Who closed stderr does not want it.
     let _ = io::stderr().lock().write_all(faults.text().as_bytes());
+    if gap {
+        let compared = machine.compare_with_opt();
+        compared.map_err(|error| Failure::not_written("--gap", plain(&error)))?;
+    }
     let report = machine.report();
     if !quiet {
         tell(&report);
@@ -95,8 +116,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(if report.exit.code == 0 { 0 } else { FAILED }))
 }
 
-fn run_to_the_end(machine: &mut Machine, console: &Console) -> Result<(), Failure> {
-    let stop = stop_on_interrupt()?;
+fn run_to_the_end(machine: &mut Machine, console: &Console, stop: &AtomicBool) {
     machine.run(&mut |progress: Progress| {
         console.show(&progress);
         match stop.load(Ordering::Relaxed) {
@@ -104,7 +124,6 @@ fn run_to_the_end(machine: &mut Machine, console: &Console) -> Result<(), Failur
             false => ControlFlow::Continue(()),
         }
     });
-    Ok(())
 }
 
 /// A flag that Ctrl-C (or a polite request to end) raises. The second time ends the process: the
