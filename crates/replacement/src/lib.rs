@@ -16,7 +16,7 @@
 //!
 //! Two are idealised: [`Lru`] sees every reference, which no hardware shows, and [`Opt`] the future
 //! as well. What both do on a string of references can be computed from the string ([`Belady`]), and
-//! from one that was made shorter ([`Reducer`]).
+//! from one that was made shorter ([`Reducer`]); so can the sizes of working sets ([`WorkingSets`]).
 //!
 //! Time passes in two ways, both the caller's: [`Policy::tick`] lets a policy harvest the
 //! referenced bits of all frames, and [`Policy::set_time`] tells the virtual time.
@@ -41,6 +41,7 @@ pub mod belady;
 pub mod car;
 pub mod clock;
 pub mod clock_pro;
+pub mod denning;
 mod directory;
 pub mod fifo;
 mod frame_set;
@@ -69,6 +70,7 @@ pub use belady::Belady;
 pub use car::Car;
 pub use clock::Clock;
 pub use clock_pro::ClockPro;
+pub use denning::WorkingSets;
 pub use fifo::Fifo;
 pub use freebsd::{FreeBsd, FreeBsdConfig};
 pub use gclock::GClock;

@@ -1,7 +1,7 @@
 //! LRU, OPT and the reduction of reference strings, against brute force and plain models.
 
 use pagewalk_mmu::Pfn;
-use pagewalk_replacement::{Belady, NEVER, PolicyKind, Probe, Reducer};
+use pagewalk_replacement::{Belady, NEVER, PolicyKind, Probe, Reducer, WorkingSets};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -176,6 +176,42 @@ proptest! {
             prop_assert_eq!(lru_faults(&kept, frames), lru_faults(&string, frames));
             prop_assert_eq!(opt_faults(&kept, frames), opt_faults(&string, frames));
         }
+    }
+}
+
+/// The sizes at each time, those until the window is empty included, and the missing pages.
+fn working_sets(string: &[u32], tau: u64) -> (Vec<usize>, u64) {
+    let mut windows = WorkingSets::new(tau);
+    let mut sizes = Vec::new();
+    for (&page, now) in string.iter().zip(1..) {
+        windows.reference(page, now);
+        sizes.push(windows.size(now));
+    }
+    let end = string.len() as u64;
+    sizes.extend((end + 1..=end + tau).map(|now| windows.size(now)));
+    (sizes, windows.missing())
+}
+
+proptest! {
+    #[test]
+    fn working_sets_are_the_pages_of_the_window(string in strings(12, 200), tau in 1_u64..40) {
+        let (sizes, missing) = working_sets(&string, tau);
+        let window = |now: usize| {
+            let from = (now + 1).saturating_sub(tau as usize).min(string.len());
+            string[from..(now + 1).min(string.len())].iter().collect::<BTreeSet<_>>()
+        };
+        for (now, size) in sizes.iter().enumerate() {
+            prop_assert_eq!(*size, window(now).len(), "after reference {}", now);
+        }
+        let misses = (0..string.len()).filter(|&n| n == 0 || !window(n - 1).contains(&string[n]));
+        prop_assert_eq!(missing, misses.count() as u64);
+    }
+
+    /// s(tau + 1) = s(tau) + m(tau) / N, multiplied by N.
+    #[test]
+    fn average_sizes_grow_by_the_missing_pages(string in strings(12, 200), tau in 1_u64..40) {
+        let sum = |tau| working_sets(&string, tau).0.iter().sum::<usize>() as u64;
+        prop_assert_eq!(sum(tau + 1), sum(tau) + working_sets(&string, tau).1);
     }
 }
 
