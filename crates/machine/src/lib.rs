@@ -54,7 +54,7 @@ pub use hart_memory::{Extra, HartMemory, Switches};
 pub use harts::HARTS_MAX;
 pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
-pub use observe::{Entry, Reader, Recording};
+pub use observe::{Entry, Reader, Recording, SizesConfig, SizesFormat};
 pub use pagewalk_kernel::{
     DeviceWait, Fit, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX,
 };

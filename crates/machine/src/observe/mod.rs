@@ -34,12 +34,14 @@ mod future;
 mod gap;
 mod names;
 mod recording;
+mod sizes;
 
 use std::cell::Cell;
 use std::io;
 
 use pagewalk_cpu::{RefTime, Stop, run, run_plain};
 use pagewalk_kernel::{Event, FaultCause, SpaceId};
+use pagewalk_linux::Pid;
 use pagewalk_mmu::{PageSize, Pfn, PhysAddr, VirtAddr};
 use pagewalk_replacement::{NEVER, Policy};
 
@@ -49,8 +51,10 @@ use bus::ObservedBus;
 use future::{Future, UNKNOWN};
 use names::PageNames;
 use recording::Recorder;
+use sizes::{Running, Sizes};
 
 pub use recording::{Entry, Reader, Recording};
+pub use sizes::{SizesConfig, SizesFormat};
 
 /// A recording is exact from so many frames on; the less, the longer it is.
 const EXACT_FROM: u64 = 64;
@@ -82,6 +86,7 @@ pub(crate) struct Observer {
     /// The policy has been told that the future is not known after all.
     is_blind: bool,
     outcome: Option<OptReport>,
+    sizes: Option<Sizes>,
 }
 
 /// The recording.
@@ -118,6 +123,7 @@ impl Observer {
             future: None,
             is_blind: false,
             outcome: None,
+            sizes: None,
         }
     }
 
@@ -137,6 +143,9 @@ impl Observer {
     /// It stops.
     fn leave(&mut self, retired: u64, policy: &mut Option<&mut dyn Policy>) {
         self.catch_up(retired, policy);
+        if let Some(sizes) = &mut self.sizes {
+            sizes.leave(retired);
+        }
         let is_apart = self.future.as_ref().is_some_and(Future::is_apart);
         if let Some(policy) = policy
             && is_apart
@@ -151,9 +160,27 @@ impl Observer {
     #[inline]
     fn catch_up(&mut self, retired: u64, policy: &mut Option<&mut dyn Policy>) {
         if retired > self.fetched && self.code != NONE {
+            if self.sizes.is_some() {
+                self.write_rows(retired, policy);
+            }
+            self.fetched = retired;
             self.see(self.code, policy);
         }
         self.fetched = retired;
+    }
+
+    /// Writes the rows of sizes that are due before the instruction number `retired`, from 1 on.
+    fn write_rows(&mut self, retired: u64, policy: &mut Option<&mut dyn Policy>) {
+        while let Some(due) = self.sizes.as_ref().map(Sizes::next_row).filter(|&due| due < retired)
+        {
+            if due > self.fetched {
+                self.fetched = due;
+                self.see(self.code, policy);
+            }
+            if let Some(sizes) = &mut self.sizes {
+                sizes.row();
+            }
+        }
     }
 
     /// A load or store succeeded.
@@ -193,6 +220,9 @@ impl Observer {
     #[inline]
     fn see(&mut self, frame: u64, policy: &mut Option<&mut dyn Policy>) {
         if frame == self.last_frame {
+            if let (Some(sizes), Some(page)) = (&mut self.sizes, self.last_page) {
+                sizes.reference(page, self.fetched);
+            }
             return;
         }
         let next = self.refer(Pfn(frame));
@@ -218,6 +248,9 @@ impl Observer {
             self.cut();
             return NEVER;
         };
+        if let Some(sizes) = &mut self.sizes {
+            sizes.reference(page, self.fetched);
+        }
         let is_repeat = self.last_page == Some(page);
         self.last_page = Some(page);
         self.references += u64::from(!is_repeat);
@@ -272,8 +305,13 @@ impl Observer {
         match *event {
             Event::PageIn { from, pfn } => self.names.read(from, pfn),
             Event::Evict { pfn, store, .. } => self.names.evicted(pfn, store),
-            Event::Fault { space, va, cause: FaultCause::ZeroFill, pfn, .. } => {
-                self.names.zero_filled(space, va.page_base(self.page), pfn);
+            Event::Fault { space, va, cause, pfn, major, .. } => {
+                if cause == FaultCause::ZeroFill {
+                    self.names.zero_filled(space, va.page_base(self.page), pfn);
+                }
+                if let Some(sizes) = &mut self.sizes {
+                    sizes.fault(major);
+                }
             }
             _ => {}
         }
@@ -369,6 +407,27 @@ impl Machine {
         Ok(())
     }
 
+    /// Measures working sets and resident sets from now on, and writes them to `out`.
+    ///
+    /// # Errors
+    /// On a machine without pages.
+    pub fn measure_sizes(
+        &mut self,
+        config: SizesConfig,
+        out: Box<dyn io::Write + Send>,
+    ) -> io::Result<()> {
+        self.observer()?.sizes = Some(Sizes::new(config, out));
+        Ok(())
+    }
+
+    /// Writes the last sizes.
+    ///
+    /// # Errors
+    /// The first that there was in writing.
+    pub fn finish_sizes(&mut self) -> io::Result<()> {
+        self.observer()?.sizes.take().map_or(Ok(()), |mut sizes| sizes.finish())
+    }
+
     /// Has the policy see every reference, if it is one that must.
     pub(crate) fn show_references(&mut self) {
         if self.config.policy.sees_references() {
@@ -399,9 +458,19 @@ impl Machine {
     /// Runs the current hart as [`run`] does, every reference seen.
     pub(crate) fn run_observed(&mut self, limit: u64) -> Stop {
         let plain = self.config.slow || self.memory.is_plain();
+        let space = self.current_space();
+        let thread = self.schedule.current().thread.and_then(|tid| self.system.thread(tid));
+        let pid = thread.map(|thread| thread.pid);
         let Some(observer) = self.listener.observer.as_deref_mut() else { return Stop::Budget };
         let policy = if observer.feeds_policy { self.os.policy_mut() } else { None };
         observer.enter(self.hart.retired);
+        if let Some(sizes) = &mut observer.sizes
+            && let Some(pid) = pid
+        {
+            let running = Running { pid: pid.0, resident: self.os.residency(space).rss() };
+            let system = &self.system;
+            sizes.enter(running, self.hart.retired, |pid| system.process(Pid(pid)).is_some());
+        }
         let mut bus = ObservedBus { memory: &mut self.memory, observer, policy };
         let stop = match plain {
             true => run_plain(&mut self.hart, &mut bus, limit),
