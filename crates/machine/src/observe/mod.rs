@@ -41,7 +41,6 @@ use std::io;
 
 use pagewalk_cpu::{RefTime, Stop, run, run_plain};
 use pagewalk_kernel::{Event, FaultCause, SpaceId};
-use pagewalk_linux::Pid;
 use pagewalk_mmu::{PageSize, Pfn, PhysAddr, VirtAddr};
 use pagewalk_replacement::{NEVER, Policy};
 
@@ -133,11 +132,14 @@ impl Observer {
         self.epoch.get()
     }
 
-    /// A hart goes on, having retired so many instructions.
-    fn enter(&mut self, retired: u64) {
+    /// A hart goes on, having retired so many instructions, with a process of those alive.
+    fn enter(&mut self, retired: u64, running: Option<Running>, is_alive: impl Fn(u32) -> bool) {
         self.names.settle();
         self.code = NONE;
         self.fetched = retired;
+        if let (Some(sizes), Some(running)) = (&mut self.sizes, running) {
+            sizes.enter(running, retired, is_alive);
+        }
     }
 
     /// It stops.
@@ -458,19 +460,14 @@ impl Machine {
     /// Runs the current hart as [`run`] does, every reference seen.
     pub(crate) fn run_observed(&mut self, limit: u64) -> Stop {
         let plain = self.config.slow || self.memory.is_plain();
-        let space = self.current_space();
+        let resident = self.os.residency(self.current_space()).rss();
         let thread = self.schedule.current().thread.and_then(|tid| self.system.thread(tid));
-        let pid = thread.map(|thread| thread.pid);
+        let running = thread.map(|thread| Running { pid: thread.pid, resident });
         let Some(observer) = self.listener.observer.as_deref_mut() else { return Stop::Budget };
         let policy = if observer.feeds_policy { self.os.policy_mut() } else { None };
-        observer.enter(self.hart.retired);
-        if let Some(sizes) = &mut observer.sizes
-            && let Some(pid) = pid
-        {
-            let running = Running { pid: pid.0, resident: self.os.residency(space).rss() };
-            let system = &self.system;
-            sizes.enter(running, self.hart.retired, |pid| system.process(Pid(pid)).is_some());
-        }
+        let system = &self.system;
+        let is_alive = |pid| system.process(pid).is_some();
+        observer.enter(self.hart.retired, running, is_alive);
         let mut bus = ObservedBus { memory: &mut self.memory, observer, policy };
         let stop = match plain {
             true => run_plain(&mut self.hart, &mut bus, limit),
