@@ -198,6 +198,20 @@ pub struct RunArgs {
     #[arg(long)]
     pub gap: bool,
 
+    /// Write working-set and resident-set sizes over time, process by process: JSON lines if FILE ends
+    /// in .jsonl or .ndjson, else CSV (docs/report.md).
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub sizes: Option<PathBuf>,
+
+    /// Instructions of a process between two rows of --sizes: a number, or one with k, M or G.
+    /// [default: 100k]
+    #[arg(long, value_name = "N", requires = "sizes")]
+    pub sizes_step: Option<String>,
+
+    /// The working set's window for --sizes, in instructions of the process. [default: 1M]
+    #[arg(long, value_name = "N", requires = "sizes")]
+    pub tau: Option<String>,
+
     /// Show neither progress nor report.
     #[arg(long, short)]
     pub quiet: bool,

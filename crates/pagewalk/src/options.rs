@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
     Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, Hardware, HugePolicy,
-    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SwapConfig, SwapStore, ZswapConfig,
+    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SizesConfig, SizesFormat, SwapConfig,
+    SwapStore, ZswapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -26,6 +27,10 @@ const SWAP_BYTES_MIN: u64 = 256 << 20;
 
 /// The highest priority of a swap device (swapon(2): SWAP_FLAG_PRIO_MASK).
 const PRIORITY_MAX: u16 = 32_767;
+
+/// The working set's window, and the time between two rows, in instructions.
+const TAU: u64 = 1_000_000;
+const SIZES_STEP: u64 = 100_000;
 
 /// A run, as asked for.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Options {
     pub snapshot: Option<PathBuf>,
     /// Whether the policy is compared with OPT.
     pub gap: bool,
+    /// Where sizes over time go, and how they are measured.
+    pub sizes: Option<(PathBuf, SizesConfig)>,
     /// Neither progress nor report.
     pub quiet: bool,
     /// The processes' regions are shown.
@@ -72,9 +79,12 @@ impl Options {
         let json = args.json.as_deref().map(target);
         let events = events(args.events.as_deref(), json.as_ref())?;
         let config = config(&args)?;
-        check_gap(args.gap, &config.hardware)?;
+        check_seen("gap", args.gap, &config.hardware)?;
+        check_seen("sizes", args.sizes.is_some(), &config.hardware)?;
+        let sizes = sizes(&args, [json.as_ref(), events.clone().map(Target::File).as_ref()])?;
         Ok(Self {
             gap: args.gap,
+            sizes,
             snapshot: snapshot(args.snapshot, &config.hardware)?,
             config,
             program: program(args.program, args.env, args.root, args.sysroot)?,
@@ -116,7 +126,10 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         cost: cost(args.cost.as_deref(), &base)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
         slow: args.slow,
-        instructions_max: args.max_instructions.as_deref().map(instructions_max).transpose()?,
+        instructions_max: match &args.max_instructions {
+            None => None,
+            given => Some(instructions("max-instructions", given.as_deref(), u64::MAX)?),
+        },
     })
 }
 
@@ -159,15 +172,50 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
     }
 }
 
-/// Where there is nothing to replace, there is nothing to compare.
-fn check_gap(gap: bool, hardware: &Hardware) -> Result<(), Failure> {
-    match (gap, hardware.tables()) {
+/// Where there are no pages, no references to them are seen.
+fn check_seen(option: &str, given: bool, hardware: &Hardware) -> Result<(), Failure> {
+    match (given, hardware.tables()) {
         (true, None) => {
-            let name = hardware.name();
-            let problem = format!("no page is ever replaced with --mmu {name}; leave it out");
-            Err(Failure::refused("--gap", problem))
+            let problem =
+                format!("there are no pages with --mmu {}; leave it out", hardware.name());
+            Err(Failure::refused(format_args!("--{option}"), problem))
         }
         _ => Ok(()),
+    }
+}
+
+/// Where the sizes go and how they are measured; `taken` are the files of other results.
+fn sizes(
+    args: &RunArgs,
+    taken: [Option<&Target>; 2],
+) -> Result<Option<(PathBuf, SizesConfig)>, Failure> {
+    let Some(path) = &args.sizes else { return Ok(None) };
+    let shown = path.display().to_string();
+    let refuse = |problem: &str| Err(Failure::bad_value("sizes", &shown, problem));
+    match target(path) {
+        Target::Stdout => return refuse("standard output is the program's; give a file"),
+        given if taken.contains(&Some(&given)) => {
+            return refuse("is the file of another result, too; give two files");
+        }
+        Target::File(_) => {}
+    }
+    let is_lines = path.extension().is_some_and(|end| end == "jsonl" || end == "ndjson");
+    let format = if is_lines { SizesFormat::JsonLines } else { SizesFormat::Csv };
+    let config = SizesConfig {
+        tau: instructions("tau", args.tau.as_deref(), TAU)?,
+        step: instructions("sizes-step", args.sizes_step.as_deref(), SIZES_STEP)?,
+        format,
+    };
+    Ok(Some((path.clone(), config)))
+}
+
+/// A positive number of instructions.
+fn instructions(option: &str, text: Option<&str>, default: u64) -> Result<u64, Failure> {
+    let Some(text) = text else { return Ok(default) };
+    let refuse = |problem| Failure::bad_value(option, text, problem);
+    match count(text).map_err(refuse)? {
+        0 => Err(refuse("give at least 1".into())),
+        number => Ok(number),
     }
 }
 
@@ -333,14 +381,6 @@ fn snapshot(path: Option<PathBuf>, hardware: &Hardware) -> Result<Option<PathBuf
 fn explain_faults(text: Option<&str>) -> Result<u64, Failure> {
     let Some(text) = text else { return Ok(0) };
     count(text).map_err(|problem| Failure::bad_value("explain-faults", text, problem))
-}
-
-fn instructions_max(text: &str) -> Result<u64, Failure> {
-    let refuse = |problem| Failure::bad_value("max-instructions", text, problem);
-    match count(text).map_err(refuse)? {
-        0 => Err(refuse("give at least 1".into())),
-        number => Ok(number),
-    }
 }
 
 fn program(

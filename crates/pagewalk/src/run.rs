@@ -39,6 +39,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         explain_faults,
         snapshot,
         gap,
+        sizes,
         quiet,
         audit,
         maps,
@@ -50,6 +51,8 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     };
     let events_file = events.map(|path| Output::open("events", &path)).transpose()?;
     let snapshot_file = snapshot.map(|path| Output::open("snapshot", &path)).transpose()?;
+    let sizes = sizes.map(|(path, sizes)| Ok((Output::open("sizes", &path)?, sizes)));
+    let sizes = sizes.transpose()?;
     let console = Console::new(!quiet);
     let stop = stop_on_interrupt()?;
     let mut stdio = console.stdio();
@@ -64,8 +67,12 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     if let Some(recording) = future {
         machine.foresee(recording).map_err(Failure::unusable)?;
     }
+    if let Some((file, sizes)) = &sizes {
+        let sink = Box::new(file.sink());
+        machine.measure_sizes(*sizes, sink).map_err(|error| not_seen("sizes", &error))?;
+    }
     if gap {
-        machine.record_references().map_err(|error| Failure::refused("--gap", plain(&error)))?;
+        machine.record_references().map_err(|error| not_seen("gap", &error))?;
     }
     if let Some(file) = &events_file {
         machine.set_events(Box::new(file.sink()));
@@ -106,6 +113,10 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         let _ = file.sink().write_all(pagewalk_report::json(&report).as_bytes());
         file.finish()?;
     }
+    if let Some((file, _)) = sizes {
+        let _ = machine.finish_sizes();
+        file.finish()?;
+    }
     if let Some(file) = events_file {
         file.finish()?;
     }
@@ -114,6 +125,10 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
         file.finish()?;
     }
     Ok(ExitCode::from(if report.exit.code == 0 { 0 } else { FAILED }))
+}
+
+fn not_seen(option: &str, error: &io::Error) -> Failure {
+    Failure::refused(format_args!("--{option}"), plain(error))
 }
 
 fn run_to_the_end(machine: &mut Machine, console: &Console, stop: &AtomicBool) {
