@@ -115,7 +115,7 @@ counters! {
     swap_io_errors,
     /// Transfers from or to files that failed.
     file_io_errors,
-    /// Faults that could not be resolved for want of memory.
+    /// Spaces killed because a fault could not be resolved for want of memory.
     oom_kill,
     /// Bytes copied from and to programs by system calls.
     bytes_copied,

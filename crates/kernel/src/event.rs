@@ -1,7 +1,7 @@
 //! What the kernel does, told as it happens. The machine adds time and instruction counts; every
 //! report and picture is made from these.
 
-use crate::{FileId, IoError, Prot, Region, Shortage, Signal, SpaceId, SwapSlot};
+use crate::{FileId, IoError, OomKill, Prot, Region, Shortage, Signal, SpaceId, SwapSlot};
 use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
 
 /// How a fault was resolved.
@@ -100,6 +100,11 @@ pub enum Event<'a> {
         pfn: Pfn,
         /// Whether it is a write.
         write: bool,
+    },
+    /// A space was killed for lack of memory.
+    OomKill {
+        /// Which, and why it.
+        kill: &'a OomKill,
     },
     /// A page was read.
     PageIn {

@@ -4,7 +4,9 @@
 //!   fault(va, kind)
 //!     1 find the region, growing a stack if need be   ── none ─────────► SIGSEGV, SEGV_MAPERR
 //!     2 may the program do this?                      ── no ───────────► SIGSEGV, SEGV_ACCERR
-//!     3 reserve frames, evicting if need be           ── cannot ───────► out of memory
+//!     3 reserve frames, evicting if need be           ── cannot ───────► out of memory: the worst
+//!                                                                        space is killed (oom.rs);
+//!                                                                        if it is another, again
 //!     4 what backs the page?
 //!         a frame      store; the file's, private, or with other owners ─► copy
 //!                      else ─► bring rights and bits up to date
@@ -119,7 +121,7 @@ pub enum FaultResult {
         /// The address that faulted.
         addr: VirtAddr,
     },
-    /// There is no memory: the program is killed.
+    /// There is no memory, and nobody worse to take it from: the program is killed.
     OutOfMemory(Shortage),
 }
 
@@ -185,11 +187,15 @@ impl<P: Pmap> Kernel<P> {
             self.counters.pgspill += 1;
             return FaultResult::Resolved { major: false };
         }
-        let result = self.attempt(platform, space, va, kind);
-        self.tell(platform, space, va, kind, result)
+        loop {
+            let result = self.attempt(platform, space, va, kind);
+            if let Some(end) = self.tell(platform, space, va, kind, result) {
+                return end;
+            }
+        }
     }
 
-    /// Tells how a fault ended.
+    /// Tells how a fault ended. `None` if it is to be tried again: another space was killed for it.
     pub(crate) fn tell(
         &mut self,
         platform: &mut impl Platform,
@@ -197,17 +203,17 @@ impl<P: Pmap> Kernel<P> {
         va: VirtAddr,
         kind: AccessKind,
         result: Result<bool, Refusal>,
-    ) -> FaultResult {
+    ) -> Option<FaultResult> {
         match result {
-            Ok(major) => FaultResult::Resolved { major },
+            Ok(major) => Some(FaultResult::Resolved { major }),
             Err(Refusal::Signal(signal)) => {
                 platform.event(Event::Signal { space, va, kind, signal });
-                FaultResult::Signal { signal, addr: va }
+                Some(FaultResult::Signal { signal, addr: va })
             }
             Err(Refusal::OutOfMemory(shortage)) => {
-                self.counters.oom_kill += 1;
                 platform.event(Event::OutOfMemory { space, va, shortage });
-                FaultResult::OutOfMemory(shortage)
+                let victim = self.kill_worst(platform, space, shortage);
+                (victim == space).then_some(FaultResult::OutOfMemory(shortage))
             }
             Err(Refusal::Wait(_)) => unreachable!("only a fault that may wait waits"),
         }

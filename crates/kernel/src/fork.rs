@@ -74,6 +74,7 @@ impl<P: Pmap> Kernel<P> {
     fn copy_regions(&mut self, parent: SpaceId, child: SpaceId) {
         let space = self.space(parent);
         let (heap_start, heap_end, limits) = (space.heap_start, space.heap_end, space.limits);
+        let oom_score_adj = space.oom_score_adj;
         let mut regions = crate::RegionSet::default();
         for region in space.regions.iter().filter_map(Region::forked) {
             regions.insert(region);
@@ -81,6 +82,7 @@ impl<P: Pmap> Kernel<P> {
         let space = self.space_mut(child);
         (space.heap_start, space.heap_end) = (heap_start, heap_end);
         space.limits = limits;
+        space.oom_score_adj = oom_score_adj;
         space.regions = regions;
     }
 

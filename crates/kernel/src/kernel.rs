@@ -14,9 +14,9 @@ use crate::swap_cache::SwapCache;
 use crate::transfer::Transfers;
 use crate::{
     DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout,
-    Mapping, MemoryLimits, Overcommit, PageCache, Platform, Pmap, Refusals, Region, RegionFlags,
-    RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId, SwapDevice, SwapMap,
-    Use, VmSizes, Vmstat, Watermarks,
+    Mapping, MemoryLimits, OomKill, Overcommit, PageCache, Platform, Pmap, Refusals, Region,
+    RegionFlags, RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId,
+    SwapDevice, SwapMap, Use, VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -216,6 +216,8 @@ pub struct Kernel<P: Pmap> {
     pub(crate) names: NameTable,
     pub(crate) ksm: Ksm,
     pub(crate) refusals: Refusals,
+    /// Kills that nobody was told of yet.
+    pub(crate) oom_kills: Vec<OomKill>,
     pub(crate) sharing: Sharing,
     /// The regions of all spaces are not more.
     pub(crate) regions_bound: usize,
@@ -301,6 +303,7 @@ impl<P: Pmap> Kernel<P> {
             names: NameTable::default(),
             ksm: Ksm::default(),
             refusals: Refusals::default(),
+            oom_kills: Vec::new(),
             sharing: Sharing::default(),
             regions_bound: 0,
             refused: RefusedFrames::default(),
@@ -421,6 +424,8 @@ impl<P: Pmap> Kernel<P> {
             heap_start: layout.user_start,
             heap_end: layout.user_start,
             limits: MemoryLimits::stack(layout.stack_limit),
+            oom_score_adj: 0,
+            is_killed: false,
             future_lock: RegionFlags::empty(),
             residency: Residency::default(),
         };
@@ -444,15 +449,20 @@ impl<P: Pmap> Kernel<P> {
     /// Ends an address space: everything that it alone used is free again. Pages of files stay in
     /// the cache; dirty ones that nobody else maps are written back.
     pub fn destroy_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
+        self.empty_space(platform, id);
+        if let Some(space) = self.spaces[id.0 as usize].take() {
+            self.discharge(platform, crate::FlushDebt::space(space.asid));
+            space.pmap.destroy(platform, &mut self.frames);
+        }
+    }
+
+    /// Lets go of all that a space has mapped.
+    pub(crate) fn empty_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
         let layout = self.space(id).layout;
         self.note_sharing(platform, id);
         self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
         self.space_mut(id).regions.remove(VirtAddr(0), layout.user_end);
         self.settle_mapped(platform, id);
-        if let Some(space) = self.spaces[id.0 as usize].take() {
-            self.discharge(platform, crate::FlushDebt::space(space.asid));
-            space.pmap.destroy(platform, &mut self.frames);
-        }
     }
 
     /// What happened so far.

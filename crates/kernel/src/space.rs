@@ -77,6 +77,10 @@ pub(crate) struct Space<P: Pmap> {
     pub heap_end: VirtAddr,
     /// What it may grow to.
     pub limits: MemoryLimits,
+    /// How soon it is killed for lack of memory.
+    pub oom_score_adj: i16,
+    /// It was killed for lack of memory (oom.rs).
+    pub is_killed: bool,
     /// How regions to come are locked (MCL_FUTURE).
     pub future_lock: RegionFlags,
     /// Without `page_tables`, which the pmap counts.

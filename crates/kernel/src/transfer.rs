@@ -447,9 +447,15 @@ impl<P: Pmap> Kernel<P> {
             self.counters.pgspill += 1;
             return Ok(FaultResult::Resolved { major: false });
         }
-        match self.attempt(platform, space, va, kind) {
-            Err(Refusal::Wait(on)) => Err(on),
-            result => Ok(self.tell(platform, space, va, kind, result)),
+        loop {
+            match self.attempt(platform, space, va, kind) {
+                Err(Refusal::Wait(on)) => return Err(on),
+                result => {
+                    if let Some(end) = self.tell(platform, space, va, kind, result) {
+                        return Ok(end);
+                    }
+                }
+            }
         }
     }
 

@@ -120,7 +120,12 @@ fn deliver(
     match (action.handler, info.signal.default_action()) {
         (SIG_IGN, _) | (SIG_DFL, DefaultAction::Ignore) => Delivered::Nothing,
         (SIG_DFL, DefaultAction::Stop) => Delivered::Stopped(info.signal),
-        (SIG_DFL, DefaultAction::Kill) => killed(info, thread.regs.pc),
+        (SIG_DFL, DefaultAction::Kill) => match process.verdict.take() {
+            Some(reason) if info.signal == Signal::SIGKILL => {
+                Delivered::Ended(Outcome::Killed { signal: info.signal, reason })
+            }
+            _ => killed(info, thread.regs.pc),
+        },
         _ => call_handler(process, thread, memory, info, action),
     }
 }

@@ -5,8 +5,8 @@ use crate::errno::Errno;
 use crate::memory::{PageEntry, SwapUsage, Usage, UserMemory};
 use pagewalk_kernel::{
     Advice, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock, MapRequest, Mapping,
-    MemoryLimits, Merging, Msync, ObjectPages, Overcommit, Placement, Platform, Pmap, Prot, Region,
-    RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use, Vmstat,
+    MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement, Platform, Pmap,
+    Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -326,8 +326,10 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
     }
 
     fn create_space(&mut self) -> Result<SpaceId, Errno> {
-        let layout = self.layout();
-        self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)
+        let (layout, adj) = (self.layout(), self.kernel.oom_score_adj(self.space));
+        let new = self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)?;
+        self.kernel.set_oom_score_adj(new, adj);
+        Ok(new)
     }
 
     fn fork_space(&mut self) -> Result<SpaceId, Errno> {
@@ -355,6 +357,18 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
             minor_faults: counters.pgfault.saturating_sub(counters.pgmajfault),
             major_faults: counters.pgmajfault,
         }
+    }
+
+    fn set_oom_score_adj(&mut self, space: SpaceId, adj: i16) {
+        self.kernel.set_oom_score_adj(space, adj);
+    }
+
+    fn oom_score(&self, space: SpaceId) -> u64 {
+        self.kernel.oom_score(space)
+    }
+
+    fn take_oom_kills(&mut self) -> Vec<OomKill> {
+        self.kernel.take_oom_kills()
     }
 
     fn shortage(&self) -> Option<Shortage> {

@@ -14,8 +14,8 @@
 use crate::errno::Errno;
 use pagewalk_kernel::{
     Advice, FileId, FrameSummary, KsmStats, Lock, MapRequest, MemoryLimits, Merging, Msync,
-    ObjectPages, Overcommit, Placement, Prot, Region, RegionUsage, Remap, Residency, Shortage,
-    SpaceId, Vmstat,
+    ObjectPages, OomKill, Overcommit, Placement, Prot, Region, RegionUsage, Remap, Residency,
+    Shortage, SpaceId, Vmstat,
 };
 use std::ops::Range;
 
@@ -476,6 +476,22 @@ pub trait UserMemory {
 
     /// Memory in use.
     fn usage(&self) -> Usage;
+
+    /// Sets how soon a space is killed for lack of memory.
+    fn set_oom_score_adj(&mut self, space: SpaceId, adj: i16) {
+        let _ = (space, adj);
+    }
+
+    /// What /proc/PID/oom_score says of a space.
+    fn oom_score(&self, space: SpaceId) -> u64 {
+        let _ = space;
+        0
+    }
+
+    /// The spaces that were killed for lack of memory since this was last asked.
+    fn take_oom_kills(&mut self) -> Vec<OomKill> {
+        Vec::new()
+    }
 
     /// Why an access failed for want of memory rather than of a mapping, if one did; the process is
     /// killed for it.

@@ -88,8 +88,10 @@ pub struct Process {
     pub(crate) environment: Vec<u8>,
     /// The name of the thread that it was named by last (comm).
     pub(crate) last_name: [u8; 16],
-    /// How soon it is killed for want of memory: kept to be told.
+    /// How soon it is killed for want of memory.
     pub(crate) oom_score_adj: i32,
+    /// Its memory was taken for others (oom.rs): why it is about to end.
+    pub(crate) verdict: Option<String>,
     /// The page that holds the code of [`SIGRETURN`].
     pub(crate) trampoline: u64,
     /// What its parent gets when it ends.
@@ -195,6 +197,7 @@ impl Process {
             environment: image.environment.clone(),
             last_name: image.name,
             oom_score_adj: 0,
+            verdict: None,
             trampoline: image.trampoline,
             exit_signal: Some(Signal::SIGCHLD),
             borrows_memory: false,
@@ -219,6 +222,7 @@ impl Process {
             attributes: self.attributes.inherit(),
             timers: Timers::default(),
             undo: Undo::new(),
+            verdict: None,
             borrows_memory: false,
             has_execed: false,
             is_stopped: false,

@@ -17,7 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pagewalk_kernel::{Shortage, SpaceId, TransferId};
+use pagewalk_kernel::{SpaceId, TransferId};
 
 use crate::account::Account;
 use crate::alarm::Alarms;
@@ -33,6 +33,7 @@ use crate::host::{Host, unix_ns};
 use crate::load::LoadError;
 use crate::locks::Locks;
 use crate::memory::UserMemory;
+use crate::oom::OomLog;
 use crate::path::Location;
 use crate::pipe::Pipes;
 use crate::process::{Image, Process, Program};
@@ -134,6 +135,7 @@ pub struct System {
     last_id: Pid,
     end: Option<Outcome>,
     pub(crate) made: Made,
+    pub(crate) oom: OomLog,
 }
 
 impl System {
@@ -179,6 +181,7 @@ impl System {
             last_id: FIRST,
             end: None,
             made: Made { processes: 1, threads: 1, threads_max: 1, execs: 0 },
+            oom: OomLog::default(),
         })
     }
 
@@ -309,7 +312,10 @@ impl System {
         };
         let mut then = std::mem::take(&mut call.then);
         if let Some(shortage) = memory.shortage() {
-            then = Then::ExitProcess(out_of_memory(shortage));
+            let reason = format!("out of memory: {shortage}");
+            if let Some(outcome) = self.killed_for_memory(&process, memory, reason) {
+                then = Then::ExitProcess(outcome);
+            }
         }
         if let Then::Wait(wait) = then {
             thread.regs.pc = call_pc;
@@ -355,8 +361,10 @@ impl System {
     /// A page of a thread could not be had: its process is killed.
     pub fn out_of_memory(&mut self, tid: Pid, memory: &mut dyn UserMemory, reason: String) {
         let Some((process, thread)) = self.take(tid) else { return };
-        let outcome = Outcome::Killed { signal: Signal::SIGKILL, reason };
-        self.exit_process(process, &thread, outcome, memory);
+        match self.killed_for_memory(&process, memory, reason) {
+            Some(outcome) => self.exit_process(process, &thread, outcome, memory),
+            None => self.put_back(process, thread),
+        }
     }
 
     /// A thread waits until its fault can be tried again: for a transfer, or for memory.
@@ -582,9 +590,4 @@ impl System {
             }
         }
     }
-}
-
-/// The verdict on a process that needed memory which no one could give.
-fn out_of_memory(shortage: Shortage) -> Outcome {
-    Outcome::Killed { signal: Signal::SIGKILL, reason: format!("out of memory: {shortage}") }
 }

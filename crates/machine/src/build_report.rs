@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pagewalk_kernel::FaultCause;
-use pagewalk_linux::Signal;
+use pagewalk_linux::{OomEnd, Signal};
 use pagewalk_mmu::cache::{CacheCounters, LookupCounts};
 use pagewalk_mmu::tlb::LevelConfig;
 use pagewalk_mmu::{KindCounts, PageSize, TlbExceptions};
@@ -14,9 +14,9 @@ use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
-    MachineReport, MappedFileReport, MemoryReport, ProcessReport, ReadAheadReport, References,
-    RefillReport, Report, SCHEMA_VERSION, SwapDeviceReport, SwapReport, TlbLevel, TlbReport,
-    WalkCacheReport, WalkReport, ZswapReport,
+    MachineReport, MappedFileReport, MemoryReport, OomKillReport, ProcessReport, ReadAheadReport,
+    References, RefillReport, Report, SCHEMA_VERSION, SwapDeviceReport, SwapReport, TlbLevel,
+    TlbReport, WalkCacheReport, WalkReport, ZswapReport,
 };
 use crate::swap_devices::{DeviceView, ZswapView};
 
@@ -312,7 +312,19 @@ impl Machine {
             page_tables: residency.page_tables,
             peak_page_tables: self.tally.peak_page_tables,
             free: frames.free,
+            oom_kills: self.oom_report(),
         }
+    }
+
+    fn oom_report(&self) -> Vec<OomKillReport> {
+        let report = |end: &OomEnd| OomKillReport {
+            pid: end.pid,
+            name: end.name.clone(),
+            badness: end.badness,
+            oom_score_adj: end.score_adj,
+            reason: end.reason.clone(),
+        };
+        self.system.oom_ends().iter().map(report).collect()
     }
 
     fn swap_report(&self) -> SwapReport {

@@ -30,6 +30,15 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
         Event::Submit { store: at, pfn, write } => {
             ("submit", json!({ "at": store(at), "pfn": pfn.0, "write": write }))
         }
+        Event::OomKill { kill } => (
+            "oom-kill",
+            json!({
+                "space": kill.victim.0, "asked": kill.asked.0, "badness": kill.badness,
+                "oom_score_adj": kill.score_adj, "candidates": kill.candidates,
+                "resident": kill.held.rss(), "swapped": kill.held.swapped,
+                "page_tables": kill.held.page_tables,
+            }),
+        ),
         Event::PageIn { from, pfn } => ("page-in", json!({ "from": store(from), "pfn": pfn.0 })),
         Event::PageOut { pfn, to, bytes } => {
             ("page-out", json!({ "to": store(to), "pfn": pfn.0, "bytes": bytes }))

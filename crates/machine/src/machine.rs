@@ -454,6 +454,10 @@ impl Machine {
         if let Some(failure) = &failure {
             self.host.say_once(failure);
         }
+        if self.os.has_oom_kills() {
+            let situation = self.fullness();
+            self.with_system(|system, memory, _, _| system.end_oom_victims(memory, &situation));
+        }
         if let Some(outcome) = self.system.end() {
             self.end = Some(match outcome.clone() {
                 Outcome::Exit(status) => End::Exited(status),
@@ -587,9 +591,14 @@ impl Machine {
     }
 
     fn out_of_memory(&self, shortage: Shortage) -> String {
+        format!("out of memory: {shortage}{}", self.fullness())
+    }
+
+    /// How full memory and swap are, in brackets.
+    fn fullness(&self) -> String {
         let frames = self.os.frames();
         format!(
-            "out of memory: {shortage} ({} of {} frames and {} of {} swap slots in use)",
+            " ({} of {} frames and {} of {} swap slots in use)",
             frames.total - frames.free,
             frames.total,
             self.os.swap_used(),

@@ -221,6 +221,14 @@ impl Os {
         }
     }
 
+    /// Whether spaces were killed for lack of memory, whose processes are to end.
+    pub fn has_oom_kills(&self) -> bool {
+        match self {
+            Self::Paged(kernel) => kernel.has_oom_kills(),
+            Self::Segments(_) => false,
+        }
+    }
+
     /// The size of large pages, if there are any and they are used.
     pub fn large_page(&self) -> Option<PageSize> {
         match self {

@@ -436,7 +436,7 @@ pub struct FaultReport {
 }
 
 /// Memory, in frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MemoryReport {
     /// Frames of RAM.
     pub frames: u64,
@@ -460,6 +460,25 @@ pub struct MemoryReport {
     pub peak_page_tables: u64,
     /// Free at the end.
     pub free: u64,
+    /// Processes that were ended for lack of memory, in order: the first 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub oom_kills: Vec<OomKillReport>,
+}
+
+/// A process that was ended for lack of memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OomKillReport {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// How bad it was, in pages: what it held in memory, on swap and in page tables, and what its
+    /// `oom_score_adj` adds. `null` if no process was chosen.
+    pub badness: Option<i64>,
+    /// Its `oom_score_adj`, thousandths of RAM and swap.
+    pub oom_score_adj: i16,
+    /// What was short, and what it held.
+    pub reason: String,
 }
 
 /// Segments at the end, and what was done to have them.

@@ -20,6 +20,7 @@
 mod harts;
 mod json;
 mod number;
+mod oom;
 mod opt;
 mod page;
 mod processes;

@@ -358,6 +358,7 @@ fn memory(page: &mut Page, memory: &MemoryReport, machine: &MachineReport) {
         ]
         .concat(),
     );
+    crate::oom::show(page, &memory.oom_kills);
 }
 
 fn devices(page: &mut Page, report: &Report) {

@@ -99,6 +99,7 @@ fn sample() -> Report {
             page_cache: 12,
             page_tables: 6,
             peak_page_tables: 7,
+            oom_kills: vec![],
             free: 38,
         },
         segments: None,

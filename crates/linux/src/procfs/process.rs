@@ -92,7 +92,10 @@ pub(super) fn make(
         File::Name => [name(&scene.view, process, tid.unwrap_or(pid)), b"\n".to_vec()].concat(),
         File::Limits => limits(process).into_bytes(),
         File::Mounts => mounts(&scene.view).into_bytes(),
-        File::OomScore => b"0\n".to_vec(),
+        File::OomScore => {
+            let score = space.map_or(0, |space| scene.memory.oom_score(space));
+            format!("{score}\n").into_bytes()
+        }
         File::OomScoreAdj => format!("{}\n", process.oom_score_adj).into_bytes(),
         File::ClearRefs | File::Pagemap => Vec::new(),
     })
@@ -122,12 +125,13 @@ pub(super) fn write(
             if !(-1000..=1000).contains(&score) {
                 return Err(Errno::EINVAL);
             }
-            match call.process.pid == pid {
-                true => call.process.oom_score_adj = score,
-                false => {
-                    let process = call.system.processes.get_mut(&pid);
-                    process.ok_or(Errno::ESRCH)?.oom_score_adj = score;
-                }
+            let process = match call.process.pid == pid {
+                true => &mut *call.process,
+                false => call.system.processes.get_mut(&pid).ok_or(Errno::ESRCH)?,
+            };
+            process.oom_score_adj = score;
+            if process.ended.is_none() {
+                call.memory.set_oom_score_adj(process.space, score as i16);
             }
         }
         // Referenced and soft-dirty bits, which are not told from here: nothing to clear.
