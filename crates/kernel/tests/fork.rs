@@ -194,11 +194,9 @@ impl Family {
         let parent = self.m.space;
         self.m.space = child.map_or(parent, |child| self.children[child]);
         let result = act(&mut self.m);
-        let killed = self.m.kernel.is_killed(self.m.space);
         self.m.space = parent;
         match result {
             Ok(value) => Some(value),
-            Err(_) if killed => None,
             Err(Stop::OutOfMemory | Stop::Signal(Signal::Bus)) => None,
             Err(stop) => panic!("{stop:?}"),
         }

@@ -176,6 +176,7 @@ impl Life {
     /// What exec does: a new space is laid out, then the old one goes.
     fn exec(&mut self, old: SpaceId) -> SpaceId {
         let Ok(new) = self.m.kernel.create_space(&mut self.m.mock, LAYOUT) else { return old };
+        self.m.kernel.set_oom_score_adj(new, OOM_SCORE_ADJ_MIN);
         self.m.audit();
         self.map_file(new, TEXT, FileId(TEXT_FILE), FILE_PAGES, false);
         self.map(new, MapRequest::anonymous(HEAP_PAGES * PAGE, RW), HEAP);

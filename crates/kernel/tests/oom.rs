@@ -9,6 +9,7 @@ use pagewalk_kernel::{Config, MapRequest, Shortage, SpaceId};
 fn machine(name: &str, spare: u64, more: usize) -> (Machine, Vec<SpaceId>) {
     let frames = frames_min(name) + spare;
     let mut m = Machine::new(name, Config { frames, swap_slots: 0, ..Config::default() });
+    m.kernel.set_oom_score_adj(m.space, 0);
     let new = |_| m.kernel.create_space(&mut m.mock, LAYOUT).expect("memory");
     let others: Vec<SpaceId> = (0..more).map(new).collect();
     let spaces = [m.space].into_iter().chain(others).collect();
@@ -99,6 +100,7 @@ fn scores_are_those_of_linux() {
     let config = Config { frames: 2048, swap_slots: 2048, ..Config::default() };
     let mut m = Machine::new("sv39", config);
     let space = m.space;
+    m.kernel.set_oom_score_adj(space, 0);
     assert_eq!(fill(&mut m, space, 500).1, Ok(()));
     let held = m.kernel.residency(space);
     let pages = held.rss_anon + held.page_tables;

@@ -5,8 +5,8 @@
 
 use pagewalk_kernel::{
     Advice, AnyPmap, Attempt, Backing, CachedTranslation, Config, Event, FaultResult, FileId,
-    Flush, IoError, Kernel, Layout, MapRequest, Msync, Placement, Platform, Pmap, Prot, Signal,
-    SpaceId, Store, SwapSlot, TransferId, Waited,
+    Flush, IoError, Kernel, Layout, MapRequest, Msync, OOM_SCORE_ADJ_MIN, Placement, Platform,
+    Pmap, Prot, Signal, SpaceId, Store, SwapSlot, TransferId, Waited,
 };
 use pagewalk_mmu::hashed::{self, Hashed};
 use pagewalk_mmu::radix::{
@@ -311,6 +311,9 @@ impl Machine {
         let mut mock = Mock::new(tables, config.frames);
         let mut kernel = Kernel::new(tables, config).expect("enough memory");
         let space = kernel.create_space(&mut mock, LAYOUT).expect("enough memory");
+        // Nobody is killed for another's fault, and what a model says of spaces holds: oom.rs tries
+        // the rest.
+        kernel.set_oom_score_adj(space, OOM_SCORE_ADJ_MIN);
         Self { kernel, mock, space }
     }
 
