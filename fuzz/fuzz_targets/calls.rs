@@ -199,6 +199,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         zswap: None,
         read_ahead: 0,
         policy: PolicyKind::Clock,
+        harvest: 2000,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },
         fit: Fit::First,
         kernel: KernelMapping::Absent,

@@ -58,7 +58,7 @@ pub struct Config {
 }
 
 /// A look takes tens of cycles: a few in a hundred of the time goes into the harvest.
-const HARVEST_DEFAULT: u64 = 2000;
+pub const HARVEST_DEFAULT: u64 = 2000;
 
 impl Default for Config {
     /// 1 MiB of RAM in frames of 4 KiB, 16 MiB of swap, CLOCK.

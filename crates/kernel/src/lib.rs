@@ -104,7 +104,7 @@ pub use fault::{FaultResult, SegvCode, Shortage, Signal};
 pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Use};
 pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
-pub use kernel::{Config, ConfigError, FIRST_PRIORITY, Kernel, KernelError};
+pub use kernel::{Config, ConfigError, FIRST_PRIORITY, HARVEST_DEFAULT, Kernel, KernelError};
 pub use kernel_map::{KernelMap, KernelMapping};
 pub use ksm::{KsmStats, Merging};
 pub use limits::{MemoryLimits, Overcommit, REGIONS_MAX, Refusals};

@@ -26,7 +26,7 @@ use crate::space::{Space, space_in};
 use crate::{FrameTable, Kernel, Mapping, Platform, Pmap, ReverseMapping, Use, Vmstat};
 use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
-use pagewalk_replacement::{Pages, Policy, Probe};
+use pagewalk_replacement::{Activity, Pages, Policy, Probe};
 
 /// The most pages that are laundered for one decision.
 pub(crate) const LAUNDER_MAX: usize = 256;
@@ -65,6 +65,11 @@ impl<P: Pmap> Kernel<P> {
             self.clock.now = now;
             self.policy.set_time(now);
         }
+    }
+
+    /// How often the policy changed its mind about pages, if it has states to change between.
+    pub fn activity(&self) -> Option<Activity> {
+        self.policy.activity()
     }
 
     /// Asks the policy for a victim.

@@ -276,6 +276,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         swap_slots,
         read_ahead: config.read_ahead,
         policy: config.policy,
+        harvest: config.harvest,
         huge: config.huge,
         seed: config.seed,
         kernel: config.kernel,

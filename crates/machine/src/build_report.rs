@@ -15,8 +15,8 @@ use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
     MachineReport, MappedFileReport, MemoryReport, OomKillReport, ProcessReport, ReadAheadReport,
-    References, RefillReport, Report, SCHEMA_VERSION, SwapDeviceReport, SwapReport, TlbLevel,
-    TlbReport, WalkCacheReport, WalkReport, ZswapReport,
+    References, RefillReport, ReplacementReport, Report, SCHEMA_VERSION, SwapDeviceReport,
+    SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport, ZswapReport,
 };
 use crate::swap_devices::{DeviceView, ZswapView};
 
@@ -48,6 +48,7 @@ impl Machine {
             faults: self.fault_report(),
             memory: self.memory_report(),
             segments: self.segment_report(),
+            replacement: self.replacement_report(),
             swap: self.swap_report(),
             files: self.file_report(),
             opt: self.listener.observer.as_ref().and_then(|seen| seen.outcome().cloned()),
@@ -340,6 +341,26 @@ impl Machine {
             read_ahead: self.read_ahead_report(),
             zswap: self.swap.zswap().map(|zswap| zswap_report(&zswap)),
         }
+    }
+
+    fn replacement_report(&self) -> Option<ReplacementReport> {
+        let c = self.os.counters();
+        let refaults = c.workingset_refault_anon + c.workingset_refault_file;
+        let activity = self.os.activity();
+        self.config.hardware.tables().map(|_| ReplacementReport {
+            policy: self.config.policy.to_string(),
+            scans: c.pgscan_kswapd + c.pgscan_direct,
+            harvests: c.pgscan_harvest,
+            referenced: c.pgreferenced,
+            steals: c.pgsteal_kswapd + c.pgsteal_direct,
+            given_up: c.pgsurplus,
+            launders: c.pglaunder,
+            refaults_anon: c.workingset_refault_anon,
+            refaults_file: c.workingset_refault_file,
+            refault_distance: (refaults > 0).then(|| ratio(c.refault_distance, refaults)),
+            activations: activity.map(|activity| activity.activations),
+            deactivations: activity.map(|activity| activity.deactivations),
+        })
     }
 
     /// One device of which nothing special was said is told of by the sums.

@@ -47,6 +47,8 @@ pub struct Config {
     pub read_ahead: u32,
     /// Page replacement.
     pub policy: PolicyKind,
+    /// How often referenced bits are harvested: every so many cycles of work for each frame of RAM.
+    pub harvest: u64,
     /// What large pages are used for.
     pub huge: HugePolicy,
     /// Where the kernel's own memory is mapped.

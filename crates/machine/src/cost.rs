@@ -70,7 +70,7 @@ pub struct CostModel {
     pub syscall: u64,
     /// A thousand bytes copied between the kernel and the program.
     pub copy_kilobyte: u64,
-    /// A page looked at by reclaim.
+    /// A page looked at by reclaim, or by the harvest of referenced bits.
     pub scan_page: u64,
     /// An invalidation of TLB entries.
     pub flush: u64,

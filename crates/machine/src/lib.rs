@@ -56,7 +56,7 @@ pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
 pub use observe::{Entry, Reader, Recording, SizesConfig, SizesFormat};
 pub use pagewalk_kernel::{
-    DeviceWait, Fit, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX,
+    DeviceWait, Fit, HARVEST_DEFAULT, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX,
 };
 pub use ram::Ram;
 pub use report::Report;

@@ -447,6 +447,10 @@ impl Machine {
     /// [`Machine::in_kernel`], for work of which nobody hears when it was done. What the thread is
     /// not charged for here, it is charged for next time.
     fn inside_kernel(&mut self, work: impl FnOnce(&mut Self)) {
+        if self.os.follows_time() {
+            let working = self.cycle_parts().working();
+            self.os.set_time(working);
+        }
         self.memory.enter_kernel(self.hart.retired);
         self.swap.begin_batch();
         work(self);

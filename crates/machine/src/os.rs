@@ -6,7 +6,7 @@ use pagewalk_kernel::{
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, Pfn, VirtAddr};
-use pagewalk_replacement::Policy;
+use pagewalk_replacement::{Activity, Policy};
 
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
@@ -68,6 +68,26 @@ impl Os {
         match self {
             Self::Paged(kernel) => kernel.activate(platform, space),
             Self::Segments(kernel) => kernel.activate(platform, space),
+        }
+    }
+
+    /// Whether page replacement has any use for the time.
+    pub fn follows_time(&self) -> bool {
+        matches!(self, Self::Paged(kernel) if kernel.follows_time())
+    }
+
+    /// Processors have worked for so many cycles.
+    pub fn set_time(&mut self, working: u64) {
+        if let Self::Paged(kernel) = self {
+            kernel.set_time(working);
+        }
+    }
+
+    /// How often page replacement changed its mind, if it has states to change between.
+    pub fn activity(&self) -> Option<Activity> {
+        match self {
+            Self::Paged(kernel) => kernel.activity(),
+            Self::Segments(_) => None,
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Report {
     pub memory: MemoryReport,
     /// Segments, on a machine that has them.
     pub segments: Option<SegmentReport>,
+    /// Page replacement; null without pages.
+    pub replacement: Option<ReplacementReport>,
     /// Swap.
     pub swap: SwapReport,
     /// Files.
@@ -64,6 +66,39 @@ pub struct Report {
     pub syscalls: BTreeMap<String, u64>,
     /// Counters by the names of `/proc/vmstat` and perf.
     pub counters: BTreeMap<String, u64>,
+}
+
+/// What page replacement did, in pages.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ReplacementReport {
+    /// The policy with its parameters, as `--policy` takes it.
+    pub policy: String,
+    /// Frames looked at because a frame was wanted.
+    pub scans: u64,
+    /// Frames looked at by the periodic harvest of referenced bits, or in search of pages that left
+    /// the working set.
+    pub harvests: u64,
+    /// Looks of both kinds that found a page referenced.
+    pub referenced: u64,
+    /// Frames freed because one was wanted.
+    pub steals: u64,
+    /// Pages given up because they left the working set.
+    pub given_up: u64,
+    /// Pages written ahead of need, and kept.
+    pub launders: u64,
+    /// Private and shared pages that came back from swap.
+    pub refaults_anon: u64,
+    /// Pages of files that were evicted and read again; the last evictions are remembered, as many as
+    /// there are frames.
+    pub refaults_file: u64,
+    /// Pages evicted between a page's eviction and its coming back, on average; null if none came
+    /// back.
+    pub refault_distance: Option<f64>,
+    /// Pages that the policy found worth keeping longer (Linux: pgactivate); null for a policy that
+    /// knows no such states.
+    pub activations: Option<u64>,
+    /// Pages that it no longer did (Linux: pgdeactivate).
+    pub deactivations: Option<u64>,
 }
 
 /// The policy's faults beside those of OPT, on the page references that were made: a fault is a
@@ -270,6 +305,11 @@ pub struct CycleParts {
 }
 
 impl CycleParts {
+    /// Cycles in which the processor worked: all but waiting for devices and sleeping.
+    pub const fn working(&self) -> u64 {
+        self.total().saturating_sub(self.disk).saturating_sub(self.idle)
+    }
+
     /// The sum of all parts.
     pub const fn total(&self) -> u64 {
         self.compute

@@ -153,7 +153,7 @@ pub(crate) fn outside(
             (kernel.bytes_copied / 1000, cost.copy_kilobyte),
         ]),
         reclaim: sum([
-            (kernel.pgscan_kswapd + kernel.pgscan_direct, cost.scan_page),
+            (kernel.pgscan_kswapd + kernel.pgscan_direct + kernel.pgscan_harvest, cost.scan_page),
             (traffic.flushes, cost.flush),
             (cost.cycles(traffic.zswap_ns), 1),
         ]),

@@ -7,7 +7,6 @@ use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping};
-use pagewalk_replacement::PolicyKind;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
 #[derive(Parser)]
@@ -22,6 +21,7 @@ pub enum Command {
     Run(Box<RunArgs>),
     Explain(Box<ExplainArgs>),
     Machines(MachinesArgs),
+    Policies(Box<PoliciesArgs>),
     /// Print the completion script of a shell.
     Completions {
         /// The shell.
@@ -32,10 +32,10 @@ pub enum Command {
         /// The subcommand to describe; the whole command if it is left out.
         command: Option<String>,
     },
-    /// Print the JSON Schema of what `run --json` or `explain --json` writes.
+    /// Print the JSON Schema of what `run --json`, `policies --json` or `explain --json` writes.
     Schema {
         /// Of which subcommand.
-        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "explain"]))]
+        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "explain"]))]
         of: String,
     },
 }
@@ -124,10 +124,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", default_value = "1")]
     pub harts: String,
 
-    /// The page-replacement policy.
-    #[arg(long, value_name = "POLICY", default_value = PolicyKind::Clock.name())]
-    #[arg(value_parser = PossibleValuesParser::new(PolicyKind::NAMES))]
-    pub policy: String,
+    /// The page-replacement policy, with its parameters (`pagewalk policies`). [default: clock]
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
+    pub policy: Option<String>,
+
+    /// How often policies that want it harvest the referenced bits of all frames: every so many cycles
+    /// of work for each frame of RAM. [default: 2000]
+    #[arg(long, value_name = "CYCLES")]
+    pub harvest: Option<String>,
 
     /// What large pages are used for: nothing, all anonymous memory, or what madvise asks for.
     #[arg(long, value_name = "POLICY", default_value = HugePolicy::Never.name())]
@@ -370,6 +374,21 @@ pub struct MachinesArgs {
     pub json: bool,
 }
 
+/// List page-replacement policies, or run a program under each of them.
+///
+/// Without PROGRAM, lists the policies. With it, makes a run for each policy, with the options of `run`,
+/// and shows a table of what they did. The program reads an empty standard input; its output is compared,
+/// and not shown. The exit status is 0 if all runs ended with 0 and wrote the same.
+#[derive(Args)]
+#[command(override_usage = "pagewalk policies [OPTIONS] [PROGRAM] [ARGS]...")]
+#[command(after_help = POLICIES_EXAMPLES)]
+#[command(mut_arg("program", |program| program.required(false)))]
+#[command(mut_arg("policy", |policy| policy.hide(true)))]
+pub struct PoliciesArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
 impl Cli {
     /// Parses a command line.
     ///
@@ -381,13 +400,16 @@ impl Cli {
     pub fn from_words(words: impl Iterator<Item = OsString>) -> Result<Self, clap::Error> {
         let words: Vec<OsString> = words.collect();
         let cli = Self::try_parse_from(&words)?;
-        if let Command::Run(args) = &cli.command
-            && args.program.iter().take(1).any(|name| name.to_string_lossy().starts_with('-'))
-        {
+        let (name, args) = match &cli.command {
+            Command::Run(args) => ("run", &**args),
+            Command::Policies(args) => ("policies", &args.run),
+            _ => return Ok(cli),
+        };
+        if args.program.iter().take(1).any(|name| name.to_string_lossy().starts_with('-')) {
             let strict = |run: clap::Command| {
                 run.mut_arg("program", |program| program.allow_hyphen_values(false))
             };
-            Self::command().mut_subcommand("run", strict).try_get_matches_from(words)?;
+            Self::command().mut_subcommand(name, strict).try_get_matches_from(words)?;
         }
         Ok(cli)
     }
@@ -398,6 +420,12 @@ Examples:
   pagewalk machines
   pagewalk machines skylake
   pagewalk run --machine skylake programs/bin/hello";
+
+const POLICIES_EXAMPLES: &str = "\
+Examples:
+  pagewalk policies
+  pagewalk policies --ram 1MiB programs/bin/matmul 64
+  pagewalk policies --ram 2MiB --root /tmp --json table.json programs/bin/extsort /in /out";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

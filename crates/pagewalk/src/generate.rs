@@ -49,6 +49,7 @@ pub fn man(subcommand: Option<&str>) -> Result<ExitCode, Failure> {
 pub fn schema(of: &str) -> Result<ExitCode, Failure> {
     print(&match of {
         "explain" => pagewalk_explain::schema(),
+        "policies" => pagewalk_report::policies_schema(),
         _ => pagewalk_report::schema(),
     })?;
     Ok(ExitCode::SUCCESS)

@@ -8,7 +8,7 @@
 //!                                        ▼ one line on stderr, exit status
 //! ```
 //!
-//! 1. stdout belongs to the guest and to data (`--json -`, `machines`, `schema`, `completions`, `man`);
+//! 1. stdout belongs to the guest and to data (`--json -`, `machines`, `policies`, `schema`, `completions`, `man`);
 //!    everything that is said to a person goes to stderr.
 //! 2. Exit status: 0 fine, 1 the guest or the writing of results failed, 2 wrong usage or input,
 //!    in which case nothing has been written.
@@ -27,6 +27,7 @@ mod machines;
 mod number;
 mod options;
 mod output;
+mod policies;
 mod run;
 mod snapshot;
 mod two_runs;
@@ -50,6 +51,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(args) => run::run(Options::new(*args)?),
         Command::Explain(args) => explain::run(&args),
         Command::Machines(args) => machines::run(&args),
+        Command::Policies(args) => policies::run(*args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(command.as_deref()),
         Command::Schema { of } => generate::schema(&of),

@@ -9,11 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
-    Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, Hardware, HugePolicy,
-    KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SizesConfig, SizesFormat, SwapConfig,
-    SwapStore, ZswapConfig,
+    Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, HARVEST_DEFAULT,
+    Hardware, HugePolicy, KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SizesConfig,
+    SizesFormat, SwapConfig, SwapStore, ZswapConfig,
 };
-use pagewalk_replacement::PolicyKind;
+use pagewalk_replacement::{PolicyError, PolicyKind};
 
 use crate::args::RunArgs;
 use crate::base::Base;
@@ -117,7 +117,8 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         swap: swap_devices(&args.swap, ram_bytes, &hardware)?,
         zswap: zswap(&args.zswap, ram_bytes, args)?,
         read_ahead: read_ahead(&args.read_ahead)?,
-        policy: policy(&args.policy)?,
+        policy: args.policy.as_deref().map_or(Ok(PolicyKind::default()), policy)?,
+        harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
@@ -224,9 +225,16 @@ fn fit(name: &str) -> Result<Fit, Failure> {
     Fit::by_name(name).ok_or_else(|| Failure::bad_value("fit", name, expected()))
 }
 
-fn policy(name: &str) -> Result<PolicyKind, Failure> {
-    let expected = || format!("give one of {}", PolicyKind::NAMES.join(", "));
-    PolicyKind::by_name(name).ok_or_else(|| Failure::bad_value("policy", name, expected()))
+fn policy(text: &str) -> Result<PolicyKind, Failure> {
+    text.parse().map_err(|error: PolicyError| Failure::bad_value("policy", text, error))
+}
+
+fn harvest(text: &str) -> Result<u64, Failure> {
+    let refuse = |problem| Failure::bad_value("harvest", text, problem);
+    match count(text).map_err(refuse)? {
+        0 => Err(refuse("give at least 1".into())),
+        cycles => Ok(cycles),
+    }
 }
 
 fn device_wait(name: &str) -> Result<DeviceWait, Failure> {

@@ -143,7 +143,7 @@ fn run_to_the_end(machine: &mut Machine, console: &Console, stop: &AtomicBool) {
 
 /// A flag that Ctrl-C (or a polite request to end) raises. The second time ends the process: the
 /// guest may be waiting for input.
-fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+pub fn stop_on_interrupt() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     let handler = move || {

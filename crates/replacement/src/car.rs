@@ -49,7 +49,7 @@
 use crate::directory::Directory;
 use crate::lists::Lists;
 use crate::references::References;
-use crate::{Page, PageId, Pages, Policy};
+use crate::{Activity, Page, PageId, Pages, Policy};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -71,6 +71,7 @@ pub struct Car {
     ghosts: Directory,
     references: References,
     target: f64,
+    activity: Activity,
 }
 
 impl Car {
@@ -85,6 +86,7 @@ impl Car {
             ghosts: Directory::new(ghosts),
             references: References::new(frames),
             target: 0.0,
+            activity: Activity::default(),
         }
     }
 
@@ -167,6 +169,7 @@ impl Policy for Car {
             }
             Some(slot) => {
                 self.adapt(slot);
+                self.activity.activations += 1;
                 T2
             }
         };
@@ -206,6 +209,7 @@ impl Policy for Car {
             match self.references.take(Pfn(node.into()), pages) {
                 None => busy[usize::from(list)] += 1,
                 Some(true) => {
+                    self.activity.activations += u64::from(list == T1);
                     self.lists.push_back(T2, node);
                     busy[1] = 0; // T2 has one more that may go
                 }
@@ -221,6 +225,10 @@ impl Policy for Car {
                 self.references.harvest(Pfn(node.into()), pages);
             }
         }
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

@@ -57,7 +57,7 @@
 use crate::directory::Directory;
 use crate::lists::Lists;
 use crate::references::References;
-use crate::{Page, PageId, Pages, Policy};
+use crate::{Activity, Page, PageId, Pages, Policy};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -93,6 +93,7 @@ pub struct ClockPro {
     hot: usize,
     len: usize,
     cold_target: usize,
+    activity: Activity,
 }
 
 impl ClockPro {
@@ -110,6 +111,7 @@ impl ClockPro {
             hot: 0,
             len: 0,
             cold_target: 0,
+            activity: Activity::default(),
         };
         policy.adapt(false);
         policy
@@ -182,6 +184,7 @@ impl ClockPro {
         let was = core::mem::replace(&mut self.states[node as usize], state);
         self.hot -= usize::from(was == State::Hot);
         self.hot += usize::from(state == State::Hot);
+        self.activity.activations += u64::from(was != State::Hot && state == State::Hot);
     }
 
     /// What HAND_hot and HAND_test do to a page in its test period.
@@ -210,6 +213,7 @@ impl ClockPro {
                 self.end_test(node);
             } else if self.references.take(Pfn(node.into()), pages) == Some(false) {
                 self.set_state(node, State::Cold);
+                self.activity.deactivations += 1;
                 self.stop_at_hot();
                 return true;
             }
@@ -326,6 +330,10 @@ impl Policy for ClockPro {
                 self.references.harvest(Pfn(node.into()), pages);
             }
         }
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

@@ -54,7 +54,7 @@
 
 use crate::frame_set::FrameSet;
 use crate::lists::Lists;
-use crate::{Pages, Policy, Probe};
+use crate::{Activity, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -103,6 +103,7 @@ pub struct FreeBsd {
     asked: FrameSet,
     inactive_target: usize,
     named: Option<Pfn>,
+    activity: Activity,
 }
 
 impl FreeBsd {
@@ -118,6 +119,7 @@ impl FreeBsd {
             asked: FrameSet::new(frames),
             inactive_target: (free_target * 3 / 2).min(frames / 3) as usize,
             named: None,
+            activity: Activity::default(),
         }
     }
 
@@ -131,6 +133,12 @@ impl FreeBsd {
         self.asked.remove(frame);
         self.act_counts[frame.0 as usize] = act_count;
         self.lists.push_back(ACTIVE, frame.0 as u32);
+    }
+
+    /// A page of another queue was used.
+    fn reactivate(&mut self, frame: Pfn) {
+        self.activity.activations += 1;
+        self.activate(frame, self.advanced(frame));
     }
 
     /// What a reference makes of the counter.
@@ -148,6 +156,7 @@ impl FreeBsd {
             Probe::Unreferenced => self.act_count(frame).saturating_sub(self.config.decline),
         };
         self.act_counts[node as usize] = act_count;
+        self.activity.deactivations += u64::from(act_count == 0);
         self.lists.push_back(if act_count == 0 { INACTIVE } else { ACTIVE }, node);
     }
 
@@ -158,7 +167,7 @@ impl FreeBsd {
             let frame = Pfn(node.into());
             match pages.probe(frame) {
                 Probe::Busy => self.lists.push_back(CACHE, node),
-                Probe::Referenced => self.activate(frame, self.advanced(frame)),
+                Probe::Referenced => self.reactivate(frame),
                 Probe::Unreferenced if pages.modified(frame) => {
                     self.lists.push_back(INACTIVE, node);
                 }
@@ -178,7 +187,7 @@ impl FreeBsd {
             self.lists.push_back(INACTIVE, node);
             match pages.probe(frame) {
                 Probe::Busy => {}
-                Probe::Referenced => self.activate(frame, self.advanced(frame)),
+                Probe::Referenced => self.reactivate(frame),
                 Probe::Unreferenced if !pages.modified(frame) => {
                     self.passed.remove(frame);
                     self.asked.remove(frame);
@@ -252,6 +261,10 @@ impl Policy for FreeBsd {
 
     fn tick(&mut self, pages: &mut dyn Pages) {
         (0..self.lists.len(ACTIVE)).for_each(|_| self.scan_active(pages));
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

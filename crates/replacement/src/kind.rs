@@ -10,8 +10,10 @@ use core::fmt;
 use core::ops::RangeInclusive;
 use core::str::FromStr;
 
-/// The default of windows and thresholds in virtual time.
-const TIME: u64 = 1_000_000;
+/// The window of working sets, in units of virtual time.
+const TAU: u64 = 10_000_000;
+/// The time between faults above which PFF shrinks, in the same units.
+const THRESHOLD: u64 = 1_000_000;
 
 /// Which policy, with its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -96,9 +98,9 @@ impl PolicyKind {
         Self::Linux { swappiness: 60 },
         Self::Car,
         Self::ClockPro,
-        Self::WorkingSet { tau: TIME },
-        Self::WsClock { tau: TIME, launder: 32 },
-        Self::Pff { threshold: TIME },
+        Self::WorkingSet { tau: TAU },
+        Self::WsClock { tau: TAU, launder: 32 },
+        Self::Pff { threshold: THRESHOLD },
         Self::Vms { secondary: 20 },
         Self::Mglru { swappiness: 60 },
         Self::Lru,

@@ -36,6 +36,7 @@
 
 extern crate alloc;
 
+mod about;
 pub mod aging;
 pub mod belady;
 pub mod car;
@@ -65,6 +66,7 @@ pub mod vms;
 pub mod working_set;
 pub mod ws_clock;
 
+pub use about::About;
 pub use aging::Aging;
 pub use belady::Belady;
 pub use car::Car;
@@ -164,6 +166,15 @@ pub struct Page {
     pub kind: PageKind,
 }
 
+/// How often a policy changed its mind about pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Pages that were found worth keeping longer (Linux: `pgactivate`).
+    pub activations: u64,
+    /// Pages that no longer were (Linux: `pgdeactivate`).
+    pub deactivations: u64,
+}
+
 /// The time of a reference that does not come, or of which nobody knows.
 pub const NEVER: u64 = u64::MAX;
 
@@ -222,6 +233,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// Virtual time is `now`, in the unit in which the policy's parameters are given. It never
     /// goes back.
     fn set_time(&mut self, _now: u64) {}
+
+    /// How often it changed its mind, for a policy that keeps some pages longer than others.
+    fn activity(&self) -> Option<Activity> {
+        None
+    }
 
     /// Whether `frame` is known.
     fn contains(&self, frame: Pfn) -> bool;

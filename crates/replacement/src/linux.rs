@@ -62,7 +62,7 @@
 use crate::directory::Directory;
 use crate::frame_set::FrameSet;
 use crate::lists::Lists;
-use crate::{Page, PageId, PageKind, Pages, Policy, Probe};
+use crate::{Activity, Page, PageId, PageKind, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -117,6 +117,7 @@ pub struct Linux {
     refaulted: [bool; 2],
     /// Looks at the inactive lists that are still to be made.
     plan: [usize; 2],
+    activity: Activity,
 }
 
 impl Linux {
@@ -140,6 +141,7 @@ impl Linux {
             costs: [0; 2],
             refaulted: [false; 2],
             plan: [0; 2],
+            activity: Activity::default(),
         }
     }
 
@@ -170,6 +172,7 @@ impl Linux {
 
     fn activate(&mut self, frame: Pfn, kind: usize) {
         self.lists.push_back(active(kind), frame.0 as u32);
+        self.activity.activations += 1;
         self.nonresident_age += 1;
     }
 
@@ -221,6 +224,7 @@ impl Linux {
                 self.note_cost(kind, 1);
             } else {
                 self.lists.push_back(inactive(kind), node);
+                self.activity.deactivations += 1;
                 self.workingset.insert(frame);
             }
         }
@@ -324,6 +328,10 @@ impl Policy for Linux {
             }
         }
         None
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

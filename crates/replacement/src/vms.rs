@@ -45,7 +45,7 @@
 
 use crate::frame_set::FrameSet;
 use crate::lists::Lists;
-use crate::{Pages, Policy, Probe};
+use crate::{Activity, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use pagewalk_mmu::Pfn;
 
@@ -64,6 +64,7 @@ pub struct Vms {
     asked: FrameSet,
     secondary: u64,
     named: Option<Pfn>,
+    activity: Activity,
 }
 
 impl Vms {
@@ -79,6 +80,7 @@ impl Vms {
             asked: FrameSet::new(frames),
             secondary: secondary.into(),
             named: None,
+            activity: Activity::default(),
         }
     }
 
@@ -107,6 +109,7 @@ impl Vms {
             } else {
                 STANDBY
             };
+            self.activity.deactivations += u64::from(list != WORKING_SET);
             self.lists.push_back(list, node);
         }
     }
@@ -118,7 +121,10 @@ impl Vms {
         let frame = Pfn(node.into());
         match pages.probe(frame) {
             Probe::Busy => self.lists.push_back(list, node),
-            Probe::Referenced => self.admit(frame),
+            Probe::Referenced => {
+                self.activity.activations += 1;
+                self.admit(frame);
+            }
             Probe::Unreferenced => return Some(frame),
         }
         None
@@ -190,6 +196,10 @@ impl Policy for Vms {
             self.trim(there + 1, pages);
         }
         None
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

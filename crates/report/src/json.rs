@@ -16,6 +16,6 @@ pub fn schema() -> String {
 }
 
 /// Serialising to memory fails only on maps whose keys are not strings, and there are none.
-fn with_newline(text: serde_json::Result<String>) -> String {
+pub(crate) fn with_newline(text: serde_json::Result<String>) -> String {
     text.expect("every map of a report has string keys") + "\n"
 }

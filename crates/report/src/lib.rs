@@ -23,11 +23,17 @@ mod number;
 mod oom;
 mod opt;
 mod page;
+mod policies;
 mod processes;
+mod replacement;
 mod segments;
 mod swap;
 mod text;
 
 pub use json::{json, schema};
 pub use page::COLUMNS;
+pub use policies::{
+    Comparison, PolicyRun, Written, policies, policies_json, policies_schema, policy_list,
+    policy_list_json,
+};
 pub use text::text;

@@ -12,7 +12,7 @@ use pagewalk_machine::report::{
 
 use crate::number::{duration, grouped, percent, quotient, size};
 use crate::page::Page;
-use crate::{harts, processes, swap};
+use crate::{harts, processes, replacement, swap};
 
 /// System calls that are listed by name; the others are added up.
 const SYSCALLS_LISTED: usize = 8;
@@ -38,6 +38,9 @@ pub fn text(report: &Report) -> String {
     memory(&mut page, &report.memory, &report.machine);
     if let Some(segments) = &report.segments {
         crate::segments::show(&mut page, segments);
+    }
+    if let Some(report) = &report.replacement {
+        replacement::show(&mut page, report);
     }
     if let Some(opt) = &report.opt {
         crate::opt::show(&mut page, opt);

@@ -103,6 +103,20 @@ fn sample() -> Report {
             free: 38,
         },
         segments: None,
+        replacement: Some(ReplacementReport {
+            policy: "linux:swappiness=60".into(),
+            scans: 130,
+            harvests: 70,
+            referenced: 50,
+            steals: 48,
+            given_up: 3,
+            launders: 9,
+            refaults_anon: 5,
+            refaults_file: 2,
+            refault_distance: Some(17.25),
+            activations: Some(12),
+            deactivations: Some(4),
+        }),
         swap: SwapReport {
             slots: 65_536,
             used: 40,
@@ -246,6 +260,7 @@ fn segmented() -> Report {
     report.machine.tlb = "none".into();
     report.machine.policy = "none".into();
     report.machine.fit = Some("best".into());
+    report.replacement = None;
     report.swap = SwapReport::default();
     report.walks = WalkReport::default();
     report.faults = FaultReport::default();

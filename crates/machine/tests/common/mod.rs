@@ -53,6 +53,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         zswap: None,
         read_ahead: 0,
         policy: PolicyKind::Clock,
+        harvest: pagewalk_kernel::HARVEST_DEFAULT,
         huge: HugePolicy::Never,
         fit: Fit::First,
         kernel: KernelMapping::Absent,
