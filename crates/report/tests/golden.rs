@@ -235,6 +235,53 @@ fn several_harts_are_shown_one_by_one() {
     insta::assert_snapshot!(text(&report));
 }
 
+/// Swap of which more was asked than a device.
+#[test]
+fn the_text_of_swap_devices_with_zswap_and_read_ahead() {
+    let mut report = sample();
+    let device = SwapDeviceReport {
+        name: "/dev/swap".into(),
+        on: "memory".into(),
+        priority: 10,
+        model: None,
+        slots: 256,
+        used: 256,
+        pages_in: 4,
+        pages_out: 400,
+        errors: 0,
+        busy_ns: 404_000,
+    };
+    let second = SwapDeviceReport {
+        name: "/dev/swap1".into(),
+        on: "/tmp/\u{1b}swap".into(),
+        priority: -2,
+        model: Some("hdd".into()),
+        slots: 65_280,
+        used: 0,
+        pages_in: 1,
+        pages_out: 12_345,
+        errors: 3,
+        busy_ns: 12_345_678_901,
+    };
+    report.swap.devices = vec![device, second];
+    report.swap.read_ahead =
+        Some(ReadAheadReport { window_max: 8, pages: 4, hits: 3, hit_ratio: 0.75 });
+    report.swap.zswap = Some(ZswapReport {
+        compressor: "zstd".into(),
+        capacity_bytes: 1 << 18,
+        peak_bytes: 1 << 18,
+        used_bytes: 4096,
+        pages: 9,
+        pages_in: 100,
+        pages_out: 200,
+        written_back: 91,
+        same_filled: 20,
+        rejected: 7,
+        compression_ratio: 2.875,
+    });
+    insta::assert_snapshot!(text(&report));
+}
+
 #[test]
 fn the_text_of_a_run_that_was_killed_without_a_tlb() {
     let mut report = sample();
