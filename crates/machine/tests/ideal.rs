@@ -3,8 +3,10 @@
 
 mod common;
 
-use common::{FORMATS, PROGRAMS, config, input, machine, run};
-use pagewalk_machine::{Config, Entry, HugePolicy, Machine, Recording, Report};
+use common::{Capture, FORMATS, PROGRAMS, config, input, machine, run};
+use pagewalk_machine::{
+    Config, Entry, HugePolicy, Machine, Recording, Report, SizesConfig, SizesFormat,
+};
 use pagewalk_replacement::PolicyKind;
 
 /// Programs of several processes and threads, whose harts take turns by instructions.
@@ -197,4 +199,59 @@ fn without_pages_there_is_nothing_to_record() {
     let error = machine.record_references().expect_err("no pages").to_string();
     assert_eq!(error, "a machine without pages has no page references");
     assert!(machine.take_recording().is_err());
+}
+
+/// What `--sizes` writes, as numbers.
+fn sizes(config: &Config, args: &[&str], tau: u64, step: u64) -> Vec<Vec<u64>> {
+    let root = input();
+    let (mut machine, _) = machine(config.clone(), args, root.path());
+    let out = Capture::default();
+    let how = SizesConfig { tau, step, format: SizesFormat::Csv };
+    machine.measure_sizes(how, Box::new(out.clone())).expect("there are pages");
+    run(&mut machine);
+    machine.finish_sizes().expect("a stream that can be written");
+    let text = out.text();
+    let rows = text.lines().skip(1);
+    rows.map(|row| row.split(',').map(|n| n.parse().expect("a number")).collect()).collect()
+}
+
+/// Working sets are the program's: the same in any memory, with any policy, on the plain path, and
+/// whatever the step.
+#[test]
+fn working_sets_do_not_depend_on_memory() {
+    let programs = [&["extsort", "/in", "/out"][..], &["recurse", "1500"], &["fork-snapshot"]];
+    for args in programs {
+        let programs_own = |config: &Config, step| {
+            let mut rows = sizes(config, args, 30_000, step);
+            rows.sort();
+            rows.into_iter().map(|row| [row[0], row[1], row[2], row[6]]).collect::<Vec<_>>()
+        };
+        let plenty = programs_own(&config("sv39", 16 << 20), 10_000);
+        assert!(plenty.len() > 10, "{args:?}");
+        for policy in [PolicyKind::Fifo, PolicyKind::Lru] {
+            for slow in [false, true] {
+                let few = Config { policy, slow, ..config("sv39", 1 << 20) };
+                assert_eq!(programs_own(&few, 10_000), plenty, "{args:?} {policy}, slow: {slow}");
+            }
+        }
+        let coarse = programs_own(&config("sv39", 16 << 20), 40_000);
+        assert!(coarse.len() < plenty.len() && coarse.iter().all(|row| plenty.contains(row)));
+    }
+}
+
+/// A window as long as the run holds every page that was ever referenced, and each is missing once.
+#[test]
+fn an_endless_window_holds_all_pages() {
+    let args = &["extsort", "/in", "/out"];
+    let config = config("sv39", 1 << 20);
+    let rows = sizes(&config, args, u64::MAX, 10_000);
+    let report = compared(&config, args);
+    let last = rows.last().expect("a row");
+    let pages = report.opt.expect("a comparison").pages;
+    assert_eq!((last[1], last[2], last[6]), (report.instructions, pages, pages));
+    assert!(rows.is_sorted_by_key(|row| row[2]));
+    // The resident set is at most what memory holds, and less than all pages.
+    assert!(rows.iter().all(|row| row[3] <= report.memory.frames));
+    let faults = report.faults.minor + report.faults.major;
+    assert!(last[4] <= faults && last[4] > faults / 2, "{} of {faults}", last[4]);
 }

@@ -23,8 +23,8 @@ use std::collections::BTreeMap;
 use pagewalk_kernel::{FileId, SpaceId, Store};
 use pagewalk_mmu::{Pfn, VirtAddr};
 
-/// The most pages that are told apart; the tables by page take 16 bytes for each.
-const PAGES_MAX: u32 = 1 << 25;
+/// The most pages that are told apart; the tables by page take up to 64 bytes for each.
+const PAGES_MAX: u32 = 1 << 24;
 
 /// The page was not referenced since it was loaded.
 const FRESH: u32 = 1 << 31;

@@ -15,7 +15,7 @@
 //! Invariants:
 //! 1. The string is exact for LRU and OPT in [`Recording::exact_from`] frames and more.
 //! 2. On the host it takes 20 bytes for each entry of file, at most [`ENTRIES_MAX`] of them, and of
-//!    memory 16 bytes for each page; a string that is longer is cut off, and says so.
+//!    memory 12 bytes for each page; a string that is longer is cut off, and says so.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
