@@ -8,11 +8,11 @@
 //! ```
 //!
 //! The runs come one after the other, over the same `--root`: a program that leaves files there finds
-//! them in the next run.
+//! them in the next run. With `--gap` each is compared with OPT, and the ideal policies have runs,
+//! too; OPT has one before, on a copy of the root (two_runs.rs).
 
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,8 @@ use crate::console::Console;
 use crate::failure::{FAILED, Failure};
 use crate::options::{Options, Target};
 use crate::output::Output;
-use crate::run::{print, stop_on_interrupt};
+use crate::run::{not_seen, print, run_to_the_end, stop_on_interrupt};
+use crate::two_runs;
 
 /// Lists the policies, or compares them.
 ///
@@ -56,7 +57,9 @@ pub fn run(args: PoliciesArgs) -> Result<ExitCode, Failure> {
     let console = Console::new(!options.quiet);
     let stop = stop_on_interrupt()?;
     let mut runs = Vec::new();
-    for kind in PolicyKind::ALL.into_iter().filter(|kind| !kind.sees_references()) {
+    // Those that see references belong to a comparison that sees them anyway.
+    let compared = |kind: &PolicyKind| options.gap || !kind.sees_references();
+    for kind in PolicyKind::ALL.into_iter().filter(compared) {
         runs.push(run_under(kind, &options, &console, &stop)?);
         if stop.load(Ordering::Relaxed) {
             break;
@@ -86,6 +89,7 @@ fn check(options: &Options) -> Result<(), Failure> {
         ("explain-faults", options.explain_faults > 0),
         ("maps", options.maps),
         ("smaps", options.smaps),
+        ("sizes", options.sizes.is_some()),
     ];
     if let Some((option, _)) = refused.into_iter().find(|(_, given)| *given) {
         let problem = "is of one run, and this makes several; give it to `pagewalk run`";
@@ -108,6 +112,12 @@ fn run_under(
 ) -> Result<(Report, Written), Failure> {
     let mut config = options.config.clone();
     config.policy = kind;
+    let mut go = |machine: &mut Machine| run_to_the_end(machine, console, stop);
+    let mut future = None;
+    if two_runs::are_needed(&config) {
+        let input = Box::new(io::empty());
+        future = Some(two_runs::first_run(&config, &options.program, input, &mut go)?.recording);
+    }
     let output = Hashed::default();
     let stdio = Stdio { stdout: Box::new(output.clone()), ..Stdio::null() };
     let mut machine =
@@ -115,13 +125,16 @@ fn run_under(
     if options.audit {
         machine.audit_always();
     }
-    machine.run(&mut |progress| {
-        console.show(&progress);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    });
+    if let Some(recording) = future {
+        machine.foresee(recording).map_err(Failure::unusable)?;
+    }
+    if options.gap {
+        machine.record_references().map_err(|error| not_seen("gap", &error))?;
+    }
+    go(&mut machine);
+    if options.gap {
+        machine.compare_with_opt().map_err(|error| not_seen("gap", &error))?;
+    }
     Ok((machine.report(), output.written()))
 }
 

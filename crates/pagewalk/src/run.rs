@@ -95,8 +95,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     // Who closed stderr does not want it.
     let _ = io::stderr().lock().write_all(faults.text().as_bytes());
     if gap {
-        let compared = machine.compare_with_opt();
-        compared.map_err(|error| Failure::not_written("--gap", plain(&error)))?;
+        machine.compare_with_opt().map_err(|error| not_seen("gap", &error))?;
     }
     let report = machine.report();
     if !quiet {
@@ -127,11 +126,13 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(if report.exit.code == 0 { 0 } else { FAILED }))
 }
 
-fn not_seen(option: &str, error: &io::Error) -> Failure {
+/// Why references cannot be seen.
+pub fn not_seen(option: &str, error: &io::Error) -> Failure {
     Failure::refused(format_args!("--{option}"), plain(error))
 }
 
-fn run_to_the_end(machine: &mut Machine, console: &Console, stop: &AtomicBool) {
+/// Runs a machine until it or somebody ends it.
+pub fn run_to_the_end(machine: &mut Machine, console: &Console, stop: &AtomicBool) {
     machine.run(&mut |progress: Progress| {
         console.show(&progress);
         match stop.load(Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pagewalk_machine::report::{ExitReport, MachineReport, ReplacementReport, Report};
+use pagewalk_machine::report::{ExitReport, MachineReport, OptReport, ReplacementReport, Report};
 use pagewalk_replacement::PolicyKind;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -52,6 +52,8 @@ pub struct PolicyRun {
     pub disk_cycles: u64,
     /// What replacement did.
     pub replacement: ReplacementReport,
+    /// How far it was from OPT, if that was asked for.
+    pub opt: Option<OptReport>,
 }
 
 /// The hash of what a program wrote, and how much it was.
@@ -92,6 +94,7 @@ impl PolicyRun {
             cycles: report.cycles,
             disk_cycles: report.cycle_parts.disk,
             replacement: report.replacement.clone()?,
+            opt: report.opt.clone(),
         })
     }
 }
@@ -100,7 +103,9 @@ impl PolicyRun {
 pub fn policies(comparison: &Comparison) -> String {
     let heading =
         ["Policy", "faults", "major", "refaults", "scans", "steals", "launders", "writes"];
-    let heading = heading.into_iter().chain(["Mcycles"]).map(String::from).collect();
+    let has_gap = comparison.runs.iter().any(|run| run.opt.is_some());
+    let gap = has_gap.then_some("gap");
+    let heading = heading.into_iter().chain(["Mcycles"]).chain(gap).map(String::from).collect();
     let rows = comparison.runs.iter().map(row);
     let mut page = Page::default();
     page.table([heading].into_iter().chain(rows).collect());
@@ -142,6 +147,7 @@ fn row(run: &PolicyRun) -> Vec<String> {
     let mut cells = vec![format!("{}{mark}", run.policy)];
     cells.extend(counts.map(grouped));
     cells.push(quotient(run.cycles, 1_000_000, 2));
+    cells.extend(run.opt.as_ref().map(|opt| format!("{:.3}", opt.gap)));
     cells
 }
 
