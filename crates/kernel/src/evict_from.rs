@@ -52,12 +52,23 @@ impl<P: Pmap> Kernel<P> {
         id: SpaceId,
         va: VirtAddr,
     ) -> Option<Evicted> {
+        self.evict_from_space(platform, id, va, false)
+    }
+
+    /// As [`Kernel::evict_from`]; the page's write may be left to the device if a `daemon` does it.
+    pub(crate) fn evict_from_space(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        va: VirtAddr,
+        daemon: bool,
+    ) -> Option<Evicted> {
         let va = va.page_base(self.page);
         let Mapping::Resident(now) = self.space(id).pmap.lookup(platform, va) else { return None };
         if self.recent.contains(now.pfn) || self.space(id).regions.is_locked(va) {
             return None;
         }
-        match self.leave(platform, ReverseMapping { space: id, va }, now.pfn) {
+        match self.leave(platform, ReverseMapping { space: id, va }, now.pfn, daemon) {
             Ok(evicted) => Some(evicted),
             Err(Kept::Io(Some(slot))) => {
                 self.swap.drop_names(slot, 1);
@@ -78,12 +89,13 @@ impl<P: Pmap> Kernel<P> {
         platform: &mut impl Platform,
         place: ReverseMapping,
         pfn: Pfn,
+        daemon: bool,
     ) -> Result<Evicted, Kept> {
         if self.frames.part(pfn) != Part::Base {
             self.split_at(platform, place.space, place.va);
         }
         if self.frames.mappings(pfn) == 1 {
-            return self.evict(platform, pfn, false).map(|()| Evicted::Gone);
+            return self.evict(platform, pfn, daemon).map(|()| Evicted::Gone);
         }
         let slot = match self.frames.used(pfn) {
             Use::Anon { slot } => self.slot_of_shared(pfn, slot)?,

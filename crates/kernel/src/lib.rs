@@ -86,6 +86,7 @@ mod space;
 mod swap;
 mod swap_cache;
 mod swap_off;
+mod swap_out;
 mod sync;
 mod transfer;
 mod unmap;

@@ -63,6 +63,7 @@ mod socket;
 mod socket_options;
 mod stack;
 mod stat;
+mod swapped;
 mod sys_advice;
 mod sys_affinity;
 mod sys_clone;

@@ -102,6 +102,8 @@ pub struct Process {
     pub(crate) has_execed: bool,
     /// Its threads do not run.
     pub(crate) is_stopped: bool,
+    /// Neither do they while it is swapped out.
+    pub(crate) is_swapped_out: bool,
     /// What its parent has not heard of yet.
     pub(crate) change: Option<Change>,
     /// How it ended; nothing but this is left of it.
@@ -203,12 +205,18 @@ impl Process {
             borrows_memory: false,
             has_execed: true,
             is_stopped: false,
+            is_swapped_out: false,
             change: None,
             ended: None,
             leader_status: 0,
             cpu_ns_gone: 0,
             cpu_ns_children: 0,
         }
+    }
+
+    /// Whether it has ended, and only its parent has not heard of it.
+    pub const fn has_ended(&self) -> bool {
+        self.ended.is_some()
     }
 
     /// The copy that fork makes, in an address space of its own or its parent's.
@@ -226,6 +234,7 @@ impl Process {
             borrows_memory: false,
             has_execed: false,
             is_stopped: false,
+            is_swapped_out: false,
             change: None,
             ended: None,
             leader_status: 0,

@@ -39,6 +39,11 @@ pub(crate) struct Scheduling {
 }
 
 impl Scheduling {
+    /// Its nice value, -20 to 19.
+    pub(crate) const fn nice(self) -> i32 {
+        self.nice
+    }
+
     /// What a new thread starts with.
     pub(crate) fn on_fork(self) -> Self {
         if self.policy & RESET_ON_FORK == 0 { self } else { Self::default() }

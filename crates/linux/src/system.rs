@@ -204,6 +204,10 @@ impl System {
                 thread.state = State::Stopped;
                 continue;
             }
+            if process.is_some_and(|process| process.is_swapped_out) {
+                thread.state = State::SwappedOut;
+                continue;
+            }
             thread.state = State::Running;
             return Some(tid);
         }
@@ -276,6 +280,7 @@ impl System {
             let what = match &thread.state {
                 State::Blocked(wait) => wait.what,
                 State::Stopped => "being stopped",
+                State::SwappedOut => "being swapped out",
                 State::Runnable | State::Running => continue,
             };
             waits.push(format!("thread {} in {what}", thread.tid));
@@ -417,7 +422,7 @@ impl System {
         let Some(thread) = self.threads.get_mut(&tid) else { return };
         match std::mem::replace(&mut thread.state, State::Runnable) {
             State::Blocked(wait) => self.waiters.remove(tid, &wait),
-            State::Stopped => {}
+            State::Stopped | State::SwappedOut => {}
             before => {
                 thread.state = before;
                 return;

@@ -28,6 +28,8 @@ pub enum State {
     Blocked(Wait),
     /// Its process is stopped.
     Stopped,
+    /// It could run, but its process is swapped out.
+    SwappedOut,
 }
 
 /// A fault that is to be tried again.

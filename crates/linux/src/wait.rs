@@ -164,6 +164,12 @@ impl Waiters {
         self.by_channel.get(&channel).into_iter().flatten().copied()
     }
 
+    /// Whether somebody waits for a transfer or for memory, the last of all channels.
+    pub fn wait_for_memory(&self) -> bool {
+        let first = Channel::Transfer(TransferId(0));
+        self.by_channel.range(first..).next().is_some()
+    }
+
     /// The earliest deadline.
     pub fn next_deadline(&self) -> Option<u64> {
         self.by_deadline.first().map(|&(deadline, _)| deadline)

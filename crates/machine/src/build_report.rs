@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pagewalk_kernel::FaultCause;
+use pagewalk_kernel::{DeviceWait, FaultCause};
 use pagewalk_linux::{OomEnd, Signal};
 use pagewalk_mmu::cache::{CacheCounters, LookupCounts};
 use pagewalk_mmu::tlb::LevelConfig;
@@ -14,9 +14,9 @@ use crate::kernel_view::KernelTraffic;
 use crate::machine::{End, Machine};
 use crate::report::{
     CacheLevelReport, CacheLookups, ExitReport, FaultReport, FileReport, HartReport, KernelReport,
-    MachineReport, MappedFileReport, MemoryReport, OomKillReport, ProcessReport, ReadAheadReport,
-    References, RefillReport, ReplacementReport, Report, SCHEMA_VERSION, SwapDeviceReport,
-    SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport, ZswapReport,
+    MachineReport, MappedFileReport, MemoryReport, OomKillReport, PressureReport, ProcessReport,
+    ReadAheadReport, References, RefillReport, ReplacementReport, Report, SCHEMA_VERSION,
+    SwapDeviceReport, SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport, ZswapReport,
 };
 use crate::swap_devices::{DeviceView, ZswapView};
 
@@ -49,6 +49,7 @@ impl Machine {
             memory: self.memory_report(),
             segments: self.segment_report(),
             replacement: self.replacement_report(),
+            pressure: self.pressure_report(),
             swap: self.swap_report(),
             files: self.file_report(),
             opt: self.listener.observer.as_ref().and_then(|seen| seen.outcome().cloned()),
@@ -326,6 +327,15 @@ impl Machine {
             reason: end.reason.clone(),
         };
         self.system.oom_ends().iter().map(report).collect()
+    }
+
+    fn pressure_report(&self) -> Option<PressureReport> {
+        (self.config.device_wait == DeviceWait::Thread).then_some(PressureReport {
+            some_cycles: self.pressure.some,
+            full_cycles: self.pressure.full,
+            swapped_out: self.load_control.swapped_out,
+            swapped_in: self.load_control.swapped_in,
+        })
     }
 
     fn swap_report(&self) -> SwapReport {

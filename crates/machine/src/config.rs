@@ -57,6 +57,8 @@ pub struct Config {
     pub self_map: bool,
     /// Who waits for devices.
     pub device_wait: DeviceWait,
+    /// Swap whole processes out when memory is too small for all; where threads wait for devices.
+    pub load_control: bool,
     /// Which free block a request gets, without pages.
     pub fit: Fit,
     /// What everything takes.

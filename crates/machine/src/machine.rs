@@ -33,9 +33,11 @@ use crate::device_queue::DeviceQueues;
 use crate::error::MachineError;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
+use crate::load_control::LoadControl;
 use crate::memory::Memory;
 use crate::os::Os;
 use crate::platform::MachinePlatform;
+use crate::pressure::Pressure;
 use crate::ram::Ram;
 use crate::report::CycleParts;
 use crate::schedule::{Dispatched, Schedule};
@@ -79,6 +81,8 @@ pub struct Machine {
     pub(crate) host: Host,
     pub(crate) swap: SwapDevices,
     pub(crate) queues: DeviceQueues,
+    pub(crate) pressure: Pressure,
+    pub(crate) load_control: LoadControl,
     pub(crate) listener: Listener,
     random: SplitMix64,
     pub(crate) tally: Tally,
@@ -167,6 +171,8 @@ impl Machine {
             host: parts.host,
             swap: parts.swap,
             queues: parts.queues,
+            pressure: Pressure::default(),
+            load_control: LoadControl::default(),
             listener: parts.listener,
             random,
             tally: Tally::default(),
@@ -402,6 +408,8 @@ impl Machine {
             host: self.host.snapshot(),
             swap: self.swap.snapshot()?,
             queues: self.queues.clone(),
+            pressure: self.pressure,
+            load_control: self.load_control.clone(),
             listener: self.listener.snapshot(),
             random: self.random.clone(),
             tally: self.tally.clone(),

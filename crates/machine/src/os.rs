@@ -48,6 +48,13 @@ impl Os {
         }
     }
 
+    /// Evicts a batch of a space's pages.
+    pub fn swap_out(&mut self, platform: &mut MachinePlatform<'_>, space: SpaceId) {
+        if let Self::Paged(kernel) = self {
+            kernel.swap_out_space(platform, space);
+        }
+    }
+
     /// Waits for all transfers.
     pub fn complete_all(&mut self, platform: &mut MachinePlatform<'_>) {
         if let Self::Paged(kernel) = self {

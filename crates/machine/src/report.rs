@@ -54,6 +54,8 @@ pub struct Report {
     pub segments: Option<SegmentReport>,
     /// Page replacement; null without pages.
     pub replacement: Option<ReplacementReport>,
+    /// How long threads waited for memory; null where harts wait for devices.
+    pub pressure: Option<PressureReport>,
     /// Swap.
     pub swap: SwapReport,
     /// Files.
@@ -580,6 +582,20 @@ pub struct BlockReport {
     pub refused_memory: u64,
     /// Requests refused because segments, or addresses, did not suffice.
     pub refused_segments: u64,
+}
+
+/// How long threads waited for pages and for memory (Linux: pressure stall information), and what was
+/// done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PressureReport {
+    /// Cycles in which some thread waited.
+    pub some_cycles: u64,
+    /// Those of them in which no hart ran anything.
+    pub full_cycles: u64,
+    /// Processes swapped out.
+    pub swapped_out: u64,
+    /// Processes swapped in again.
+    pub swapped_in: u64,
 }
 
 /// Swap traffic, in pages.

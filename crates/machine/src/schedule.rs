@@ -20,6 +20,7 @@
 //! 3. Reservations (LR/SC) end when a hart is left or given another thread.
 
 use pagewalk_cpu::Hart;
+use pagewalk_kernel::DeviceWait;
 use pagewalk_linux::{PendingFault, Pid, State};
 
 use crate::build_report::total;
@@ -159,7 +160,24 @@ impl Machine {
         let now = self.cycle_parts().total();
         self.charge(now);
         self.system.expire(self.config.cost.nanoseconds(now));
+        self.control_load(now);
         self.leave_thread();
+        let dispatched = self.dispatch_thread(now);
+        if self.config.device_wait == DeviceWait::Thread {
+            self.note_pressure();
+        }
+        dispatched
+    }
+
+    /// What passes from now on counts as waiting for memory, if somebody does and nobody runs.
+    fn note_pressure(&mut self) {
+        let now = self.cycle_parts().total();
+        let runs = self.schedule.slots.iter().any(|slot| slot.thread.is_some());
+        self.pressure.note(now, self.system.waits_for_memory(), !runs);
+    }
+
+    /// Chooses the thread, and what it does.
+    fn dispatch_thread(&mut self, now: u64) -> Dispatched {
         if self.schedule.current().thread.is_none() {
             let Some(tid) = self.system.next_thread() else { return self.idle(now) };
             self.give(tid);
@@ -230,6 +248,10 @@ impl Machine {
         let runs = self.system.thread(tid).is_some_and(|thread| thread.state == State::Running);
         if !runs {
             self.schedule.slot().thread = None;
+        } else if self.config.load_control && self.system.is_swapped_out(tid) {
+            self.save_registers(tid, 0);
+            self.system.preempt(tid);
+            self.schedule.slot().thread = None;
         } else if self.schedule.current().left == 0 {
             if self.system.has_runnable() {
                 self.save_registers(tid, 0);
@@ -281,10 +303,11 @@ impl Machine {
     fn idle(&mut self, now: u64) -> Dispatched {
         let deadline = self.system.next_deadline().map(|ns| self.config.cost.cycles_until(ns));
         let others = self.schedule.earliest_busy();
-        let done = self.queues.next();
+        let done = self.queues.next().into_iter().chain(self.load_control.deadline()).min();
         let Some(until) = deadline.into_iter().chain(others).chain(done).min() else {
             return Dispatched::Deadlock;
         };
+        self.note_pressure();
         // Another hart that is as late goes first.
         let passed = until.saturating_sub(now).max(1);
         self.schedule.idles += 1;

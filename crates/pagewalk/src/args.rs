@@ -20,6 +20,7 @@ pub struct Cli {
 pub enum Command {
     Run(Box<RunArgs>),
     Explain(Box<ExplainArgs>),
+    Thrash(ThrashArgs),
     Machines(MachinesArgs),
     Policies(Box<PoliciesArgs>),
     /// Print the completion script of a shell.
@@ -32,10 +33,10 @@ pub enum Command {
         /// The subcommand to describe; the whole command if it is left out.
         command: Option<String>,
     },
-    /// Print the JSON Schema of what `run --json`, `policies --json` or `explain --json` writes.
+    /// Print the JSON Schema of what `run`, `policies`, `thrash` or `explain` writes with --json.
     Schema {
         /// Of which subcommand.
-        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "explain"]))]
+        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain"]))]
         of: String,
     },
 }
@@ -159,6 +160,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "sync|async", default_value = DeviceWait::Hart.name())]
     #[arg(value_parser = PossibleValuesParser::new(DeviceWait::NAMES))]
     pub io: String,
+
+    /// Swap whole processes out while memory is too small for all, and back in turn; with --io async.
+    #[arg(long)]
+    pub load_control: bool,
 
     /// The host directory that is the program's root directory; without it, there are no files.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -359,6 +364,55 @@ pub struct ExplainArgs {
     /// The virtual addresses: 0x1f, 31 or 0b11111.
     #[arg(value_name = "ADDRESS", required_unless_present = "file")]
     pub address: Vec<String>,
+}
+
+/// Show thrashing: processor utilisation against the number of processes, with and without load
+/// control.
+///
+/// Each process works on its own memory and then waits, as for a terminal. The more of them there are,
+/// the better the processor is used, until memory is too small for all of them. The exit status is 0 if
+/// all runs ended well, 1 if one did not, and 2 if something given is wrong.
+#[derive(Args)]
+pub struct ThrashArgs {
+    /// The most processes; each number from 1 on is tried.
+    #[arg(long, value_name = "N", default_value = "12")]
+    pub processes: String,
+
+    /// The memory that each process works on, in KiB.
+    #[arg(long, value_name = "KIB", default_value = "256")]
+    pub kib: String,
+
+    /// How often each process works and waits.
+    #[arg(long, value_name = "N", default_value = "20")]
+    pub rounds: String,
+
+    /// How long it waits, in microseconds.
+    #[arg(long, value_name = "US", default_value = "4000")]
+    pub wait: String,
+
+    /// RAM, as for `run`.
+    #[arg(long, value_name = "SIZE", default_value = "2MiB")]
+    pub ram: Option<String>,
+
+    /// What translates addresses, as for `run`.
+    #[arg(long, value_name = "MMU")]
+    pub mmu: Option<String>,
+
+    /// The page-replacement policy, as for `run`.
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+
+    /// A swap device, as for `run`; may be given repeatedly.
+    #[arg(long, value_name = "SPEC")]
+    pub swap: Vec<String>,
+
+    /// Write the figures as JSON, too; - is standard output, instead of the text.
+    #[arg(long, value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub json: Option<PathBuf>,
+
+    /// Show no progress.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// List real machines, or show one with the sources of its figures.

@@ -50,6 +50,7 @@ pub fn schema(of: &str) -> Result<ExitCode, Failure> {
     print(&match of {
         "explain" => pagewalk_explain::schema(),
         "policies" => pagewalk_report::policies_schema(),
+        "thrash" => pagewalk_report::thrash_schema(),
         _ => pagewalk_report::schema(),
     })?;
     Ok(ExitCode::SUCCESS)

@@ -30,6 +30,7 @@ mod output;
 mod policies;
 mod run;
 mod snapshot;
+mod thrash;
 mod two_runs;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(args) => run::run(Options::new(*args)?),
         Command::Explain(args) => explain::run(&args),
+        Command::Thrash(args) => thrash::run(&args),
         Command::Machines(args) => machines::run(&args),
         Command::Policies(args) => policies::run(*args),
         Command::Completions { shell } => generate::completions(shell),

@@ -123,6 +123,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
         device_wait: device_wait(&args.io)?,
+        load_control: load_control(args)?,
         fit: args.fit.as_deref().map_or(Ok(Fit::default()), fit)?,
         cost: cost(args.cost.as_deref(), &base)?,
         seed: count(seed).map_err(|problem| Failure::bad_value("seed", seed, problem))?,
@@ -234,6 +235,15 @@ fn harvest(text: &str) -> Result<u64, Failure> {
     match count(text).map_err(refuse)? {
         0 => Err(refuse("give at least 1".into())),
         cycles => Ok(cycles),
+    }
+}
+
+/// Load control goes by how long threads wait.
+fn load_control(args: &RunArgs) -> Result<bool, Failure> {
+    let waits = device_wait(&args.io)? == DeviceWait::Thread;
+    match args.load_control && !waits {
+        true => Err(Failure::refused("--load-control", "needs --io async")),
+        false => Ok(args.load_control),
     }
 }
 
@@ -448,7 +458,7 @@ fn check_directory(option: &str, path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn target(path: &Path) -> Target {
+pub fn target(path: &Path) -> Target {
     match path.as_os_str() == OsStr::new("-") {
         true => Target::Stdout,
         false => Target::File(path.into()),

@@ -29,6 +29,7 @@ mod replacement;
 mod segments;
 mod swap;
 mod text;
+mod thrash;
 
 pub use json::{json, schema};
 pub use page::COLUMNS;
@@ -37,3 +38,4 @@ pub use policies::{
     policy_list_json,
 };
 pub use text::text;
+pub use thrash::{Curve, Measured, Point, thrash, thrash_json, thrash_schema};

@@ -367,6 +367,7 @@ fn memory(page: &mut Page, memory: &MemoryReport, machine: &MachineReport) {
 fn devices(page: &mut Page, report: &Report) {
     if has_pages(report) {
         swap_space(page, report);
+        pressure(page, report);
     }
     let files = &report.files;
     let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
@@ -391,6 +392,20 @@ fn swap_space(page: &mut Page, report: &Report) {
     page.detail("written", grouped(swap.pages_out), bytes(swap.pages_out));
     page.detail("failed transfers", grouped(swap.errors), String::new());
     swap::show(page, report);
+}
+
+/// How long threads waited for memory, where it is they who wait.
+fn pressure(page: &mut Page, report: &Report) {
+    let Some(pressure) = &report.pressure else { return };
+    let of_all = |cycles| share(cycles, report.cycles, "cycles");
+    page.blank();
+    page.heading("Memory pressure (cycles)");
+    page.detail("some thread waited", grouped(pressure.some_cycles), of_all(pressure.some_cycles));
+    page.detail("and nobody ran", grouped(pressure.full_cycles), of_all(pressure.full_cycles));
+    if pressure.swapped_out > 0 {
+        page.detail("processes swapped out", grouped(pressure.swapped_out), String::new());
+        page.detail("… and in again", grouped(pressure.swapped_in), String::new());
+    }
 }
 
 /// The most frequent first; equal counts by name.

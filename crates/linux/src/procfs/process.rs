@@ -162,7 +162,7 @@ pub(super) fn state(view: &View<'_>, process: &Process, tid: Pid) -> (char, &'st
     match view.thread(tid).map(|thread| &thread.state) {
         Some(State::Blocked(_)) => ('S', "sleeping"),
         Some(State::Stopped) => ('T', "stopped"),
-        Some(State::Runnable | State::Running) => ('R', "running"),
+        Some(State::Runnable | State::Running | State::SwappedOut) => ('R', "running"),
         // Its leader has ended, others go on.
         None => ('Z', "zombie"),
     }

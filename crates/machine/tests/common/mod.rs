@@ -59,6 +59,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         kernel: KernelMapping::Absent,
         self_map: false,
         device_wait: DeviceWait::Hart,
+        load_control: false,
         cost: CostModel::default(),
         seed: 1,
         slow: false,
