@@ -375,19 +375,19 @@ pub struct ExplainArgs {
 #[derive(Args)]
 pub struct ThrashArgs {
     /// The most processes; each number from 1 on is tried.
-    #[arg(long, value_name = "N", default_value = "12")]
+    #[arg(long, value_name = "N", default_value = "10")]
     pub processes: String,
 
     /// The memory that each process works on, in KiB.
-    #[arg(long, value_name = "KIB", default_value = "256")]
+    #[arg(long, value_name = "KIB", default_value = "512")]
     pub kib: String,
 
     /// How often each process works and waits.
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "30")]
     pub rounds: String,
 
     /// How long it waits, in microseconds.
-    #[arg(long, value_name = "US", default_value = "4000")]
+    #[arg(long, value_name = "US", default_value = "2000")]
     pub wait: String,
 
     /// RAM, as for `run`.

@@ -117,6 +117,7 @@ fn sample() -> Report {
             activations: Some(12),
             deactivations: Some(4),
         }),
+        pressure: None,
         swap: SwapReport {
             slots: 65_536,
             used: 40,
