@@ -26,6 +26,7 @@
 //! 3. `recent` has every entry that takes memory, under the time of its last use.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The granularity of the pool.
 const CHUNK_BYTES: u64 = 16;
@@ -59,21 +60,62 @@ impl Compressor {
             Self::Zstd => "zstd",
         }
     }
+}
 
-    fn compress(self, page: &[u8]) -> Option<Vec<u8>> {
+/// What compresses, with the memory that it works in.
+enum Codec {
+    Lz4,
+    Zstd(Box<zstd::bulk::Compressor<'static>>, Box<zstd::bulk::Decompressor<'static>>),
+}
+
+impl Codec {
+    fn new(compressor: Compressor) -> Self {
+        let zstd = || {
+            let compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+            std::io::Result::Ok((compressor, zstd::bulk::Decompressor::new()?))
+        };
+        match compressor {
+            Compressor::Lz4 => Self::Lz4,
+            Compressor::Zstd => {
+                let (compress, decompress) = zstd().expect("a level that there is");
+                Self::Zstd(Box::new(compress), Box::new(decompress))
+            }
+        }
+    }
+
+    const fn compressor(&self) -> Compressor {
+        match self {
+            Self::Lz4 => Compressor::Lz4,
+            Self::Zstd(..) => Compressor::Zstd,
+        }
+    }
+
+    fn compress(&mut self, page: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Lz4 => Some(lz4_flex::block::compress(page)),
-            Self::Zstd => zstd::bulk::compress(page, ZSTD_LEVEL).ok(),
+            Self::Zstd(compress, _) => compress.compress(page).ok(),
         }
     }
 
     /// Whether the bytes were a page of `into`'s size.
-    fn decompress(self, bytes: &[u8], into: &mut [u8]) -> bool {
+    fn decompress(&mut self, bytes: &[u8], into: &mut [u8]) -> bool {
         let done = match self {
             Self::Lz4 => lz4_flex::block::decompress_into(bytes, into).ok(),
-            Self::Zstd => zstd::bulk::decompress_to_buffer(bytes, into).ok(),
+            Self::Zstd(_, decompress) => decompress.decompress_to_buffer(bytes, into).ok(),
         };
         done == Some(into.len())
+    }
+}
+
+impl Clone for Codec {
+    fn clone(&self) -> Self {
+        Self::new(self.compressor())
+    }
+}
+
+impl fmt::Debug for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.compressor().fmt(f)
     }
 }
 
@@ -108,7 +150,7 @@ pub struct ZswapCounters {
 /// The store.
 #[derive(Clone, Debug)]
 pub(crate) struct Zswap {
-    compressor: Compressor,
+    codec: Codec,
     page_bytes: u64,
     capacity: u64,
     used: u64,
@@ -143,7 +185,7 @@ impl Zswap {
     /// A store that has so many bytes, for pages of `page_bytes`.
     pub fn new(config: ZswapConfig, page_bytes: u64) -> Self {
         Self {
-            compressor: config.compressor,
+            codec: Codec::new(config.compressor),
             page_bytes,
             capacity: config.bytes.next_multiple_of(page_bytes),
             used: 0,
@@ -156,7 +198,7 @@ impl Zswap {
     }
 
     pub const fn compressor(&self) -> Compressor {
-        self.compressor
+        self.codec.compressor()
     }
 
     pub const fn counters(&self) -> ZswapCounters {
@@ -182,7 +224,7 @@ impl Zswap {
         if let Some(word) = same_word(page) {
             return Some(Packed(Entry::Same(word)));
         }
-        let bytes = self.compressor.compress(page)?.into_boxed_slice();
+        let bytes = self.codec.compress(page)?.into_boxed_slice();
         let packed = Packed(Entry::Packed { bytes, used: 0 });
         if packed.size() >= self.page_bytes.min(self.capacity + 1) {
             self.counters.reject_compress_poor += 1;
@@ -233,7 +275,7 @@ impl Zswap {
     }
 
     /// The slot of the page that was used least recently, and the page; it stays.
-    pub fn oldest(&self) -> Option<(u32, Vec<u8>)> {
+    pub fn oldest(&mut self) -> Option<(u32, Vec<u8>)> {
         let (_, &slot) = self.recent.first_key_value()?;
         let mut page = vec![0; self.page_bytes as usize];
         self.fill(slot, &mut page).then_some((slot, page))
@@ -255,14 +297,14 @@ impl Zswap {
         }
     }
 
-    fn fill(&self, slot: u32, into: &mut [u8]) -> bool {
+    fn fill(&mut self, slot: u32, into: &mut [u8]) -> bool {
         match self.entries.get(&slot) {
             None => false,
             Some(Entry::Same(word)) => {
                 into.chunks_exact_mut(8).for_each(|part| part.copy_from_slice(&word.to_le_bytes()));
                 true
             }
-            Some(Entry::Packed { bytes, .. }) => self.compressor.decompress(bytes, into),
+            Some(Entry::Packed { bytes, .. }) => self.codec.decompress(bytes, into),
         }
     }
 
