@@ -6,7 +6,7 @@ use crate::{
     FileId, Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId,
     SwapSlot, Use,
 };
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -174,10 +174,31 @@ impl<P: Pmap> Kernel<P> {
             }
             next = VirtAddr(va.0 + self.page.bytes());
         }
+        self.audit_set(platform, id)?;
         counted.peak_rss = space.residency.peak_rss;
         let kept = space.residency;
         check!(counted == kept, "space {} holds {counted:?}, counted as {kept:?}", id.0);
         Ok(())
+    }
+
+    /// A space's resident set has the frames that it maps.
+    fn audit_set(&self, platform: &impl Platform, id: SpaceId) -> Result<(), AuditError> {
+        let space = self.space(id);
+        let Some(set) = &space.set else { return Ok(()) };
+        let mut frames = BTreeSet::new();
+        let mut next = VirtAddr(0);
+        while let Some((va, mapping)) =
+            space.pmap.next_mapping(platform, next, space.layout.user_end)
+        {
+            if let Mapping::Resident(now) = mapping {
+                frames.insert(now.pfn);
+                check!(set.contains(now.pfn), "{va} of space {} is not in its set", id.0);
+            }
+            next = VirtAddr(va.0 + self.page.bytes());
+        }
+        let (mapped, members) = (frames.len(), set.len());
+        check!(mapped == members, "space {} maps {mapped} frames, its set has {members}", id.0);
+        set.check().map_err(AuditError)
     }
 
     fn audit_resident(
@@ -342,6 +363,10 @@ impl<P: Pmap> Kernel<P> {
         check!(summary == counted, "frames are {summary:?}, counted as {counted:?}");
         let cached = self.swap_cache.len() as u64;
         check!(cached == paired, "the swap cache has {cached} frames, {paired} have named slots");
+        let unmapped = self.frames.unmapped();
+        let counted = seen.mappings.iter().filter(|&&mappings| mappings > 0).count() as u64;
+        let pages = summary.anon + summary.file;
+        check!(pages - counted == unmapped, "{pages} pages, {counted} mapped, {unmapped} not");
         let counted = self.frames.chained().0;
         check!(counted == chained, "{chained} mappings are chained, counted as {counted}");
         let cached = self.cache.len() as u64;

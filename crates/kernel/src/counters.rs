@@ -60,6 +60,8 @@ counters! {
     workingset_refault_file,
     /// Pages evicted between the eviction of a page and its coming back, over all that came back.
     refault_distance,
+    /// Pages that processes at the limit of their resident sets gave up for their own faults.
+    pgsteal_own,
     /// Times that a fault found too few free frames (Linux: allocstall).
     allocstall,
     /// Times that the page daemon had something to do (Linux: kswapd wake-ups).

@@ -247,6 +247,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(ACC_ERR);
         }
         let fault = Fault { space, page: va.page_base(self.page), kind, region };
+        self.make_room(platform, space, fault.page);
         self.reserve_or_wait(platform, &fault)?;
         match self.space(space).pmap.lookup(platform, fault.page) {
             Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),

@@ -57,6 +57,10 @@ impl<P: Pmap> Kernel<P> {
         self.settle_mapped(platform, child);
         match self.share_pages(platform, parent, child) {
             Ok(Shared { pages, slots }) => {
+                if self.space(parent).set.is_some() {
+                    self.need_resident_set(platform, child);
+                    self.join_all(platform, child);
+                }
                 self.counters.forks += 1;
                 self.counters.fork_pages_shared += pages;
                 self.counters.fork_slots_shared += slots;

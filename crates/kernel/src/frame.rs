@@ -167,6 +167,8 @@ pub struct FrameTable {
     transit: u64,
     anon: u64,
     file: u64,
+    /// Frames with a mapping.
+    mapped: u64,
     chains: Chains,
 }
 
@@ -194,6 +196,7 @@ impl FrameTable {
             transit: 0,
             anon: 0,
             file: 0,
+            mapped: 0,
             chains: Chains::default(),
         }
     }
@@ -222,6 +225,11 @@ impl FrameTable {
             shared: self.shared,
             peak_shared: self.shared_max,
         }
+    }
+
+    /// Frames that hold a page of a program or of a file and that nothing maps.
+    pub fn unmapped(&self) -> u64 {
+        self.anon + self.file - self.mapped
     }
 
     /// What a frame is used for.

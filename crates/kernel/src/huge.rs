@@ -96,6 +96,7 @@ impl<P: Pmap> Kernel<P> {
         if !self.config.huge.wants(&fault.region)
             || !holds(&fault.region, start, size)
             || !pmap.has_room_for_large(platform, start)
+            || !self.has_room_in_set(fault.space, self.pages_per(size))
         {
             return None;
         }
@@ -130,6 +131,9 @@ impl<P: Pmap> Kernel<P> {
         for (pfn, va) in self.parts(large) {
             platform.zero_frame(pfn);
             self.frames.add_mapping(pfn, ReverseMapping { space: fault.space, va });
+            if let Some(set) = &mut self.space_mut(fault.space).set {
+                set.join(pfn);
+            }
             let part = if va == large.va { Part::First } else { Part::Further };
             self.frames.set_part(pfn, part);
         }

@@ -15,7 +15,7 @@ use crate::transfer::Transfers;
 use crate::{
     DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout,
     Mapping, MemoryLimits, OomKill, Overcommit, PageCache, Platform, Pmap, Refusals, Region,
-    RegionFlags, RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Shortage, SpaceId,
+    RegionFlags, RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Scope, Shortage, SpaceId,
     SwapDevice, SwapMap, Use, VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
@@ -47,6 +47,11 @@ pub struct Config {
     pub huge: HugePolicy,
     /// Pages that stay free below a region that grows down (Linux: stack_guard_gap).
     pub stack_guard_pages: u64,
+    /// Whose pages are taken when memory is short.
+    pub scope: Scope,
+    /// The most pages that each process has in memory; `None` is no bound, or an equal share where
+    /// each process has a policy of its own.
+    pub resident: Option<u64>,
     /// How much memory programs are promised.
     pub overcommit: Overcommit,
     /// Where the kernel's own memory is mapped.
@@ -73,6 +78,8 @@ impl Default for Config {
             watermarks: None,
             huge: HugePolicy::Never,
             stack_guard_pages: 256,
+            scope: Scope::Global,
+            resident: None,
             overcommit: Overcommit::Always,
             kernel: KernelMapping::Absent,
             self_map: false,
@@ -424,6 +431,7 @@ impl<P: Pmap> Kernel<P> {
             heap_start: layout.user_start,
             heap_end: layout.user_start,
             limits: MemoryLimits::stack(layout.stack_limit),
+            set: self.new_resident_set(),
             oom_score_adj: 0,
             is_killed: false,
             future_lock: RegionFlags::empty(),
@@ -581,6 +589,9 @@ impl<P: Pmap> Kernel<P> {
         let residency = &mut space.residency;
         *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) += 1;
         residency.peak_rss = residency.peak_rss.max(residency.rss());
+        if let Some(set) = &mut space.set {
+            set.join(new.pfn);
+        }
         self.frames.add_mapping(new.pfn, mapping);
     }
 
@@ -590,7 +601,11 @@ impl<P: Pmap> Kernel<P> {
         let anon = matches!(self.frames.used(was.pfn), Use::Anon { .. });
         let residency = &mut self.space_mut(mapping.space).residency;
         *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) -= 1;
-        self.frames.remove_mapping(was.pfn, mapping)
+        let left = self.frames.remove_mapping(was.pfn, mapping);
+        if self.space(mapping.space).set.is_some() {
+            self.leave_set(mapping.space, was.pfn);
+        }
+        left
     }
 
     /// A frame for a page; the caller reserved it.

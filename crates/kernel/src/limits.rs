@@ -41,12 +41,14 @@ pub struct MemoryLimits {
     pub data: u64,
     /// A region that grows down (RLIMIT_STACK).
     pub stack: u64,
+    /// What is in memory at once (RLIMIT_RSS); at the limit the space's own pages make room.
+    pub resident: u64,
 }
 
 impl MemoryLimits {
     /// No bounds but on the stack.
     pub const fn stack(bytes: u64) -> Self {
-        Self { address_space: u64::MAX, data: u64::MAX, stack: bytes }
+        Self { address_space: u64::MAX, data: u64::MAX, stack: bytes, resident: u64::MAX }
     }
 }
 

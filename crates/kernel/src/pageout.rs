@@ -26,8 +26,8 @@ use crate::fault::Fault;
 use crate::frame::Part;
 use crate::space::space_in;
 use crate::{
-    Event, FileId, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Shortage,
-    Store, SwapSlot, Use,
+    Event, FileId, IoError, Kernel, Mapping, Platform, Pmap, Resident, ReverseMapping, Scope,
+    Shortage, Store, SwapSlot, Use,
 };
 use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
@@ -206,8 +206,7 @@ impl<P: Pmap> Kernel<P> {
     ) -> Result<(), Shortage> {
         let mut shortage = Shortage::SwapFull;
         for failures in 0..FAILURES_MAX {
-            let victim = self.choose(platform, daemon);
-            match victim.map_or(Err(Kept::NoSlot), |v| self.evict(platform, v, daemon)) {
+            match self.evict_next(platform, daemon) {
                 Ok(()) => return Ok(()),
                 Err(Kept::NoSlot) if failures == 0 => return Err(self.shortage()),
                 Err(Kept::NoSlot) => break,
@@ -219,6 +218,15 @@ impl<P: Pmap> Kernel<P> {
             }
         }
         Err(shortage)
+    }
+
+    /// Evicts what the policy, or the policies of processes, name next.
+    fn evict_next(&mut self, platform: &mut impl Platform, daemon: bool) -> Result<(), Kept> {
+        if self.config.scope == Scope::Process {
+            return self.evict_by_sets(platform, daemon);
+        }
+        let victim = self.choose(platform, daemon);
+        victim.map_or(Err(Kept::NoSlot), |pfn| self.evict(platform, pfn, daemon))
     }
 
     /// What is short, if there is no victim.

@@ -41,6 +41,13 @@ pub(crate) struct PolicyClock {
     pub launder: Vec<Pfn>,
 }
 
+impl PolicyClock {
+    /// Virtual time.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+}
+
 /// Why a policy looks at a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
@@ -50,6 +57,8 @@ pub(crate) enum Look {
     Direct,
     /// The periodic harvest, or the search for pages too many.
     Harvest,
+    /// A fault wants a frame that nobody maps.
+    Unmapped,
 }
 
 impl<P: Pmap> Kernel<P> {
@@ -76,6 +85,11 @@ impl<P: Pmap> Kernel<P> {
     pub(crate) fn choose(&mut self, platform: &mut impl Platform, daemon: bool) -> Option<Pfn> {
         let look = if daemon { Look::Daemon } else { Look::Direct };
         self.ask(platform, look, |policy, pages| policy.victim(pages))
+    }
+
+    /// As [`Kernel::choose`], among the frames that nobody maps.
+    pub(crate) fn choose_unmapped(&mut self, platform: &mut impl Platform) -> Option<Pfn> {
+        self.ask(platform, Look::Unmapped, |policy, pages| policy.victim(pages))
     }
 
     /// Does what the policy wants done without a frame being wanted.
@@ -145,7 +159,7 @@ impl<P: Pmap, M: Platform> Looks<'_, P, M> {
         let counters = &mut self.counters;
         *(match self.look {
             Look::Daemon => &mut counters.pgscan_kswapd,
-            Look::Direct => &mut counters.pgscan_direct,
+            Look::Direct | Look::Unmapped => &mut counters.pgscan_direct,
             Look::Harvest => &mut counters.pgscan_harvest,
         }) += 1;
     }
@@ -156,6 +170,7 @@ impl<P: Pmap, M: Platform> Looks<'_, P, M> {
             space.is_some_and(|space| space.regions.is_locked(place.va))
         };
         self.recent.contains(pfn)
+            || (self.look == Look::Unmapped && self.frames.mappings(pfn) > 0)
             || self.frames.reverse(pfn).any(locked)
             || (!self.room && self.needs_slot(pfn) && self.is_modified(pfn))
     }

@@ -630,7 +630,7 @@ fn limits_bound_address_space_data_and_stack() {
     let limits = |total: u64, data: u64| MemoryLimits {
         address_space: total * PAGE,
         data: data * PAGE,
-        stack: 4 * PAGE,
+        ..MemoryLimits::stack(4 * PAGE)
     };
     m.kernel.set_limits(m.space, limits(7, 100));
     assert_eq!(m.mmap(MapRequest::anonymous(2 * PAGE, NONE)), Err(Errno::Enomem));

@@ -7,6 +7,7 @@ mod common;
 use common::*;
 use pagewalk_kernel::*;
 use pagewalk_mmu::{AccessKind, VirtAddr};
+use pagewalk_replacement::PolicyKind;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -252,9 +253,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(name: &str, spare: u64, slots: u64, device_wait: DeviceWait) -> Self {
+    fn new(name: &str, spare: u64, config: Config) -> Self {
         let frames = frames_min(name) + spare;
-        let config = Config { frames, swap_slots: slots, device_wait, ..Config::default() };
+        let config = Config { frames, ..config };
         let machine = Machine::new(name, config);
         let spaces = vec![Some((machine.space, Pages::new()))];
         let mut pair = Self { machine, model: Model { spaces, ..Model::default() } };
@@ -589,9 +590,17 @@ proptest! {
         slots in prop::sample::select(vec![0, 12, 40, 400u64]),
         spare in prop::sample::select(vec![4, 12, 60u64]),
         wait in prop::sample::select(vec![DeviceWait::Hart, DeviceWait::Thread]),
+        (scope, resident) in prop::sample::select(vec![
+            (Scope::Global, None), (Scope::Global, Some(RESIDENT_MIN)), (Scope::Process, None),
+            (Scope::Process, Some(20)),
+        ]),
+        policy in prop::sample::select(
+            PolicyKind::ALL.into_iter().filter(|kind| !kind.sees_references()).collect::<Vec<_>>()),
         ops in prop::collection::vec(op(), 1..120),
     ) {
-        let mut pair = Pair::new(name, spare, slots, wait);
+        let config = Config { swap_slots: slots, device_wait: wait, scope, resident, policy,
+            ..Config::default() };
+        let mut pair = Pair::new(name, spare, config);
         let (space, kind) = (0, Kind::Anonymous);
         pair.apply(&Op::Map { space, page: 0, len: PAGES, kind, from: 0, writable: true });
         for op in &ops {

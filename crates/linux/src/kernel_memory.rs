@@ -164,6 +164,9 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn set_limits(&mut self, limits: MemoryLimits) {
         self.kernel.set_limits(self.space, limits);
+        if limits.resident != u64::MAX {
+            self.kernel.need_resident_set(self.platform, self.space);
+        }
     }
 
     fn swap_devices(&self) -> Vec<SwapUsage> {

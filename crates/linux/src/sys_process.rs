@@ -15,6 +15,7 @@ use pagewalk_kernel::MemoryLimits;
 const INFINITY: u64 = u64::MAX;
 const RLIMIT_DATA: usize = 2;
 const RLIMIT_STACK: usize = 3;
+const RLIMIT_RSS: usize = 5;
 const RLIMIT_NOFILE: usize = 7;
 const RLIMIT_MEMLOCK: usize = 8;
 const RLIMIT_AS: usize = 9;
@@ -55,6 +56,7 @@ impl Limits {
             address_space: soft(RLIMIT_AS),
             data: if data == 0 { data_max } else { data },
             stack: soft(RLIMIT_STACK),
+            resident: soft(RLIMIT_RSS),
         }
     }
 }
@@ -261,7 +263,7 @@ fn apply_limit(call: &mut Call<'_>, index: usize) {
     if index == RLIMIT_NOFILE {
         call.process.fds.set_limit(call.process.limits.0[index][0]);
     }
-    if [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK].contains(&index) {
+    if [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_RSS].contains(&index) {
         call.memory.set_limits(call.process.limits.of_memory());
     }
 }

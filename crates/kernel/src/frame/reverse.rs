@@ -181,6 +181,7 @@ impl FrameTable {
         if frame.mappings == 1 {
             frame.set_first(mapping);
             frame.link = END;
+            self.mapped += 1;
             return;
         }
         if frame.mappings == 2 {
@@ -214,6 +215,7 @@ impl FrameTable {
         let is_first = frame.first() == mapping;
         if left == 0 {
             debug_assert!(is_first, "frame {pfn} is not mapped at {}", mapping.va);
+            self.mapped -= 1;
             return 0;
         }
         self.shared -= u64::from(left == 1);
