@@ -276,6 +276,8 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         swap_slots,
         read_ahead: config.read_ahead,
         policy: config.policy,
+        scope: config.scope,
+        resident: config.resident,
         harvest: config.harvest,
         huge: config.huge,
         seed: config.seed,

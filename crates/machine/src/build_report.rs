@@ -346,6 +346,9 @@ impl Machine {
             peak_used: self.tally.peak_swap,
             pages_in: counters.pswpin,
             pages_out: counters.pswpout,
+            cache_hits: counters.swap_cache_hit,
+            shared_slots: counters.swap_shared_slots,
+            writes_saved: counters.swap_writes_saved,
             errors: counters.swap_io_errors,
             devices: self.swap_device_reports(),
             read_ahead: self.read_ahead_report(),
@@ -359,6 +362,9 @@ impl Machine {
         let activity = self.os.activity();
         self.config.hardware.tables().map(|_| ReplacementReport {
             policy: self.config.policy.to_string(),
+            scope: self.config.scope.name().to_owned(),
+            resident_limit: self.config.resident,
+            own_steals: c.pgsteal_own,
             scans: c.pgscan_kswapd + c.pgscan_direct,
             harvests: c.pgscan_harvest,
             referenced: c.pgreferenced,

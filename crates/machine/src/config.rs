@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pagewalk_kernel::{DeviceWait, Fit, HugePolicy, KernelMapping};
+use pagewalk_kernel::{DeviceWait, Fit, HugePolicy, KernelMapping, Scope};
 use pagewalk_mmu::WalkCacheConfig;
 use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::TlbConfig;
@@ -47,6 +47,11 @@ pub struct Config {
     pub read_ahead: u32,
     /// Page replacement.
     pub policy: PolicyKind,
+    /// Whose pages are taken when memory is short.
+    pub scope: Scope,
+    /// The most pages that each process has in memory, at least
+    /// [`RESIDENT_MIN`](pagewalk_kernel::RESIDENT_MIN).
+    pub resident: Option<u64>,
     /// How often referenced bits are harvested: every so many cycles of work for each frame of RAM.
     pub harvest: u64,
     /// What large pages are used for.

@@ -58,7 +58,8 @@ pub use machine::{End, Machine, Progress};
 pub use memory::Memory;
 pub use observe::{Entry, Reader, Recording, SizesConfig, SizesFormat};
 pub use pagewalk_kernel::{
-    DeviceWait, Fit, HARVEST_DEFAULT, HugePolicy, KernelMapping, READ_AHEAD_MAX, SWAP_DEVICES_MAX,
+    DeviceWait, Fit, HARVEST_DEFAULT, HugePolicy, KernelMapping, READ_AHEAD_MAX, RESIDENT_MIN,
+    SWAP_DEVICES_MAX, Scope,
 };
 pub use ram::Ram;
 pub use report::Report;

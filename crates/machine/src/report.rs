@@ -75,6 +75,12 @@ pub struct Report {
 pub struct ReplacementReport {
     /// The policy with its parameters, as `--policy` takes it.
     pub policy: String,
+    /// Whose pages are taken: `global` (anybody's) or `process` (those of the process that faults).
+    pub scope: String,
+    /// The most pages that each process may have in memory; null if that was not bounded.
+    pub resident_limit: Option<u64>,
+    /// Pages that processes gave up for their own faults, at their limit or at their share of memory.
+    pub own_steals: u64,
     /// Frames looked at because a frame was wanted.
     pub scans: u64,
     /// Frames looked at by the periodic harvest of referenced bits, or in search of pages that left
@@ -611,6 +617,12 @@ pub struct SwapReport {
     pub pages_in: u64,
     /// Pages written.
     pub pages_out: u64,
+    /// Faults that found their page in memory, in the swap cache: another process had read it.
+    pub cache_hits: u64,
+    /// Slots reserved for pages that one process evicted while others had them still.
+    pub shared_slots: u64,
+    /// Evictions by one process that wrote nothing, because others had the page still.
+    pub writes_saved: u64,
     /// Transfers that failed.
     pub errors: u64,
     /// The devices, in the order of their slots; empty if there is one without priority and model.

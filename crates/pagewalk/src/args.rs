@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping};
+use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Scope};
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
 #[derive(Parser)]
@@ -128,6 +128,17 @@ pub struct RunArgs {
     /// The page-replacement policy, with its parameters (`pagewalk policies`). [default: clock]
     #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
     pub policy: Option<String>,
+
+    /// Whose pages are taken when memory is short: anybody's (global), or those of the process that
+    /// faults (process), which has a policy of its own over its resident set.
+    #[arg(long, value_name = "global|process", default_value = Scope::Global.name())]
+    #[arg(value_parser = PossibleValuesParser::new(Scope::NAMES))]
+    pub scope: String,
+
+    /// The most that each process has in memory, in pages, or as a size with a unit: at that limit it
+    /// gives up pages of its own. [default: none; with --scope process, equal shares of memory]
+    #[arg(long, value_name = "PAGES|SIZE")]
+    pub resident: Option<String>,
 
     /// How often policies that want it harvest the referenced bits of all frames: every so many cycles
     /// of work for each frame of RAM. [default: 2000]

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
     Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, HARVEST_DEFAULT,
-    Hardware, HugePolicy, KernelMapping, Program, READ_AHEAD_MAX, SWAP_DEVICES_MAX, SizesConfig,
-    SizesFormat, SwapConfig, SwapStore, ZswapConfig,
+    Hardware, HugePolicy, KernelMapping, Program, READ_AHEAD_MAX, RESIDENT_MIN, SWAP_DEVICES_MAX,
+    Scope, SizesConfig, SizesFormat, SwapConfig, SwapStore, ZswapConfig,
 };
 use pagewalk_replacement::{PolicyError, PolicyKind};
 
@@ -118,6 +118,11 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         zswap: zswap(&args.zswap, ram_bytes, args)?,
         read_ahead: read_ahead(&args.read_ahead)?,
         policy: args.policy.as_deref().map_or(Ok(PolicyKind::default()), policy)?,
+        scope: scope(args)?,
+        resident: match &args.resident {
+            None => None,
+            Some(text) => Some(resident(text, hardware.base_page().bytes())?),
+        },
         harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,
@@ -228,6 +233,41 @@ fn fit(name: &str) -> Result<Fit, Failure> {
 
 fn policy(text: &str) -> Result<PolicyKind, Failure> {
     text.parse().map_err(|error: PolicyError| Failure::bad_value("policy", text, error))
+}
+
+/// A policy that sees every reference sees all of memory.
+fn scope(args: &RunArgs) -> Result<Scope, Failure> {
+    let name = args.scope.as_str();
+    let expected = || format!("give one of {}", Scope::NAMES.join(", "));
+    let scope =
+        Scope::by_name(name).ok_or_else(|| Failure::bad_value("scope", name, expected()))?;
+    let kind: Option<PolicyKind> = args.policy.as_deref().and_then(|text| text.parse().ok());
+    let alone = scope == Scope::Process || args.resident.is_some();
+    match kind.filter(|kind| alone && kind.sees_references()) {
+        None => Ok(scope),
+        Some(kind) => Err(Failure::bad_value(
+            "policy",
+            kind.name(),
+            "it sees every reference, of all memory: give no --scope process and no --resident",
+        )),
+    }
+}
+
+/// Pages, or a size of whole pages.
+fn resident(text: &str, page_bytes: u64) -> Result<u64, Failure> {
+    let refuse = |problem| Failure::bad_value("resident", text, problem);
+    let is_count = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let pages = match is_count {
+        true => count(text).map_err(refuse)?,
+        false => size(text).map_err(refuse)? / page_bytes,
+    };
+    match pages {
+        RESIDENT_MIN.. => Ok(pages),
+        _ => Err(refuse(format!(
+            "no program can run in so little: give at least {RESIDENT_MIN} pages ({} bytes)",
+            RESIDENT_MIN * page_bytes
+        ))),
+    }
 }
 
 fn harvest(text: &str) -> Result<u64, Failure> {

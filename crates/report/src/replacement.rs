@@ -14,6 +14,12 @@ pub fn show(page: &mut Page, report: &ReplacementReport) {
     let mut detail = |label: &str, count: u64, note: String| {
         page.detail(label, grouped(count), note);
     };
+    if let Some(limit) = report.resident_limit {
+        detail("limit of each process", limit, String::new());
+    }
+    if report.own_steals > 0 {
+        detail("given up to itself", report.own_steals, "by a process at its limit".into());
+    }
     detail("scanned", report.scans, "because frames were short".into());
     if report.harvests > 0 {
         detail("harvested", report.harvests, "looked at periodically".into());

@@ -105,6 +105,9 @@ fn sample() -> Report {
         segments: None,
         replacement: Some(ReplacementReport {
             policy: "linux:swappiness=60".into(),
+            scope: "global".into(),
+            resident_limit: None,
+            own_steals: 0,
             scans: 130,
             harvests: 70,
             referenced: 50,
@@ -124,6 +127,9 @@ fn sample() -> Report {
             peak_used: 44,
             pages_in: 5,
             pages_out: 45,
+            cache_hits: 0,
+            shared_slots: 0,
+            writes_saved: 0,
             errors: 0,
             ..SwapReport::default()
         },

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use pagewalk_machine::{
     Config, CostModel, DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program,
-    Stdio, SwapConfig,
+    Scope, Stdio, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -60,6 +60,8 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         self_map: false,
         device_wait: DeviceWait::Hart,
         load_control: false,
+        scope: Scope::Global,
+        resident: None,
         cost: CostModel::default(),
         seed: 1,
         slow: false,
