@@ -19,8 +19,8 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
 use pagewalk_machine::{
-    Config, CostModel, End, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program, Stdio,
-    SwapConfig,
+    Config, CostModel, DeviceWait, End, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program,
+    Scope, Stdio, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 

@@ -389,7 +389,7 @@ impl<P: Pmap> Kernel<P> {
         self.space_mut(id).set = Some(set);
         let pfn = victim?;
         let place = self.frames.reverse(pfn).find(|place| place.space == id)?;
-        let left = self.leave(platform, place, pfn);
+        let left = self.leave(platform, place, pfn, false);
         if let Some(set) = &mut self.space_mut(id).set {
             set.evicting = None;
         }
