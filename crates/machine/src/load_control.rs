@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   every 10 ms           share of the last 10 ms that was lost (`full`, pressure.rs)
-//!     at least 20 %       the process to go: nicest, then longest in memory   ─► swapped out
+//!     at least 50 %       the process to go: nicest, then longest in memory   ─► swapped out
 //!     less than 5 %       the process to come: longest out, by 8 periods less for each step of nice,
 //!                         if what all hold and it held fits memory            ◄─ swapped in
 //!     whatever it is      who has been out for 50 periods                     ◄─ swapped in
@@ -22,7 +22,7 @@ use pagewalk_linux::Pid;
 use crate::machine::Machine;
 
 const PERIOD_NS: u64 = 10_000_000;
-const LOST_PERCENT_HIGH: u64 = 20;
+const LOST_PERCENT_HIGH: u64 = 50;
 const LOST_PERCENT_LOW: u64 = 5;
 const PERIODS_IN_MIN: u64 = 10;
 const PERIODS_OUT_MAX: u64 = 50;
