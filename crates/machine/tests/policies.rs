@@ -39,6 +39,9 @@ fn the_output_is_the_same_under_every_policy_and_in_any_memory() {
                 assert_eq!(report.exit, expected.exit, "{what}");
                 assert_eq!(output, text, "{what}");
                 check_sums(&report, &what);
+                if format == "sv39" {
+                    check_pressure(&report, &what);
+                }
             }
         }
     }
@@ -48,12 +51,17 @@ fn the_output_is_the_same_under_every_policy_and_in_any_memory() {
 fn check_sums(report: &Report, what: &str) {
     let replacement = report.replacement.as_ref().expect("a machine with pages");
     let refaults = replacement.refaults_anon + replacement.refaults_file;
-    assert!(replacement.steals > 0, "{what}");
     assert!(replacement.refaults_anon <= report.swap.pages_in, "{what}");
     assert!(refaults <= replacement.steals + replacement.given_up, "{what}");
-    assert!(replacement.referenced > 0 || replacement.policy.starts_with("fifo"), "{what}");
     assert_eq!(replacement.refault_distance.is_some(), refaults > 0, "{what}");
     assert!(replacement.launders <= report.swap.pages_out + report.files.pages_out, "{what}");
+}
+
+/// Memory was short: or the test would show nothing.
+fn check_pressure(report: &Report, what: &str) {
+    let replacement = report.replacement.as_ref().expect("a machine with pages");
+    assert!(replacement.steals > 0 && replacement.scans >= replacement.steals, "{what}");
+    assert!(replacement.referenced > 0 || replacement.policy.starts_with("fifo"), "{what}");
 }
 
 #[test]
