@@ -202,6 +202,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         scope: if bit(4) { Scope::Process } else { Scope::Global },
         resident: None,
         harvest: 2000,
+        zero_ahead: false,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },
         fit: Fit::First,
         kernel: KernelMapping::Absent,

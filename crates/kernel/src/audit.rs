@@ -87,7 +87,7 @@ impl<P: Pmap> Kernel<P> {
         }
         let pmaps: Vec<&P> = self.spaces.iter().flatten().map(|space| &space.pmap).collect();
         P::audit_machine_tables(&self.hardware, platform, &pmaps)?;
-        self.audit_free_list()?;
+        self.audit_free_list(platform)?;
         self.audit_transfers(&mut seen)?;
         self.audit_frames(platform, &mut seen)?;
         self.audit_objects(&mut seen)?;
@@ -285,11 +285,14 @@ impl<P: Pmap> Kernel<P> {
         Ok(())
     }
 
-    fn audit_free_list(&self) -> Result<(), AuditError> {
+    fn audit_free_list(&self, platform: &impl Platform) -> Result<(), AuditError> {
         let mut count = 0;
         for pfn in self.frames.free_list() {
             let used = self.frames.used(pfn);
             check!(used == Use::Free, "frame {pfn} is on the free list, but {used:?}");
+            let right =
+                !self.frames.is_zeroed(pfn) || platform.frame(pfn).iter().all(|&byte| byte == 0);
+            check!(right, "frame {pfn} is not zeroes");
             count += 1;
         }
         let free = self.frames.free();

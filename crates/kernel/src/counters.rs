@@ -66,8 +66,12 @@ counters! {
     allocstall,
     /// Times that the page daemon had something to do (Linux: kswapd wake-ups).
     pageoutrun,
-    /// Anonymous pages filled with zeroes.
+    /// New pages of zeroes.
     pgzeroed,
+    /// Free frames zeroed while a processor had nothing else to do.
+    pgzero_ahead,
+    /// New pages of zeroes whose frames were zeroed already.
+    pgzero_hit,
     /// Faults that mapped a large page.
     thp_fault_alloc,
     /// Faults that would have mapped a large page, had a run of frames been free.

@@ -353,9 +353,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn zero_fill(&mut self, platform: &mut impl Platform, fault: &Fault) -> Resolution {
-        let pfn = self.allocate_page(Use::Anon { slot: None });
-        platform.zero_frame(pfn);
-        self.counters.pgzeroed += 1;
+        let pfn = self.allocate_zero_page(platform, Use::Anon { slot: None });
         self.map_frame(platform, fault.place(), fault.resident(pfn, fault.region.prot));
         self.admit(platform, pfn, self.new_page(fault.space, fault.page), PageKind::Anon);
         Resolution { cause: FaultCause::ZeroFill, pfn, major: false }

@@ -26,6 +26,7 @@
 
 mod reverse;
 mod runs;
+mod zeroed;
 
 use crate::{FileId, SpaceId, SwapSlot};
 use alloc::vec::Vec;
@@ -100,6 +101,8 @@ bitflags! {
         const MERGED = 4;
         /// It was read ahead from swap, and nobody has wanted it yet.
         const READ_AHEAD = 8;
+        /// The frame is free, and all zeroes (`frame/zeroed.rs`).
+        const ZEROED = 16;
     }
 }
 
@@ -156,6 +159,10 @@ pub struct FrameTable {
     total: u32,
     /// Free frames that were used before, the last freed first.
     free_head: u32,
+    /// Likewise, those that are zeroes.
+    zero_head: u32,
+    /// How many those are.
+    zeroed: u64,
     blocks: Blocks,
     free: u64,
     used_max: u64,
@@ -186,6 +193,8 @@ impl FrameTable {
             frames: Vec::with_capacity(frames as usize),
             total: frames,
             free_head: END,
+            zero_head: END,
+            zeroed: 0,
             blocks: Blocks::new(frames, run_order),
             free: u64::from(frames),
             used_max: 0,
@@ -262,7 +271,15 @@ impl FrameTable {
     /// Takes a free frame; its bytes are whatever they were.
     pub(crate) fn allocate(&mut self, used: Use) -> Option<Pfn> {
         let pfn = match self.free_head {
-            END => self.use_first()?,
+            END => match self.use_first() {
+                Some(pfn) => pfn,
+                None => {
+                    let head = self.zero_head;
+                    self.frames.get(head as usize)?;
+                    self.unlink(head);
+                    head
+                }
+            },
             head => {
                 self.free_head = self.frames[head as usize].link;
                 self.blocks.remove(head);
@@ -389,14 +406,19 @@ impl FrameTable {
 
     /// The free frames in the order of the list, for the audit: stops at a loop.
     pub(crate) fn free_list(&self) -> impl Iterator<Item = Pfn> + '_ {
-        let mut next = self.free_head;
-        let used_before = (0..=self.frames.len()).map_while(move |_| {
+        let used_before = self.list(self.free_head).chain(self.list(self.zero_head));
+        used_before.chain((self.frames.len() as u64..self.total()).map(Pfn))
+    }
+
+    /// The frames of a list from its head on; stops at a loop.
+    fn list(&self, head: u32) -> impl Iterator<Item = Pfn> + '_ {
+        let mut next = head;
+        (0..=self.frames.len()).map_while(move |_| {
             let frame = self.frames.get(next as usize)?;
             let pfn = Pfn(u64::from(next));
             next = frame.link;
             Some(pfn)
-        });
-        used_before.chain((self.frames.len() as u64..self.total()).map(Pfn))
+        })
     }
 
     fn count(&mut self, used: Use) -> &mut u64 {

@@ -12,6 +12,7 @@ use crate::sharing::Sharing;
 use crate::space::{Space, space_in};
 use crate::swap_cache::SwapCache;
 use crate::transfer::Transfers;
+use crate::zeroing::Zeroing;
 use crate::{
     DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout,
     Mapping, MemoryLimits, OomKill, Overcommit, PageCache, Platform, Pmap, Refusals, Region,
@@ -216,6 +217,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) slot_hand: u64,
     pub(crate) policy: Box<dyn Policy>,
     pub(crate) clock: PolicyClock,
+    pub(crate) zeroing: Zeroing,
     pub(crate) identities: Identities,
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
@@ -303,6 +305,7 @@ impl<P: Pmap> Kernel<P> {
             slot_hand: 0,
             policy: config.policy.build(frames, config.seed),
             clock: PolicyClock::default(),
+            zeroing: Zeroing::default(),
             identities: Identities::default(),
             spaces: Vec::new(),
             counters: Vmstat::default(),

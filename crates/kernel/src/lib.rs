@@ -92,6 +92,7 @@ mod sync;
 mod transfer;
 mod unmap;
 mod watermarks;
+mod zeroing;
 
 pub use advice::Advice;
 pub use any_pmap::AnyPmap;

@@ -54,6 +54,8 @@ pub struct Config {
     pub resident: Option<u64>,
     /// How often referenced bits are harvested: every so many cycles of work for each frame of RAM.
     pub harvest: u64,
+    /// Free frames are zeroed while a hart has nothing else to do.
+    pub zero_ahead: bool,
     /// What large pages are used for.
     pub huge: HugePolicy,
     /// Where the kernel's own memory is mapped.

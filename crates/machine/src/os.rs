@@ -90,6 +90,13 @@ impl Os {
         }
     }
 
+    /// Zeroes free frames, at most so many.
+    pub fn zero_ahead(&mut self, platform: &mut MachinePlatform<'_>, frames_max: u64) {
+        if let Self::Paged(kernel) = self {
+            kernel.zero_ahead(platform, frames_max);
+        }
+    }
+
     /// How often page replacement changed its mind, if it has states to change between.
     pub fn activity(&self) -> Option<Activity> {
         match self {

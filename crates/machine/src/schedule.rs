@@ -308,6 +308,7 @@ impl Machine {
             return Dispatched::Deadlock;
         };
         self.note_pressure();
+        let now = if self.config.zero_ahead { self.zero_ahead(now, until) } else { now };
         // Another hart that is as late goes first.
         let passed = until.saturating_sub(now).max(1);
         self.schedule.idles += 1;
@@ -316,6 +317,19 @@ impl Machine {
         let now = self.cycle_parts().total();
         self.schedule.set_cycles(now);
         Dispatched::Idle
+    }
+
+    /// Uses time in which the current hart has nothing else to do to zero free frames: as many as fit.
+    /// Returns what time it is then.
+    fn zero_ahead(&mut self, now: u64, until: u64) -> u64 {
+        let frames_max = until.saturating_sub(now) / self.config.cost.zero_frame.max(1);
+        if frames_max == 0 {
+            return now;
+        }
+        self.in_kernel(|machine| {
+            machine.lend(|os, platform| os.zero_ahead(platform, frames_max));
+        });
+        self.cycle_parts().total()
     }
 
     /// References that programs made on a hart, by kind.

@@ -145,6 +145,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "CYCLES")]
     pub harvest: Option<String>,
 
+    /// Zero free frames while a hart has nothing else to do: new pages find them zeroed.
+    #[arg(long)]
+    pub zero_ahead: bool,
+
     /// What large pages are used for: nothing, all anonymous memory, or what madvise asks for.
     #[arg(long, value_name = "POLICY", default_value = HugePolicy::Never.name())]
     #[arg(value_parser = PossibleValuesParser::new(HugePolicy::NAMES))]

@@ -123,6 +123,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
             None => None,
             Some(text) => Some(resident(text, hardware.base_page().bytes())?),
         },
+        zero_ahead: args.zero_ahead,
         harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
         huge: huge(&args.huge)?,
         kernel: kernel(&args.kernel)?,

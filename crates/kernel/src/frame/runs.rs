@@ -131,7 +131,8 @@ impl FrameTable {
 
     /// Puts a free frame at the head of the list.
     pub(super) fn link(&mut self, pfn: u32) {
-        let head = core::mem::replace(&mut self.free_head, pfn);
+        self.zeroed += u64::from(self.is_zeroed(Pfn(pfn.into())));
+        let head = core::mem::replace(self.head_of(pfn), pfn);
         self.frames[pfn as usize].link = head;
         if let Some(head) = self.frames.get_mut(head as usize) {
             head.set_previous(pfn);
@@ -142,8 +143,10 @@ impl FrameTable {
     /// Takes a free frame out of the list.
     pub(super) fn unlink(&mut self, pfn: u32) {
         let Frame { link: next, .. } = self.frames[pfn as usize];
-        if self.free_head == pfn {
-            self.free_head = next;
+        self.zeroed -= u64::from(self.is_zeroed(Pfn(pfn.into())));
+        let head = self.head_of(pfn);
+        if *head == pfn {
+            *head = next;
         } else {
             let previous = self.frames[pfn as usize].previous();
             self.frames[previous as usize].link = next;
@@ -156,16 +159,23 @@ impl FrameTable {
 
     /// Checks what this file keeps, for the audit.
     pub(crate) fn check_runs(&self) -> Result<(), String> {
-        let mut previous = END;
         let mut counted = vec![0; self.blocks.free.len()];
-        let before = self.frames.len() as u64;
-        for pfn in self.free_list().map(|pfn| pfn.0).take_while(|&pfn| pfn < before) {
-            let named = self.frames[pfn as usize].previous();
-            if previous != END && named != previous {
-                return Err(format!("frame {pfn} names {named} before it, not {previous}"));
+        for (head, is_zeroed) in [(self.free_head, false), (self.zero_head, true)] {
+            let mut previous = END;
+            for pfn in self.list(head) {
+                let named = self.frames[pfn.0 as usize].previous();
+                if previous != END && named != previous {
+                    return Err(format!("frame {pfn} names {named} before it, not {previous}"));
+                }
+                if self.is_zeroed(pfn) != is_zeroed {
+                    return Err(format!("frame {pfn} is on the wrong list of free frames"));
+                }
+                previous = pfn.0 as u32;
+                counted[(pfn.0 >> self.blocks.order) as usize] += 1;
             }
-            previous = pfn as u32;
-            counted[(pfn >> self.blocks.order) as usize] += 1;
+        }
+        if self.list(self.zero_head).count() as u64 != self.zeroed {
+            return Err(format!("{} frames are counted as zeroed", self.zeroed));
         }
         let whole = counted.iter().filter(|&&free| free == self.blocks.len()).count() as u32;
         let below = counted[..self.blocks.lowest].iter().all(|&free| free != self.blocks.len());

@@ -54,6 +54,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         read_ahead: 0,
         policy: PolicyKind::Clock,
         harvest: pagewalk_kernel::HARVEST_DEFAULT,
+        zero_ahead: false,
         huge: HugePolicy::Never,
         fit: Fit::First,
         kernel: KernelMapping::Absent,
