@@ -365,6 +365,9 @@ impl Machine {
             listener: &mut self.listener,
         };
         self.os.audit(&platform)?;
+        if let (Some(observer), Some(policy)) = (&self.listener.observer, self.os.policy_mut()) {
+            observer.audit(policy)?;
+        }
         self.swap.audit(|slot| self.os.slot_content(slot))
     }
 

@@ -111,10 +111,12 @@ fn opt_in_two_runs(config: &Config, args: &[&str]) -> (Report, String) {
     let (mut first, _) = record(config, args);
     let recording = first.take_recording().expect("a recording");
     let root = input();
+    // Each page is in one frame, after every stop.
     let (mut second, output) =
         machine(Config { policy: PolicyKind::Opt, ..config.clone() }, args, root.path());
     second.foresee(recording).expect("there are pages");
     second.record_references().expect("a temporary file");
+    second.audit_always();
     run(&mut second);
     second.audit().unwrap_or_else(|error| panic!("{args:?}: {error}"));
     second.compare_with_opt().expect("a recording");

@@ -63,7 +63,33 @@ fn equal_runs_with_opt_are_equal() {
     assert_eq!(runs[0], runs[1]);
 }
 
-/// The program says in its text what the report says in numbers.
+#[test]
+fn all_policies_are_compared_with_opt() {
+    let root = root();
+    let place = format!("--root={}", root.path().display());
+    let extsort = guest("extsort");
+    let words = ["policies", "--gap", "--json=-", "--ram=384KiB", &place, &extsort, "/in", "/out"];
+    let Done { status, stdout, stderr } = pagewalk(words);
+    assert_eq!(status, 0, "{stderr}");
+    let comparison: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(comparison["same_output"], true);
+    let runs = comparison["runs"].as_array().expect("runs");
+    let figures = runs.iter().map(|run| {
+        let gap = run["opt"]["gap"].as_f64().unwrap_or_else(|| panic!("no gap: {run}"));
+        (run["policy"].as_str().expect("a name"), number(run, "/opt/refaults"), gap)
+    });
+    let figures: Vec<_> = figures.collect();
+    for name in ["clock", "linux", "freebsd", "mglru", "lru,ideal", "opt"] {
+        assert!(figures.iter().any(|figure| figure.0 == name), "{name}: {figures:?}");
+    }
+    let (_, best, _) = figures.iter().find(|figure| figure.0 == "opt").expect("a run with OPT");
+    assert!(
+        figures.iter().all(|&(_, refaults, gap)| gap >= 1.0 && refaults >= *best),
+        "{figures:?}"
+    );
+}
+
+/// The gap is in the text where it was asked for, and only there.
 #[test]
 fn the_text_names_the_gap() {
     let root = root();

@@ -315,6 +315,11 @@ impl Observer {
         }
     }
 
+    /// Checks that what it knows of pages can be, with the policy's knowledge of frames.
+    pub(crate) fn audit(&self, policy: &dyn Policy) -> Result<(), String> {
+        self.names.audit(|pfn| policy.contains(pfn))
+    }
+
     /// What a second run that knew the future found.
     pub(crate) fn foresight(&self) -> Option<ForesightReport> {
         let apart = self.future.as_ref()?.apart_after(self.references);

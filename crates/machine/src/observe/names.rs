@@ -17,6 +17,7 @@
 //! Invariants:
 //! 1. A page has no name before it is referenced: pages that are brought in for nothing have none.
 //! 2. The names given are 0 to `len() - 1`.
+//! 3. A page is in one frame at most.
 
 use std::collections::BTreeMap;
 
@@ -190,6 +191,21 @@ impl PageNames {
         }
     }
 
+    /// Checks that no page is in two frames of those that hold pages.
+    ///
+    /// # Errors
+    /// The page and the frames.
+    pub fn audit(&self, holds_page: impl Fn(Pfn) -> bool) -> Result<(), String> {
+        let mut places = BTreeMap::new();
+        let held = (0..self.frames()).map(Pfn).filter(|&pfn| holds_page(pfn));
+        for (pfn, name) in held.filter_map(|pfn| self.of(pfn).map(|name| (pfn, name))) {
+            if let Some(other) = places.insert(name, pfn) {
+                return Err(format!("page {name} is seen in two frames, {other} and {pfn}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Programs run again: what was read and not taken over never will be.
     pub fn settle(&mut self) {
         self.read.clear();
@@ -265,5 +281,22 @@ mod tests {
             names.zero_filled(SPACE, va, Pfn(1));
             assert_eq!(name(&mut names, 1), u32::from(unmapped));
         }
+    }
+
+    #[test]
+    fn a_page_in_two_frames_is_found() {
+        let mut names = PageNames::new(3);
+        let slot = Store::Swap(SwapSlot(0));
+        names.loaded(Pfn(0));
+        assert_eq!(name(&mut names, 0), 0);
+        names.evicted(Pfn(0), Some(slot));
+        for pfn in [1, 2] {
+            assert_eq!(names.audit(|_| true), Ok(()));
+            names.read(slot, Pfn(pfn));
+            names.loaded(Pfn(pfn));
+        }
+        let error = names.audit(|_| true).unwrap_err();
+        assert!(error.starts_with("page 0 is seen in two frames"), "{error}");
+        assert_eq!(names.audit(|pfn| pfn != Pfn(1)), Ok(()));
     }
 }
