@@ -82,6 +82,8 @@ pub enum Shortage {
     PageTables,
     /// Memory is full of locked pages.
     Locked,
+    /// More is promised than may be: no page is short yet.
+    Promises,
     /// No block of memory is large enough, on a machine without pages.
     NoBlock {
         /// What all free memory together lacks.
@@ -100,6 +102,7 @@ impl fmt::Display for Shortage {
             Self::IoErrors => "memory is full and pages cannot be written out: device errors",
             Self::PageTables => "memory is full of page tables",
             Self::Locked => "memory is full of locked pages",
+            Self::Promises => "no more memory may be promised (vm.overcommit_memory is 2)",
         };
         f.write_str(text)
     }

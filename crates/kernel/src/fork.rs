@@ -39,8 +39,9 @@ impl<P: Pmap> Kernel<P> {
     /// other does not see.
     ///
     /// # Errors
-    /// If there is no memory for the child's page tables, no identifier for it, or all spaces
-    /// together would have too many regions; everything is as before then.
+    /// If there is no memory for the child's page tables, no identifier for it, all spaces together
+    /// would have too many regions, or more memory than may be would be promised; everything is as
+    /// before then.
     pub fn fork_space(
         &mut self,
         platform: &mut impl Platform,
@@ -51,6 +52,7 @@ impl<P: Pmap> Kernel<P> {
             self.refusals.regions += 1;
             return Err(KernelError::TooManyRegions);
         }
+        self.may_commit_fork(parent)?;
         let layout = self.space(parent).layout;
         let child = self.create_space(platform, layout)?;
         self.copy_regions(parent, child);

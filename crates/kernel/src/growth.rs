@@ -58,7 +58,7 @@ impl<P: Pmap> Kernel<P> {
     fn may_grow(&mut self, id: SpaceId, grown: &Region) -> bool {
         self.may_split(id, grown.start, grown.end, 1)
             .and_then(|()| self.may_expand(id, grown, grown.len(), 0))
-            .and_then(|()| self.may_commit(grown, grown.len()))
+            .and_then(|()| self.may_commit(id, grown, grown.len(), 0))
             .is_ok()
     }
 

@@ -55,6 +55,8 @@ pub struct Config {
     pub resident: Option<u64>,
     /// How much memory programs are promised.
     pub overcommit: Overcommit,
+    /// The part of RAM that can be promised where no more than the commit limit is, in percent.
+    pub overcommit_ratio: u64,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
     /// The top table of each space maps itself in its last entry.
@@ -82,6 +84,7 @@ impl Default for Config {
             scope: Scope::Global,
             resident: None,
             overcommit: Overcommit::Always,
+            overcommit_ratio: crate::OVERCOMMIT_RATIO,
             kernel: KernelMapping::Absent,
             self_map: false,
             device_wait: DeviceWait::Hart,

@@ -9,28 +9,18 @@
 //! ```
 //!
 //! Commitment counts only private memory that can be written, unless MAP_NORESERVE was given:
-//! reservations without rights are free.
+//! reservations without rights are free. What can be promised is commit.rs's to say.
 //!
 //! Regions take memory of the kernel's own, which no frame stands for. So all spaces together have
 //! at most [`REGIONS_MAX`] of them and one more for each frame of RAM: what many processes could
 //! fill grows with the machine, as Linux's slabs do. An upper bound of their number is kept; they
 //! are counted only when it reaches the limit.
 
-use crate::{Errno, Kernel, Pmap, Region, RegionFlags, SpaceId};
+use crate::{Errno, Kernel, Pmap, Region, SpaceId};
 use pagewalk_mmu::VirtAddr;
 
 /// The most regions that a space can have (Linux: vm.max_map_count).
 pub const REGIONS_MAX: usize = 65530;
-
-/// How much memory programs are promised (Linux: vm.overcommit_memory).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overcommit {
-    /// Not more in a single call than there is RAM and swap (0, the default of Linux).
-    Heuristic,
-    /// Whatever they ask for (1).
-    #[default]
-    Always,
-}
 
 /// Bounds on a space, in bytes; `u64::MAX` is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +50,7 @@ pub struct Refusals {
     pub addresses: u64,
     /// RLIMIT_AS, RLIMIT_DATA.
     pub limit: u64,
-    /// More than RAM and swap in one call.
+    /// More memory than can be promised.
     pub commitment: u64,
     /// Too many regions.
     pub regions: u64,
@@ -77,11 +67,6 @@ impl<P: Pmap> Kernel<P> {
     /// A space's bounds.
     pub fn limits(&self, id: SpaceId) -> MemoryLimits {
         self.space(id).limits
-    }
-
-    /// Sets how much memory programs are promised from now on.
-    pub fn set_overcommit(&mut self, overcommit: Overcommit) {
-        self.config.overcommit = overcommit;
     }
 
     /// Memory calls that were refused so far, in all spaces.
@@ -115,28 +100,6 @@ impl<P: Pmap> Kernel<P> {
         let refused = size > space.limits.data;
         self.refusals.limit += u64::from(refused);
         if refused { Err(Errno::Enomem) } else { Ok(()) }
-    }
-
-    /// Whether `bytes` bytes of memory can be promised to `region`.
-    pub(crate) fn may_commit(&mut self, region: &Region, bytes: u64) -> Result<(), Errno> {
-        let refused = region.is_accountable() && self.exceeds_memory(bytes);
-        self.refusals.commitment += u64::from(refused);
-        if refused { Err(Errno::Enomem) } else { Ok(()) }
-    }
-
-    /// Whether memory can be promised to the object behind new shared anonymous memory, whatever
-    /// its rights, and the object's pages can be numbered.
-    pub(crate) fn may_commit_object(&mut self, region: &Region) -> Result<(), Errno> {
-        let counts = !region.flags.contains(RegionFlags::NO_RESERVE);
-        let refused = (counts && self.exceeds_memory(region.len()))
-            || (region.len() - 1) >> self.page.shift() > u64::from(u32::MAX);
-        self.refusals.commitment += u64::from(refused);
-        if refused { Err(Errno::Enomem) } else { Ok(()) }
-    }
-
-    fn exceeds_memory(&self, bytes: u64) -> bool {
-        let pages = self.frames.total().saturating_add(self.swap.capacity());
-        self.config.overcommit == Overcommit::Heuristic && bytes >> self.page.shift() > pages
     }
 
     /// Whether there is room for the regions that a change of `[start, end)` adds, and for `more`.

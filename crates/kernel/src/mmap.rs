@@ -5,7 +5,7 @@
 use crate::cow::prot_in;
 use crate::space::space_in;
 use crate::{
-    Backing, Errno, Event, HugeAdvice, Kernel, Placement, Platform, Pmap, Prot, Region,
+    Backing, Errno, Event, HugeAdvice, Kernel, Overcommit, Placement, Platform, Pmap, Prot, Region,
     RegionFlags, RegionName, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
@@ -88,6 +88,9 @@ impl<P: Pmap> Kernel<P> {
             huge: HugeAdvice::None,
             flags: request.flags | self.space(id).future_lock,
         };
+        if self.config.overcommit == Overcommit::Never {
+            region.flags -= RegionFlags::NO_RESERVE;
+        }
         self.check_room(id, &region)?;
         if matches!(request.place, Placement::Fixed(_)) {
             self.unmap_range(platform, id, region.start, region.end);
@@ -110,9 +113,10 @@ impl<P: Pmap> Kernel<P> {
         self.may_expand(id, region, region.len(), replaced)?;
         let of_object = region.shared && region.backing == Backing::Anonymous;
         if of_object {
-            return self.may_commit_object(region);
+            return self.may_commit_object(id, region);
         }
-        self.may_commit(region, region.len())
+        let replaced = self.committed_within(id, region);
+        self.may_commit(id, region, region.len(), replaced)
     }
 
     /// Anonymous memory that is shared has an object of its own: a fork has others see it.
@@ -223,7 +227,7 @@ impl<P: Pmap> Kernel<P> {
             self.may_expand_data(id, part.len())?;
         }
         if !part.is_accountable() {
-            self.may_commit(&new, part.len())?;
+            self.may_commit(id, &new, part.len(), 0)?;
         }
         platform.event(Event::Protect { space: id, region: part, prot });
         self.change_part(platform, id, part, |region| Region { prot, ..region })?;

@@ -25,6 +25,8 @@ pub struct VmSizes {
     pub exec: u64,
     /// Locked (VmLck).
     pub locked: u64,
+    /// Promised (a part of Committed_AS).
+    pub committed: u64,
 }
 
 impl VmSizes {
@@ -38,6 +40,7 @@ impl VmSizes {
             (region.grows_down, &mut self.stack),
             (code, &mut self.exec),
             (region.flags.contains(RegionFlags::LOCKED), &mut self.locked),
+            (region.is_accountable(), &mut self.committed),
         ]
         .into_iter()
         .filter_map(|(counts, size)| counts.then_some(size))

@@ -241,7 +241,7 @@ impl<P: Pmap> Kernel<P> {
             return Ok(());
         }
         self.may_expand(id, region, more, 0)?;
-        self.may_commit(region, more)
+        self.may_commit(id, region, more, 0)
     }
 
     fn grow_in_place(

@@ -673,6 +673,39 @@ fn one_call_is_not_promised_more_than_there_is() {
 }
 
 #[test]
+fn no_more_is_promised_than_the_commit_limit() {
+    let config = Config { overcommit: Overcommit::Never, ..Config::default() };
+    let mut m = Machine::new("sv39", config);
+    // Half of RAM, and swap.
+    let limit = (config.frames / 2 + config.swap_slots) * PAGE;
+    assert_eq!(m.kernel.commitment(), Commitment { committed: 0, limit });
+    let half = MapRequest::anonymous(limit / 2, RW);
+    let va = m.map(half);
+    assert_eq!(m.kernel.commitment().committed, limit / 2);
+    // All promises count together, in all spaces, and reservations that ask not to be counted too.
+    assert_eq!(m.mmap(half), Err(Errno::Enomem));
+    let unreserved = MapRequest { flags: RegionFlags::NO_RESERVE, ..half };
+    assert_eq!(m.mmap(unreserved), Err(Errno::Enomem));
+    let error = m.kernel.fork_space(&mut m.mock, m.space).unwrap_err();
+    assert_eq!(error, KernelError::OutOfMemory(Shortage::Promises));
+    // What cannot be stored to is free until it can; what replaces something is no more than it.
+    let reserved = m.map(MapRequest { prot: Prot::READ, ..half });
+    assert_eq!(m.protect(reserved, limit / 2 / PAGE, RW), Err(Errno::Enomem));
+    assert_eq!(m.mmap(MapRequest { place: at(va), ..half }), Ok(va));
+    // The more is mapped, the more is kept from it: a thirty-second part, of RAM at most.
+    let kept = config.frames * PAGE / 32;
+    let rest = limit - limit / 2 - kept;
+    assert_eq!(m.mmap(MapRequest::anonymous(rest, RW)), Err(Errno::Enomem));
+    m.map(MapRequest::anonymous(rest - PAGE, RW));
+    assert_eq!(m.kernel.refusals().commitment, 5);
+    m.unmap(va, limit / 2 / PAGE);
+    assert!(m.kernel.fork_space(&mut m.mock, m.space).is_ok());
+    m.kernel.set_overcommit_ratio(200);
+    assert_eq!(m.kernel.commitment().limit, (2 * config.frames + config.swap_slots) * PAGE);
+    m.audit();
+}
+
+#[test]
 fn a_space_has_so_many_regions() {
     let mut m = roomy("sv39");
     let pages = 2 * REGIONS_MAX as u64 + 10;

@@ -4,9 +4,10 @@
 use crate::errno::Errno;
 use crate::memory::{PageEntry, SwapUsage, Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock, MapRequest, Mapping,
-    MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement, Platform, Pmap,
-    Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use, Vmstat,
+    Advice, Commitment, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock,
+    MapRequest, Mapping, MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement,
+    Platform, Pmap, Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use,
+    Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -314,6 +315,14 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn set_overcommit(&mut self, overcommit: Overcommit) {
         self.kernel.set_overcommit(overcommit);
+    }
+
+    fn set_overcommit_ratio(&mut self, percent: u64) {
+        self.kernel.set_overcommit_ratio(percent);
+    }
+
+    fn commitment(&self) -> Option<Commitment> {
+        Some(self.kernel.commitment())
     }
 
     fn large_page_bytes(&self) -> Option<u64> {

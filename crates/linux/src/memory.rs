@@ -13,9 +13,9 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, FileId, FrameSummary, KsmStats, Lock, MapRequest, MemoryLimits, Merging, Msync,
-    ObjectPages, OomKill, Overcommit, Placement, Prot, Region, RegionUsage, Remap, Residency,
-    Shortage, SpaceId, Vmstat,
+    Advice, Commitment, FileId, FrameSummary, KsmStats, Lock, MapRequest, MemoryLimits, Merging,
+    Msync, ObjectPages, OomKill, Overcommit, Placement, Prot, Region, RegionUsage, Remap,
+    Residency, Shortage, SpaceId, Vmstat,
 };
 use std::ops::Range;
 
@@ -430,6 +430,16 @@ pub trait UserMemory {
     /// Sets how much memory programs are promised.
     fn set_overcommit(&mut self, overcommit: Overcommit) {
         let _ = overcommit;
+    }
+
+    /// Sets the part of RAM that can be promised in mode 2, in percent.
+    fn set_overcommit_ratio(&mut self, percent: u64) {
+        let _ = percent;
+    }
+
+    /// What is promised, if anybody counts that.
+    fn commitment(&self) -> Option<Commitment> {
+        None
     }
 
     /// The size of large pages, if there are any.

@@ -97,6 +97,10 @@ fn meminfo(scene: &Scene<'_>) -> String {
     let huge: u64 = spaces.iter().map(|held| held.anon_huge).sum();
     let mapped: u64 = spaces.iter().map(|held| held.rss_file).sum();
     let swap_used = usage.swap_total - usage.swap_free;
+    let (committed, limit) = match scene.memory.commitment() {
+        Some(promised) => (promised.committed / page, promised.limit / page),
+        None => (frames.anon + swap_used, usage.swap_total + usage.total / 2),
+    };
     let rows = [
         ("MemTotal", usage.total),
         ("MemFree", usage.free),
@@ -131,8 +135,8 @@ fn meminfo(scene: &Scene<'_>) -> String {
         ("NFS_Unstable", 0),
         ("Bounce", 0),
         ("WritebackTmp", 0),
-        ("CommitLimit", usage.swap_total + usage.total / 2),
-        ("Committed_AS", frames.anon + swap_used),
+        ("CommitLimit", limit),
+        ("Committed_AS", committed),
         ("VmallocTotal", 0),
         ("VmallocUsed", 0),
         ("VmallocChunk", 0),

@@ -152,6 +152,11 @@ pub(super) fn apply(memory: &mut dyn UserMemory, path: &str, bytes: &[u8]) -> Re
     match (path, bytes.trim_ascii()) {
         ("proc/sys/vm/overcommit_memory", b"0") => memory.set_overcommit(Overcommit::Heuristic),
         ("proc/sys/vm/overcommit_memory", b"1") => memory.set_overcommit(Overcommit::Always),
+        ("proc/sys/vm/overcommit_memory", b"2") => memory.set_overcommit(Overcommit::Never),
+        ("proc/sys/vm/overcommit_ratio", value) => {
+            let text = std::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
+            memory.set_overcommit_ratio(text.parse().map_err(|_| Errno::EINVAL)?);
+        }
         ("sys/kernel/mm/ksm/run", b"0") => memory.set_merging(Merging::Stopped)?,
         ("sys/kernel/mm/ksm/run", b"1") => memory.set_merging(Merging::On)?,
         ("sys/kernel/mm/ksm/run", b"2") => memory.set_merging(Merging::Undone)?,
