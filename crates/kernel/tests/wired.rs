@@ -29,14 +29,18 @@ fn wired(m: &Machine) -> Vec<Pfn> {
     (0..m.kernel.frames().total).map(Pfn).filter(is_wired).collect()
 }
 
-/// The frames that events say were evicted.
-fn evicted(m: &mut Machine) -> Vec<Pfn> {
+/// The frames that events say were evicted, as they write them.
+fn evicted(m: &mut Machine) -> Vec<String> {
     let events = std::mem::take(&mut m.mock.events);
-    let number = |event: String| {
-        let rest = event.strip_prefix("Evict { pfn: Pfn(")?;
-        rest.split(')').next()?.parse().ok().map(Pfn)
+    let frame = |event: String| {
+        let rest = event.strip_prefix("Evict { pfn: ")?;
+        rest.split(", dirty").next().map(str::to_owned)
     };
-    events.into_iter().filter_map(number).collect()
+    events.into_iter().filter_map(frame).collect()
+}
+
+fn names(gone: &[String], pfn: Pfn) -> bool {
+    gone.contains(&format!("{pfn:?}"))
 }
 
 fn try_everything(name: &str, config: Config) {
@@ -64,11 +68,11 @@ fn try_everything(name: &str, config: Config) {
         let _short = m.store(hog + page * PAGE, 7);
         let gone = evicted(&mut m);
         evictions += gone.len() as u64;
-        assert!(!gone.iter().any(|pfn| frames.contains(pfn)), "{what}: a locked page: {gone:?}");
+        assert!(!frames.iter().any(|&pfn| names(&gone, pfn)), "{what}: a locked page: {gone:?}");
         // What was a table and is one still was not evicted in between.
         let tables = wired(&m);
         let both = before.iter().filter(|pfn| tables.contains(pfn));
-        let lost: Vec<_> = both.filter(|pfn| gone.contains(pfn)).collect();
+        let lost: Vec<_> = both.filter(|&&pfn| names(&gone, pfn)).collect();
         assert!(lost.is_empty(), "{what}: a page table: {lost:?}");
         if step % 16 == 0 {
             m.audit();
