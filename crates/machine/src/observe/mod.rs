@@ -25,8 +25,8 @@
 //! 1. The string is that of the program: the same whatever was in memory, as long as the program
 //!    does not look at time or memory. An instruction that faults has made no reference until it is
 //!    made again.
-//! 2. A machine without an observer does not change by an instruction: [`ObservedBus`] is another
-//!    bus.
+//! 2. A machine without an observer does not change by an instruction: what looks is another bus
+//!    ([`bus`]).
 //! 3. All counters of the report are those of a machine without.
 
 mod bus;
