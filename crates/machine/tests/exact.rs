@@ -4,8 +4,9 @@ mod common;
 
 use common::{FORMATS, PROGRAMS, UNPAGED, config, input, machine, run};
 use pagewalk_machine::report::{HartReport, WalkReport};
-use pagewalk_machine::{Config, Fit, HugePolicy, Report};
+use pagewalk_machine::{Config, Fit, HugePolicy, Report, Scope};
 use pagewalk_mmu::tlb::TlbConfig;
+use pagewalk_replacement::PolicyKind;
 
 /// Runs a program both ways, audits both machines, and compares reports and output.
 fn compare(config: &Config, args: &[&str]) -> Report {
@@ -112,6 +113,22 @@ fn under_pressure_on_the_r3000() {
         [&["extsort", "/in", "/out", "16"], &["hashjoin", "1500"], &["selfmodify"]];
     for program in programs {
         compare(&config("r3000", 160 << 10), program);
+    }
+}
+
+#[test]
+fn with_a_policy_for_each_process() {
+    for (policy, resident) in [
+        (PolicyKind::Clock, None),
+        (PolicyKind::Linux { swappiness: 60 }, Some(24)),
+        (PolicyKind::WorkingSet { tau: 100_000 }, None),
+    ] {
+        let ram_bytes = 640 << 10;
+        let scope = Scope::Process;
+        let config = Config { policy, scope, resident, ..config("sv39", ram_bytes) };
+        let report = compare(&config, &["cowstorm", "4", "128"]);
+        let replacement = report.replacement.expect("a machine with pages");
+        assert!(replacement.own_steals + replacement.given_up > 0, "{policy:?}");
     }
 }
 
