@@ -35,7 +35,7 @@
 //! 1. An area's `free` and `reclaimable` are those of its slots, and the map's are the areas' sums.
 //! 2. `order` has every area once, a higher priority before a lower.
 
-use crate::SwapSlot;
+use crate::{FIRST_PRIORITY, SwapSlot};
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -192,6 +192,22 @@ impl SwapMap {
     /// Gives a device another priority.
     pub(crate) fn set_priority(&mut self, device: usize, priority: i32) {
         self.areas[device].priority = priority;
+        self.sort();
+    }
+
+    /// The priority of the next device that nobody gives one: below all others (Linux:
+    /// `--least_priority`).
+    pub(crate) fn next_priority(&self) -> i32 {
+        let is_automatic = |area: &&SwapArea| area.is_on() && area.priority < 0;
+        FIRST_PRIORITY - self.areas.iter().filter(is_automatic).count() as i32
+    }
+
+    /// A device is out of use: those below it, if nobody gave it its priority, move up, as under
+    /// Linux.
+    pub(crate) fn close_gap(&mut self, device: usize) {
+        let gap = self.areas[device].priority;
+        let is_below = |area: &&mut SwapArea| gap < 0 && area.is_on() && area.priority < gap;
+        self.areas.iter_mut().filter(is_below).for_each(|area| area.priority += 1);
         self.sort();
     }
 

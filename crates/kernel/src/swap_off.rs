@@ -28,11 +28,14 @@ impl<P: Pmap> Kernel<P> {
         }
         self.swap.set_on(device, false);
         let result = self.empty_swap(platform, device);
-        self.swap.set_on(device, result.is_err());
+        match result {
+            Ok(()) => self.swap.close_gap(device),
+            Err(_) => self.swap.set_on(device, true),
+        }
         result
     }
 
-    /// Takes the device of this number into use again, with another priority if one is given.
+    /// Takes the device of this number into use again, with this priority, or below all others.
     ///
     /// # Errors
     /// `Ebusy` if it is, `Einval` if there is none.
@@ -40,11 +43,11 @@ impl<P: Pmap> Kernel<P> {
         match self.swap.areas().get(device).map(SwapArea::is_on) {
             None => return Err(Errno::Einval),
             Some(true) => return Err(Errno::Ebusy),
-            Some(false) => self.swap.set_on(device, true),
+            Some(false) => {}
         }
-        if let Some(priority) = priority {
-            self.swap.set_priority(device, priority);
-        }
+        let priority = priority.unwrap_or_else(|| self.swap.next_priority());
+        self.swap.set_priority(device, priority);
+        self.swap.set_on(device, true);
         Ok(())
     }
 

@@ -7,11 +7,12 @@ mod common;
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use common::{config, input, machine, run, try_machine};
+use common::{Capture, config, input, machine, program, run, try_machine};
 use pagewalk_kernel::SwapSlot;
 use pagewalk_linux::Signal;
 use pagewalk_machine::{
-    Compressor, Config, DeviceModel, End, Machine, Report, SwapConfig, SwapStore, ZswapConfig,
+    Compressor, Config, DeviceModel, DeviceWait, End, Machine, Report, Stdio, SwapConfig,
+    SwapStore, ZswapConfig,
 };
 
 const RAM: u64 = 192 << 10;
@@ -38,6 +39,12 @@ fn machines(plain: &Config) -> Vec<Config> {
         of(vec![first(ram(1 << 20)), first(model(DeviceModel::Nvme)), ram(16 << 20)]),
         Config { read_ahead: 8, ..of(vec![model(DeviceModel::Hdd)]) },
         Config { zswap: zswap(16 << 10, Compressor::Lz4), ..plain.clone() },
+        Config {
+            zswap: zswap(16 << 10, Compressor::Lz4),
+            read_ahead: 8,
+            device_wait: DeviceWait::Thread,
+            ..of(vec![first(ram(32 << 10)), model(DeviceModel::Hdd)])
+        },
         Config {
             zswap: zswap(24 << 10, Compressor::Zstd),
             read_ahead: 32,
@@ -158,6 +165,43 @@ fn a_corrupt_slot_is_never_data() {
         }
     }
     assert!(killed > 0, "no slot was read again");
+}
+
+#[test]
+fn a_corrupt_slot_ends_its_owners_alone() {
+    let mut outlived = 0;
+    for slot in 0..64 {
+        let root = input();
+        let config = config("sv39", RAM + (64 << 10));
+        let told = Capture::default();
+        let stdio = Stdio { messages: Box::new(told.clone()), ..Stdio::null() };
+        let program = program(PROGRAMS[2], root.path());
+        let mut machine = Machine::new(config, program, stdio).expect("a machine");
+        run_until_swapped(&mut machine);
+        if machine.swap_mut().corrupt(SwapSlot(slot)).is_err() {
+            continue;
+        }
+        run(&mut machine);
+        machine.audit().expect("a consistent system");
+        let message = format!("slot {slot} of swap device 0 (temporary file) cannot be read");
+        let was_told = told.text().contains(&message);
+        match machine.end() {
+            Some(End::Killed { signal: Signal::SIGBUS, reason }) => {
+                assert!(reason.contains(&message))
+            }
+            Some(End::Exited(status)) => {
+                assert!(was_told || *status == 0, "{status} without a word");
+                outlived += u64::from(was_told);
+            }
+            // They wait for the one that is gone.
+            Some(End::Killed { reason, .. }) if reason.contains("deadlock") && was_told => {
+                outlived += 1;
+            }
+            end => panic!("slot {slot}: {end:?}"),
+        }
+        machine.tear_down().expect("nothing is lost");
+    }
+    assert!(outlived > 0, "no process outlived another");
 }
 
 /// Runs a while, does something to the swap file, and runs to the end.

@@ -83,6 +83,28 @@ fn bad_swap() {
     assert!(!Path::new("/tmp/pagewalk-swap").exists());
     refused_option(&["--swap", "/tmp:1MiB"], &["--swap", "/tmp", "directory"]);
     refused_option(&["--swap", "/no/such/place:1MiB"], &["--swap", "/no/such/place"]);
+    refused_option(&["--swap", "1M", "--swap", "none"], &["--swap", "none", "leave it out"]);
+    refused_option(&["--swap", "ram:1M,pri=high"], &["--swap", "pri", "0 to 32767"]);
+    refused_option(&["--swap", "1M,model=drum"], &["--swap", "model", "hdd, ssd, nvme, ram"]);
+    refused_option(&["--swap", "1M,now"], &["--swap", "pri=N", "model=NAME"]);
+    let most = ["--swap", "1G"].repeat(24);
+    refused_option(&most, &["--swap", "at most 23"]);
+    refused_option(&["--mmu", "ia32", "--swap", "2T"], &["--swap", "swap slots", "at most"]);
+}
+
+#[test]
+fn bad_read_ahead_and_zswap() {
+    for pages in ["", "3", "64", "-1", "many"] {
+        refused_option(&[&format!("--read-ahead={pages}")], &["--read-ahead", pages]);
+    }
+    refused_option(&["--zswap", "0"], &["--zswap", "more than 0"]);
+    refused_option(&["--zswap", "64MiB", "--ram", "64MiB"], &["--zswap", "less than"]);
+    refused_option(&["--zswap", "1M,lzma"], &["--zswap", "lz4, zstd"]);
+    refused_option(&["--zswap", "much"], &["--zswap", "SIZE,lz4"]);
+    refused_option(&["--zswap", "1M", "--swap", "none"], &["--zswap", "--swap"]);
+    refused_option(&["--zswap", "1M", "--mmu", "segments"], &["--zswap", "no pages"]);
+    refused_option(&["--read-ahead", "8", "--mmu", "none"], &["--read-ahead", "no pages"]);
+    refused_option(&["--ram", "128K", "--zswap", "124K"], &["at least"]);
 }
 
 #[test]
