@@ -314,7 +314,9 @@ impl SwapMap {
     /// is free again.
     pub(crate) fn set_full(&mut self, slot: SwapSlot) {
         let index = self.area_of(slot);
-        self.areas[index].is_full = true;
+        let area = &mut self.areas[index];
+        // A file that cannot grow still has room where it was written to before: from the start.
+        (area.is_full, area.hand) = (true, area.slots.start);
     }
 
     /// Keeps the slots that become free from now on.

@@ -61,8 +61,25 @@ struct Device {
     priority: i32,
     model: Option<DeviceModel>,
     clockwork: Clockwork,
+    /// Of the slots up to the highest that was written.
     sums: Vec<u64>,
     traffic: DeviceTraffic,
+}
+
+impl Device {
+    fn sum(&self, slot: u32) -> u64 {
+        self.sums.get(slot as usize).copied().unwrap_or(UNWRITTEN)
+    }
+
+    fn set_sum(&mut self, slot: u32, sum: u64) {
+        let index = slot as usize;
+        if index >= self.sums.len() && sum != UNWRITTEN {
+            self.sums.resize(index + 1, UNWRITTEN);
+        }
+        if let Some(held) = self.sums.get_mut(index) {
+            *held = sum;
+        }
+    }
 }
 
 /// What a device did, in pages; what failed included.
@@ -188,7 +205,7 @@ impl SwapDevices {
                 priority,
                 model: config.model,
                 clockwork: Clockwork::new(config.model, cost, page.bytes()),
-                sums: vec![UNWRITTEN; slots as usize],
+                sums: Vec::new(),
                 traffic: DeviceTraffic::default(),
             });
         }
@@ -347,7 +364,7 @@ impl SwapDevices {
         let (device, within) = self.device(slot);
         device.traffic.reads += 1;
         let result = injected.and_then(|()| device.file.read(within, into)).and_then(|()| {
-            match checksum(into) == device.sums[within as usize] {
+            match checksum(into) == device.sum(within) {
                 true => Ok(()),
                 false => Err(IoError::Corrupt),
             }
@@ -372,7 +389,7 @@ impl SwapDevices {
         }
         if self.compress(slot, from) {
             let (device, within) = self.device(slot);
-            device.sums[within as usize] = UNWRITTEN;
+            device.set_sum(within, UNWRITTEN);
             return Ok(());
         }
         self.forget(slot);
@@ -385,7 +402,7 @@ impl SwapDevices {
             zswap.remove(slot.0);
         }
         let (device, within) = self.device(slot);
-        device.sums[within as usize] = UNWRITTEN;
+        device.set_sum(within, UNWRITTEN);
         device.file.forget(within);
     }
 
@@ -407,7 +424,7 @@ impl SwapDevices {
         for slot in (0..self.slots() as u32).map(SwapSlot) {
             let SwapPlace { device, slot: within } = self.place(slot);
             let packed = self.zswap.as_ref().is_some_and(|zswap| zswap.has(slot.0));
-            let written = self.devices[device].sums[within as usize] != UNWRITTEN;
+            let written = self.devices[device].sum(within) != UNWRITTEN;
             let content = content(slot);
             let right = match content {
                 SlotContent::Page => packed != written,
@@ -455,7 +472,7 @@ impl SwapDevices {
         let (device, within) = self.device(slot);
         device.traffic.writes += 1;
         let result = device.file.write(within, from);
-        device.sums[within as usize] = if result.is_ok() { checksum(from) } else { UNWRITTEN };
+        device.set_sum(within, if result.is_ok() { checksum(from) } else { UNWRITTEN });
         self.note_failure(slot, true, result)
     }
 

@@ -34,7 +34,7 @@ fn several_devices_are_filled_in_turn_and_told_of() {
 fn a_swap_file_that_cannot_grow_ends_the_program_with_a_message() {
     let script = "trap '' XFSZ; ulimit -f 256; exec \"$@\"";
     let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_pagewalk"), "run", "--quiet"]);
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_pagewalk"), "run"]);
     command.args(OPTIONS).args(["--swap", "8M"]).args(program()).current_dir(repository());
     let done = finish(&mut command, |_| ());
     assert_eq!(done.status, 1, "{done:?}");

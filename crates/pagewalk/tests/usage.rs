@@ -89,7 +89,7 @@ fn bad_swap() {
     refused_option(&["--swap", "1M,now"], &["--swap", "pri=N", "model=NAME"]);
     let most = ["--swap", "1G"].repeat(24);
     refused_option(&most, &["--swap", "at most 23"]);
-    refused_option(&["--mmu", "ia32", "--swap", "2T"], &["--swap", "swap slots", "at most"]);
+    refused_option(&["--mmu", "ia32", "--swap", "4T"], &["--swap", "swap slots", "at most"]);
 }
 
 #[test]
