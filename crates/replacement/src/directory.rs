@@ -4,7 +4,8 @@
 //!   hash(name) ─► bucket ─► slot ─► slot ─► end
 //! ```
 //!
-//! Which slot a name gets, and for how long, is its policy's business. 16 to 20 bytes a slot.
+//! Which slot a name gets, and for how long, is its policy's business. 24 to 32 bytes a slot: twice as
+//! many buckets as slots keep the chains short.
 
 use crate::PageId;
 use crate::splitmix::mix;
@@ -16,17 +17,22 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
     buckets: Vec<u32>,
-    next: Vec<u32>,
-    names: Vec<PageId>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    name: PageId,
+    /// The next of the chain.
+    next: u32,
 }
 
 impl Directory {
     pub(crate) fn new(slots: u64) -> Self {
         let slots = slots as usize;
         Self {
-            buckets: vec![NONE; slots.next_power_of_two()],
-            next: vec![NONE; slots],
-            names: vec![PageId::UNKNOWN; slots],
+            buckets: vec![NONE; 2 * slots.next_power_of_two()],
+            slots: vec![Slot { name: PageId::UNKNOWN, next: NONE }; slots],
         }
     }
 
@@ -36,8 +42,8 @@ impl Directory {
             return None;
         }
         let mut slot = self.buckets[self.bucket(name)];
-        while slot != NONE && self.names[slot as usize] != name {
-            slot = self.next[slot as usize];
+        while slot != NONE && self.slots[slot as usize].name != name {
+            slot = self.slots[slot as usize].next;
         }
         (slot != NONE).then_some(slot)
     }
@@ -47,28 +53,27 @@ impl Directory {
         self.clear(slot);
         debug_assert!(name != PageId::UNKNOWN && self.find(name).is_none());
         let bucket = self.bucket(name);
-        self.names[slot as usize] = name;
-        self.next[slot as usize] = self.buckets[bucket];
+        self.slots[slot as usize] = Slot { name, next: self.buckets[bucket] };
         self.buckets[bucket] = slot;
     }
 
     /// Makes the slot empty.
     pub(crate) fn clear(&mut self, slot: u32) {
-        let name = core::mem::take(&mut self.names[slot as usize]);
+        let name = core::mem::take(&mut self.slots[slot as usize].name);
         if name == PageId::UNKNOWN {
             return;
         }
         let bucket = self.bucket(name);
-        let behind = self.next[slot as usize];
+        let behind = self.slots[slot as usize].next;
         let mut at = self.buckets[bucket];
         if at == slot {
             self.buckets[bucket] = behind;
             return;
         }
-        while self.next[at as usize] != slot {
-            at = self.next[at as usize];
+        while self.slots[at as usize].next != slot {
+            at = self.slots[at as usize].next;
         }
-        self.next[at as usize] = behind;
+        self.slots[at as usize].next = behind;
     }
 
     fn bucket(&self, name: PageId) -> usize {
