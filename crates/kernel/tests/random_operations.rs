@@ -148,7 +148,7 @@ struct Pair {
 impl Pair {
     fn new(name: &str, slots: u64) -> Self {
         // With frames that nobody needs there is something to read ahead into.
-        let frames = frames_min(name) + if slots % 2 == 0 { 8 } else { 24 };
+        let frames = frames_min(name) + if slots.is_multiple_of(2) { 8 } else { 24 };
         let config = Config { frames, swap_slots: slots, read_ahead: 8, ..Config::default() };
         let mut machine = Machine::new(name, config);
         // Two devices that take turns, and one that is filled first.
