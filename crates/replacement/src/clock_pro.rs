@@ -175,7 +175,7 @@ impl ClockPro {
         }
     }
 
-    fn to_head(&mut self, node: u32) {
+    fn move_to_head(&mut self, node: u32) {
         self.detach(node);
         self.attach(node);
     }
@@ -246,11 +246,11 @@ impl ClockPro {
                 Some(true) if self.states[node as usize] == State::Test => {
                     self.adapt(true);
                     self.set_state(node, State::Hot);
-                    self.to_head(node);
+                    self.move_to_head(node);
                 }
                 Some(true) => {
                     self.set_state(node, State::Test);
-                    self.to_head(node);
+                    self.move_to_head(node);
                 }
             }
         }

@@ -130,7 +130,7 @@ impl Vms {
         None
     }
 
-    fn from_standby(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
+    fn search_standby(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         for _ in 0..self.lists.len(STANDBY) {
             let Some(frame) = self.first(STANDBY, pages) else { continue };
             if !pages.modified(frame) {
@@ -187,7 +187,7 @@ impl Policy for Vms {
         self.trim(self.share(), pages);
         // Enough rounds to go through the modified list.
         for _ in 0..4 + 2 * self.len() / CLUSTER {
-            self.named = self.from_standby(pages).or_else(|| self.write_modified(pages));
+            self.named = self.search_standby(pages).or_else(|| self.write_modified(pages));
             if self.named.is_some() {
                 return self.named;
             }
