@@ -168,6 +168,8 @@ pub struct FrameTable {
     free: u64,
     used_max: u64,
     pages_max: u64,
+    /// The fewest frames of page tables since somebody asked.
+    tables_min: u64,
     /// Frames with more than one mapping.
     shared: u64,
     shared_max: u64,
@@ -200,6 +202,7 @@ impl FrameTable {
             free: u64::from(frames),
             used_max: 0,
             pages_max: 0,
+            tables_min: 0,
             shared: 0,
             shared_max: 0,
             tables: 0,
@@ -240,6 +243,11 @@ impl FrameTable {
     /// Frames that hold a page of a program or of a file and that nothing maps.
     pub fn unmapped(&self) -> u64 {
         self.anon + self.file - self.mapped
+    }
+
+    /// The fewest frames that held page tables at one time since this was asked last.
+    pub(crate) fn take_fewest_tables(&mut self) -> u64 {
+        core::mem::replace(&mut self.tables_min, self.tables)
     }
 
     /// What a frame is used for.
@@ -322,6 +330,7 @@ impl FrameTable {
         self.link(pfn.0 as u32);
         self.free += 1;
         *self.count(used) -= 1;
+        self.tables_min = self.tables_min.min(self.tables);
     }
 
     /// Whether the private page was shared, so that entries may lack the right to store although

@@ -620,6 +620,12 @@ impl<P: Pmap> Kernel<P> {
         self.frames.allocate(used).expect("the fault reserved its frames")
     }
 
+    /// The most frames that could hold pages at any one time since this was asked last: those that
+    /// were not page tables' all the while.
+    pub fn take_most_page_frames(&mut self) -> u64 {
+        self.frames.total() - self.frames.take_fewest_tables()
+    }
+
     /// The replacement policy, to be told of references that the kernel does not see.
     pub fn policy_mut(&mut self) -> &mut dyn Policy {
         self.policy.as_mut()

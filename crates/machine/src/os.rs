@@ -177,6 +177,14 @@ impl Os {
         }
     }
 
+    /// The most frames that could hold pages at any one time since this was asked last.
+    pub fn take_most_page_frames(&mut self) -> u64 {
+        match self {
+            Self::Paged(kernel) => kernel.take_most_page_frames(),
+            Self::Segments(_) => 0,
+        }
+    }
+
     /// The replacement policy, if there are pages.
     pub fn policy_mut(&mut self) -> Option<&mut dyn Policy> {
         match self {

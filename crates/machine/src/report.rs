@@ -122,8 +122,10 @@ pub struct OptReport {
     pub cut_at: Option<u64>,
     /// Different pages.
     pub pages: u64,
-    /// Frames that OPT has: as many as ever held pages at one time, those of page tables not counted.
+    /// Frames that OPT has at most: as many as ever held pages at one time.
     pub frames: u64,
+    /// Frames that OPT has at least: it never has those that hold page tables just then.
+    pub frames_least: u64,
     /// Faults at the first reference of a page, which no policy avoids.
     pub cold_faults: u64,
     /// The policy's faults on pages that had been evicted.

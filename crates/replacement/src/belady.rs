@@ -15,7 +15,8 @@
 //! Invariants:
 //! 1. At most as many pages are resident as there are frames.
 //! 2. No schedule that has each page in one of so many frames when it is referenced brings pages
-//!    in less often, whether it does so at their references or ahead of them.
+//!    in less often, whether it does so at their references or ahead of them; nor where the number of
+//!    frames changes on the way, as it does for that schedule.
 //!
 //! ```
 //! use pagewalk_replacement::{Belady, NEVER};
@@ -65,6 +66,15 @@ impl Belady {
         debug_assert!(next > now);
         self.resident.insert((next, page));
         !hit
+    }
+
+    /// There are so many frames from now on, one at least; if there were more, the pages that are
+    /// referenced next after all others leave.
+    pub fn set_frames(&mut self, frames: u64) {
+        self.frames = frames.max(1) as usize;
+        while self.resident.len() > self.frames {
+            self.resident.pop_last();
+        }
     }
 
     /// Faults so far, the first of each page among them.

@@ -15,7 +15,8 @@ pub fn show(page: &mut Page, report: &OptReport) {
     let kept = format!("{} kept", grouped(report.references_kept));
     detail("page references", report.references, kept);
     detail("pages", report.pages, String::new());
-    detail("frames", report.frames, "the most that held pages".into());
+    let least = format!("{} at least: page tables come and go", grouped(report.frames_least));
+    detail("frames", report.frames, least);
     detail("first references", report.cold_faults, "faults with any policy".into());
     detail("refaults", report.refaults, format!("{} of OPT", grouped(report.opt_refaults)));
     detail("faults", report.faults, format!("{} of OPT", grouped(report.opt_faults)));

@@ -140,6 +140,7 @@ fn sample() -> Report {
             cut_at: None,
             pages: 300,
             frames: 240,
+            frames_least: 230,
             cold_faults: 300,
             refaults: 150,
             faults: 450,

@@ -30,6 +30,7 @@
 //! 3. All counters of the report are those of a machine without.
 
 mod bus;
+mod capacity;
 mod future;
 mod gap;
 mod names;
@@ -46,6 +47,7 @@ use pagewalk_mmu::{PageSize, Pfn, PhysAddr, VirtAddr};
 use pagewalk_replacement::{NEVER, Policy};
 
 use crate::report::{ForesightReport, OptReport};
+use capacity::Capacity;
 use future::{Future, UNKNOWN};
 use names::PageNames;
 use recording::Recorder;
@@ -77,6 +79,8 @@ pub(crate) struct Observer {
     recording: State,
     /// What the policy's faults were while it was recorded.
     faults: Faults,
+    /// The frames that it had.
+    capacity: Capacity,
     future: Option<Future>,
     /// The policy has been told that the future is not known after all.
     is_blind: bool,
@@ -115,6 +119,7 @@ impl Observer {
             feeds_policy,
             recording: State::None,
             faults: Faults::default(),
+            capacity: Capacity::default(),
             future: None,
             is_blind: false,
             outcome: None,
@@ -346,12 +351,21 @@ impl Observer {
         Ok((recorder.finish(references, self.names.len())?, cut))
     }
 
+    /// Since this was asked last, so many frames at most could hold pages.
+    fn note_frames(&mut self, frames: u64) {
+        if let State::Running(_) = self.recording {
+            self.capacity.note(self.references, frames);
+        }
+    }
+
     /// Compares the policy's faults with those of OPT, in as many frames as ever held pages.
     fn compare(&mut self, peak_pages: u64) -> io::Result<OptReport> {
         let (recording, cut) = self.take_recording()?;
-        let frames = peak_pages.max(recording.exact_from());
+        let fewest = recording.exact_from();
+        let frames = peak_pages.max(fewest);
         let Faults { cold, refaults } = self.faults;
-        let opt_faults = gap::opt_faults(&recording, frames)?;
+        let opt_faults = gap::opt_faults(&recording, &self.capacity, fewest, frames)?;
+        let frames_least = self.capacity.frames().min().unwrap_or(frames).clamp(fewest, frames);
         let faults = cold + refaults;
         Ok(OptReport {
             references: recording.references(),
@@ -359,6 +373,7 @@ impl Observer {
             cut_at: cut,
             pages: recording.pages().into(),
             frames,
+            frames_least,
             cold_faults: cold,
             refaults,
             faults,

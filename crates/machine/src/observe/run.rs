@@ -30,7 +30,8 @@ impl Machine {
     /// # Errors
     /// On a machine without pages, and if there can be no temporary file.
     pub fn record_references(&mut self) -> io::Result<()> {
-        let exact_from = (self.os.frames().total / 2).clamp(1, EXACT_FROM);
+        let _until_now = self.os.take_most_page_frames();
+        let exact_from = (self.os.frames().total / 4).clamp(1, EXACT_FROM);
         let recorder = Recorder::new(exact_from)?;
         self.observer()?.recording = State::Running(Box::new(recorder));
         Ok(())
@@ -59,7 +60,9 @@ impl Machine {
     /// As [`Machine::take_recording`], and if the recording cannot be read again.
     pub fn compare_with_opt(&mut self) -> io::Result<()> {
         let peak_pages = self.os.frames().peak_pages;
+        let frames = self.os.take_most_page_frames();
         let observer = self.observer()?;
+        observer.note_frames(frames);
         observer.outcome = Some(observer.compare(peak_pages)?);
         Ok(())
     }
@@ -118,7 +121,9 @@ impl Machine {
         let resident = self.os.residency(self.current_space()).rss();
         let thread = self.schedule.current().thread.and_then(|tid| self.system.thread(tid));
         let running = thread.map(|thread| Running { pid: thread.pid, resident });
+        let frames = self.os.take_most_page_frames();
         let Some(observer) = self.listener.observer.as_deref_mut() else { return Stop::Budget };
+        observer.note_frames(frames);
         let policy = if observer.feeds_policy { self.os.policy_mut() } else { None };
         let system = &self.system;
         let is_alive = |pid| system.process(pid).is_some();
