@@ -27,10 +27,9 @@ impl System {
         if let Some(process) = self.processes.get_mut(&pid) {
             process.is_swapped_out = false;
         }
-        let held = |thread: &&Box<crate::thread::Thread>| {
-            thread.pid == pid && thread.state == State::SwappedOut
-        };
-        let held: Vec<Pid> = self.threads.values().filter(held).map(|thread| thread.tid).collect();
+        let threads = self.threads.values().filter(|thread| thread.pid == pid);
+        let held = threads.filter(|thread| thread.state == State::SwappedOut);
+        let held: Vec<Pid> = held.map(|thread| thread.tid).collect();
         held.into_iter().for_each(|tid| self.make_runnable(tid));
     }
 

@@ -60,6 +60,10 @@ pub struct Mock {
     pub file_write_fails: Faults,
     /// Transfers that were begun and are not done.
     pub pending: Vec<TransferId>,
+    /// Another processor that stores here whenever a page is about to be written to swap, and how often
+    /// its MMU let it.
+    pub racer: Option<(Asid, VirtAddr)>,
+    pub raced: u32,
     pub events: Vec<String>,
     /// Events are not kept.
     pub quiet: bool,
@@ -101,6 +105,8 @@ impl Mock {
             file_read_fails: never(),
             file_write_fails: never(),
             pending: Vec::new(),
+            racer: None,
+            raced: 0,
             events: Vec::new(),
             quiet: false,
             deaf: false,
@@ -117,6 +123,15 @@ impl Mock {
 
     fn bytes(pfn: Pfn) -> Range<usize> {
         (pfn.0 * PAGE) as usize..((pfn.0 + 1) * PAGE) as usize
+    }
+
+    /// The other processor stores, if its TLB or the page tables let it.
+    fn race(&mut self) {
+        let Some((asid, va)) = self.racer else { return };
+        if let Some(pa) = self.translate(asid, va, AccessKind::Write) {
+            self.raced += 1;
+            self.ram[pa.0 as usize] ^= 0xff;
+        }
     }
 
     /// One access of a program: the physical address, or `None` if the MMU faults.
@@ -264,10 +279,14 @@ impl Platform for Mock {
             bytes[PAGE as usize / 2..].fill(0xdd);
         }
         self.swap.insert(slot.0, bytes);
+        self.race();
         error.map_or(Ok(()), Err)
     }
 
-    fn submit(&mut self, id: TransferId, _store: Store, _write: bool) {
+    fn submit(&mut self, id: TransferId, _store: Store, write: bool) {
+        if write {
+            self.race();
+        }
         self.pending.push(id);
     }
 
