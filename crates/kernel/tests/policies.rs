@@ -226,7 +226,7 @@ fn every_policy_keeps_every_byte_on_every_format() {
             let (anon, file) = (m.map_anon(60), m.map_file(0, 32, RW, true));
             let shared = MapRequest { shared: true, ..MapRequest::anonymous(20 * PAGE, RW) };
             let object = m.map(shared);
-            let mut bytes = vec![0; 60];
+            let mut bytes = [0; 60];
             let mut state = 1u64;
             for step in 0..600 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -237,7 +237,7 @@ fn every_policy_keeps_every_byte_on_every_format() {
                         bytes[at as usize] = step as u8;
                         m.store(page, step as u8).unwrap();
                     }
-                    1 => _ = m.store(object + at % 20 * PAGE, at as u8 % 20).unwrap(),
+                    1 => m.store(object + at % 20 * PAGE, at as u8 % 20).unwrap(),
                     2 => assert_eq!(m.load(file + at % 32 * PAGE), Ok(at as u8 % 32 + 1)),
                     _ => assert_eq!(m.load(page), Ok(bytes[at as usize]), "{name}, {policy}"),
                 }
