@@ -267,7 +267,7 @@ impl Vms {
         }
     }
 
-    fn from_standby(&mut self, shown: &mut Shown) -> Option<u64> {
+    fn take_standby(&mut self, shown: &mut Shown) -> Option<u64> {
         for _ in 0..self.standby.len() {
             let frame = self.standby.remove(0);
             match shown.take(frame) {
@@ -283,7 +283,7 @@ impl Vms {
         None
     }
 
-    fn from_modified(&mut self, shown: &mut Shown) -> Option<u64> {
+    fn take_modified(&mut self, shown: &mut Shown) -> Option<u64> {
         let (mut dirty, mut clean) = (Vec::new(), 0);
         for _ in 0..self.modified.len().min(16) {
             let frame = self.modified.remove(0);
@@ -336,9 +336,9 @@ impl Model for Vms {
         let all = self.working_set.len() + self.standby.len() + self.modified.len();
         self.trim((all * self.secondary).div_ceil(100), shown);
         for _ in 0..100 {
-            self.named = self.from_standby(shown);
+            self.named = self.take_standby(shown);
             if self.named.is_none() {
-                self.named = self.from_modified(shown);
+                self.named = self.take_modified(shown);
             }
             if self.named.is_some() {
                 break;
