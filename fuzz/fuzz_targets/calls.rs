@@ -201,6 +201,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         policy: PolicyKind::Clock,
         scope: if bit(4) { Scope::Process } else { Scope::Global },
         resident: None,
+        limit: None,
         harvest: 2000,
         zero_ahead: false,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },

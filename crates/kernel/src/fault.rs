@@ -82,6 +82,11 @@ pub enum Shortage {
     PageTables,
     /// Memory is full of locked pages.
     Locked,
+    /// The processes of a group have all that they may have together.
+    GroupLimit {
+        /// How much that is.
+        pages: u64,
+    },
     /// More is promised than may be: no page is short yet.
     Promises,
     /// No block of memory is large enough, on a machine without pages.
@@ -96,6 +101,9 @@ impl fmt::Display for Shortage {
         let text = match self {
             Self::NoBlock { bytes_missing } => {
                 return write!(f, "memory is {bytes_missing} bytes too small, and is not paged");
+            }
+            Self::GroupLimit { pages } => {
+                return write!(f, "the limit of the group is reached, {pages} pages");
             }
             Self::NoSwap => "memory is full and there is no swap",
             Self::SwapFull => "memory and swap are full",
@@ -250,7 +258,7 @@ impl<P: Pmap> Kernel<P> {
             return Err(ACC_ERR);
         }
         let fault = Fault { space, page: va.page_base(self.page), kind, region };
-        self.make_room(platform, space, fault.page);
+        self.make_room(platform, space, fault.page).map_err(Refusal::OutOfMemory)?;
         self.reserve_or_wait(platform, &fault)?;
         match self.space(space).pmap.lookup(platform, fault.page) {
             Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),

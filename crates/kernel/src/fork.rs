@@ -80,7 +80,7 @@ impl<P: Pmap> Kernel<P> {
     fn copy_regions(&mut self, parent: SpaceId, child: SpaceId) {
         let space = self.space(parent);
         let (heap_start, heap_end, limits) = (space.heap_start, space.heap_end, space.limits);
-        let oom_score_adj = space.oom_score_adj;
+        let (oom_score_adj, group) = (space.oom_score_adj, space.group);
         let mut regions = crate::RegionSet::default();
         for region in space.regions.iter().filter_map(Region::forked) {
             regions.insert(region);
@@ -89,6 +89,7 @@ impl<P: Pmap> Kernel<P> {
         (space.heap_start, space.heap_end) = (heap_start, heap_end);
         space.limits = limits;
         space.oom_score_adj = oom_score_adj;
+        space.group = group;
         space.regions = regions;
     }
 

@@ -228,6 +228,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) names: NameTable,
     pub(crate) ksm: Ksm,
     pub(crate) refusals: Refusals,
+    pub(crate) groups: Vec<crate::Group>,
     /// Kills that nobody was told of yet.
     pub(crate) oom_kills: Vec<OomKill>,
     pub(crate) sharing: Sharing,
@@ -316,6 +317,7 @@ impl<P: Pmap> Kernel<P> {
             names: NameTable::default(),
             ksm: Ksm::default(),
             refusals: Refusals::default(),
+            groups: Vec::new(),
             oom_kills: Vec::new(),
             sharing: Sharing::default(),
             regions_bound: 0,
@@ -438,6 +440,7 @@ impl<P: Pmap> Kernel<P> {
             heap_end: layout.user_start,
             limits: MemoryLimits::stack(layout.stack_limit),
             set: self.new_resident_set(),
+            group: None,
             oom_score_adj: 0,
             is_killed: false,
             future_lock: RegionFlags::empty(),

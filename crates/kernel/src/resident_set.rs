@@ -30,7 +30,7 @@
 
 use crate::pageout::Kept;
 use crate::space::{Space, space_in};
-use crate::{Evicted, FrameTable, Kernel, Mapping, Platform, Pmap, SpaceId, Use};
+use crate::{Evicted, FrameTable, Kernel, Mapping, Platform, Pmap, Shortage, SpaceId, Use};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -310,35 +310,54 @@ impl<P: Pmap> Kernel<P> {
 
     /// A fault of a space is about to add a page: what is beyond its limit leaves.
     #[inline]
-    pub(crate) fn make_room(&mut self, platform: &mut impl Platform, id: SpaceId, va: VirtAddr) {
-        if self.space(id).set.is_some() {
-            self.make_room_in_set(platform, id, va);
+    pub(crate) fn make_room(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        va: VirtAddr,
+    ) -> Result<(), Shortage> {
+        match self.space(id).set.is_some() {
+            true => self.make_room_in_set(platform, id, va),
+            false => Ok(()),
         }
     }
 
     /// Whether a space may have so many pages more without giving any up.
     pub(crate) fn has_room_in_set(&self, id: SpaceId, pages: u64) -> bool {
         let space = self.space(id);
+        let fits = |limit| space.residency.rss() + pages <= limit;
         space.set.is_none()
-            || self.resident_limit(id).is_none_or(|limit| space.residency.rss() + pages <= limit)
+            || (self.resident_limit(id).is_none_or(fits) && self.has_room_in_group(id, pages))
     }
 
     #[cold]
-    fn make_room_in_set(&mut self, platform: &mut impl Platform, id: SpaceId, va: VirtAddr) {
+    fn make_room_in_set(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        va: VirtAddr,
+    ) -> Result<(), Shortage> {
         if matches!(self.space(id).pmap.lookup(platform, va), Mapping::Resident(_)) {
-            return;
+            return Ok(());
         }
         if self.follows_time() {
             while self.give_from_set(platform, id, Ask::Surplus).is_some() {
                 self.counters.pgsurplus += 1;
             }
         }
-        let Some(limit) = self.resident_limit(id) else { return };
+        let limit = self.resident_limit(id).unwrap_or(u64::MAX);
         while self.space(id).residency.rss() >= limit
             && self.give_from_set(platform, id, Ask::Victim).is_some()
         {
             self.counters.pgsteal_own += 1;
         }
+        let tables = self.space(id).pmap.tables_missing(platform, va);
+        self.make_room_in_group(platform, id, 1 + tables)
+    }
+
+    /// A page leaves a space, if it has one to give.
+    pub(crate) fn give_victim(&mut self, platform: &mut impl Platform, id: SpaceId) -> bool {
+        self.give_from_set(platform, id, Ask::Victim).is_some()
     }
 
     /// Frees a frame where each process has a set: `Err` if there is nothing to be had.

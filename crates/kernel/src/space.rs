@@ -79,6 +79,8 @@ pub(crate) struct Space<P: Pmap> {
     pub limits: MemoryLimits,
     /// What it has in memory and the policy over that, if it has one of its own.
     pub set: Option<alloc::boxed::Box<crate::resident_set::ResidentSet>>,
+    /// The group that it shares a limit with.
+    pub group: Option<crate::GroupId>,
     /// How soon it is killed for lack of memory.
     pub oom_score_adj: i16,
     /// It was killed for lack of memory (oom.rs).

@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use pagewalk_kernel::{Config, Errno, Mapping, MemoryLimits, RESIDENT_MIN, Scope, SpaceId};
+use pagewalk_kernel::{
+    Config, Errno, Mapping, MemoryLimits, RESIDENT_MIN, Scope, Shortage, SpaceId,
+};
 use pagewalk_mmu::VirtAddr;
 use pagewalk_replacement::PolicyKind;
 
@@ -151,6 +153,54 @@ fn rlimit_rss_holds_from_when_it_is_set_and_across_fork() {
     m.kernel.set_limits(child, MemoryLimits { resident: 1, ..limits });
     assert_eq!(m.kernel.resident_limit(child), Some(RESIDENT_MIN));
     check(&mut m, child, va, 60);
+}
+
+#[test]
+fn a_group_is_bounded_and_its_worst_is_killed() {
+    let (mut m, other) = machine("sv39", Config { frames: 600, ..Config::default() });
+    let first = m.space;
+    let outside = m.kernel.create_space(&mut m.mock, LAYOUT).expect("memory");
+    let group = m.kernel.create_group(100);
+    for space in [first, other] {
+        m.kernel.set_oom_score_adj(space, 0);
+        m.kernel.join_group(&m.mock, space, Some(group));
+    }
+    let free = fill(&mut m, outside, 150);
+    let quiet = fill(&mut m, other, 30);
+    let va = fill(&mut m, first, 150);
+    let charge = |m: &Machine| {
+        let of = |space| {
+            let held = m.kernel.residency(space);
+            held.rss() + held.page_tables
+        };
+        (m.kernel.group_charge(group), of(first) + of(other))
+    };
+    let (charged, held) = charge(&m);
+    assert!(charged == held && charged <= 100 && charged > 95, "{charged} {held}");
+    assert_eq!(rss(&m, outside), 150, "memory is not short, and it is in no group");
+    check(&mut m, first, va, 150);
+    check(&mut m, other, quiet, 30);
+    check(&mut m, outside, free, 150);
+    let group_now = *m.kernel.group(group).expect("it was made");
+    assert!(group_now.steals > 80 && group_now.peak <= 100 && group_now.kills == 0);
+    // What a fork makes is in the group as well.
+    let child = m.kernel.fork_space(&mut m.mock, other).expect("memory");
+    assert_eq!(m.kernel.group_of(child), Some(group));
+    check(&mut m, child, quiet, 30);
+    m.kernel.destroy_space(&mut m.mock, child);
+    // Locked pages cannot be given up: the worst of the group goes, not the one outside.
+    m.space = other;
+    let lock = pagewalk_kernel::Lock::Now;
+    m.kernel.set_oom_score_adj(first, -1000);
+    let locked = m.map_anon(200);
+    let result = m.kernel.mlock(&mut m.mock, other, VirtAddr(locked), 200 * PAGE, lock);
+    assert_eq!(result, Err(Errno::Eagain), "a call that fails kills nobody");
+    let touched = (0..200).try_for_each(|page| m.store(locked + page * PAGE, 1));
+    assert_eq!(touched, Err(Stop::OutOfMemory));
+    let kills = m.kernel.take_oom_kills();
+    assert_eq!((kills[0].victim, kills[0].candidates), (other, 1));
+    assert_eq!(kills[0].shortage, Shortage::GroupLimit { pages: 100 });
+    check(&mut m, outside, free, 150);
 }
 
 #[test]

@@ -341,6 +341,7 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         let (layout, adj) = (self.layout(), self.kernel.oom_score_adj(self.space));
         let new = self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)?;
         self.kernel.set_oom_score_adj(new, adj);
+        self.kernel.join_group(self.platform, new, self.kernel.group_of(self.space));
         Ok(new)
     }
 

@@ -188,6 +188,10 @@ fn operating_system(
             _ => MachineError::Ram(error.to_string()),
         },
     )?;
+    if let Some(limit) = config.limit {
+        let all = kernel.create_group(limit);
+        kernel.join_group(platform, space, Some(all));
+    }
     if let Some(&map) = kernel.kernel_map() {
         platform.memory.set_kernel_map(map);
     }

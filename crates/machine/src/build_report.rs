@@ -364,6 +364,8 @@ impl Machine {
             policy: self.config.policy.to_string(),
             scope: self.config.scope.name().to_owned(),
             resident_limit: self.config.resident,
+            group_limit: self.config.limit,
+            group_steals: self.os.group_steals(),
             own_steals: c.pgsteal_own,
             scans: c.pgscan_kswapd + c.pgscan_direct,
             harvests: c.pgscan_harvest,

@@ -52,6 +52,9 @@ pub struct Config {
     /// The most pages that each process has in memory, at least
     /// [`RESIDENT_MIN`](pagewalk_kernel::RESIDENT_MIN).
     pub resident: Option<u64>,
+    /// The most pages that all processes together have in memory, their page tables counted: they
+    /// are one group.
+    pub limit: Option<u64>,
     /// How often referenced bits are harvested: every so many cycles of work for each frame of RAM.
     pub harvest: u64,
     /// Free frames are zeroed while a hart has nothing else to do.

@@ -79,6 +79,11 @@ pub struct ReplacementReport {
     pub scope: String,
     /// The most pages that each process may have in memory; null if that was not bounded.
     pub resident_limit: Option<u64>,
+    /// The most pages that all processes together may have in memory and in page tables; null if that
+    /// was not bounded.
+    pub group_limit: Option<u64>,
+    /// Pages that processes gave up because all of them together were at that limit.
+    pub group_steals: u64,
     /// Pages that processes gave up for their own faults, at their limit or at their share of memory.
     pub own_steals: u64,
     /// Frames looked at because a frame was wanted.

@@ -140,6 +140,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "PAGES|SIZE")]
     pub resident: Option<String>,
 
+    /// The most that all processes together have in memory, page tables counted, in pages or as a size
+    /// with a unit, as a memory cgroup: at that limit they give up pages of their own, and the worst of
+    /// them is killed if there are none. [default: none]
+    #[arg(long, value_name = "PAGES|SIZE")]
+    pub limit: Option<String>,
+
     /// How often policies that want it harvest the referenced bits of all frames: every so many cycles
     /// of work for each frame of RAM. [default: 2000]
     #[arg(long, value_name = "CYCLES")]

@@ -121,7 +121,11 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         scope: scope(args)?,
         resident: match &args.resident {
             None => None,
-            Some(text) => Some(resident(text, hardware.base_page().bytes())?),
+            Some(text) => Some(resident("resident", text, hardware.base_page().bytes())?),
+        },
+        limit: match &args.limit {
+            None => None,
+            Some(text) => Some(resident("limit", text, hardware.base_page().bytes())?),
         },
         zero_ahead: args.zero_ahead,
         harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
@@ -243,20 +247,21 @@ fn scope(args: &RunArgs) -> Result<Scope, Failure> {
     let scope =
         Scope::by_name(name).ok_or_else(|| Failure::bad_value("scope", name, expected()))?;
     let kind: Option<PolicyKind> = args.policy.as_deref().and_then(|text| text.parse().ok());
-    let alone = scope == Scope::Process || args.resident.is_some();
+    let bounded = args.resident.is_some() || args.limit.is_some();
+    let alone = scope == Scope::Process || bounded;
     match kind.filter(|kind| alone && kind.sees_references()) {
         None => Ok(scope),
         Some(kind) => Err(Failure::bad_value(
             "policy",
             kind.name(),
-            "it sees every reference, of all memory: give no --scope process and no --resident",
+            "it sees every reference, of all memory: give no --scope process, --resident or --limit",
         )),
     }
 }
 
 /// Pages, or a size of whole pages.
-fn resident(text: &str, page_bytes: u64) -> Result<u64, Failure> {
-    let refuse = |problem| Failure::bad_value("resident", text, problem);
+fn resident(option: &str, text: &str, page_bytes: u64) -> Result<u64, Failure> {
+    let refuse = |problem| Failure::bad_value(option, text, problem);
     let is_count = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     let pages = match is_count {
         true => count(text).map_err(refuse)?,

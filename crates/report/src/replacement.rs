@@ -17,6 +17,10 @@ pub fn show(page: &mut Page, report: &ReplacementReport) {
     if let Some(limit) = report.resident_limit {
         detail("limit of each process", limit, String::new());
     }
+    if let Some(limit) = report.group_limit {
+        detail("limit of all processes", limit, "their page tables counted".into());
+        detail("given up to each other", report.group_steals, "at that limit".into());
+    }
     if report.own_steals > 0 {
         detail("given up to itself", report.own_steals, "by a process at its limit".into());
     }

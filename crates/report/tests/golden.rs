@@ -107,6 +107,8 @@ fn sample() -> Report {
             policy: "linux:swappiness=60".into(),
             scope: "global".into(),
             resident_limit: None,
+            group_limit: None,
+            group_steals: 0,
             own_steals: 0,
             scans: 130,
             harvests: 70,

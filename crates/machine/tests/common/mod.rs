@@ -63,6 +63,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         load_control: false,
         scope: Scope::Global,
         resident: None,
+        limit: None,
         cost: CostModel::default(),
         seed: 1,
         slow: false,
