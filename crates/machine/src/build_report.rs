@@ -18,7 +18,7 @@ use crate::report::{
     ReadAheadReport, References, RefillReport, ReplacementReport, Report, SCHEMA_VERSION,
     SwapDeviceReport, SwapReport, TlbLevel, TlbReport, WalkCacheReport, WalkReport, ZswapReport,
 };
-use crate::swap_devices::{DeviceView, ZswapView};
+use crate::swap_view::{DeviceView, ZswapView};
 
 /// What a shell adds to the number of a signal that killed a program.
 const SIGNALLED: i32 = 128;

@@ -10,7 +10,7 @@ use pagewalk_replacement::{Activity, Policy};
 
 use crate::memory::Memory;
 use crate::platform::MachinePlatform;
-use crate::swap_devices::SlotContent;
+use crate::swap_view::SlotContent;
 
 /// The kernel over page tables of any kind.
 pub(crate) type PagedKernel = Kernel<AnyPmap>;
