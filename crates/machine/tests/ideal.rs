@@ -257,3 +257,14 @@ fn an_endless_window_holds_all_pages() {
     let faults = report.faults.minor + report.faults.major;
     assert!(last[4] <= faults && last[4] > faults / 2, "{} of {faults}", last[4]);
 }
+
+/// Thirteen processes at a time have page tables in more than half of memory: frames that OPT could
+/// not have had either.
+#[test]
+fn opt_has_no_frames_that_hold_page_tables() {
+    let config = config("sv39", 512 << 10);
+    let (report, _) = opt_in_two_runs(&config, &["cowstorm"]);
+    let opt = report.opt.expect("a comparison");
+    assert!(opt.frames_least < opt.frames - 30, "{opt:?}");
+    assert!(opt.opt_refaults > 500 && opt.gap < 1.2, "{opt:?}");
+}
