@@ -22,7 +22,7 @@ use pagewalk_kernel::{
     Attempt, DeviceWait, FaultResult, Shortage, Signal as Refusal, SpaceId, Waited,
 };
 use pagewalk_linux::{
-    Clock, Host, Outcome, PendingFault, Pid, Regs, Signal, SyncSignal, System, UserMemory,
+    Clock, FIRST, Host, Outcome, PendingFault, Pid, Regs, Signal, SyncSignal, System, UserMemory,
 };
 use pagewalk_mmu::{Access, Mmu, VirtAddr};
 
@@ -107,6 +107,8 @@ pub(crate) struct Tally {
     pub progress: (u64, u64),
     /// Cycles slept.
     pub slept: u64,
+    /// Processes ended for lack of memory that were told of.
+    pub oom_told: usize,
     /// The most frames of page tables at once.
     pub peak_page_tables: u64,
     /// The most pages that large pages mapped at once.
@@ -473,6 +475,9 @@ impl Machine {
             let situation = self.fullness();
             self.with_system(|system, memory, _, _| system.end_oom_victims(memory, &situation));
         }
+        if self.system.oom_ends().len() > self.tally.oom_told {
+            self.tell_oom_ends();
+        }
         if let Some(outcome) = self.system.end() {
             self.end = Some(match outcome.clone() {
                 Outcome::Exit(status) => End::Exited(status),
@@ -603,6 +608,16 @@ impl Machine {
             };
             show(watcher.as_mut(), &view);
         }
+    }
+
+    /// Says which processes were ended for lack of memory; of the first the run's end tells.
+    fn tell_oom_ends(&mut self) {
+        let ends = self.system.oom_ends();
+        for end in ends[self.tally.oom_told..].iter().filter(|end| end.pid != FIRST) {
+            let (pid, name) = (end.pid, end.name.escape_debug());
+            self.host.say_once(&format!("process {pid} ({name}) was killed: {}", end.reason));
+        }
+        self.tally.oom_told = ends.len();
     }
 
     fn out_of_memory(&self, shortage: Shortage) -> String {
