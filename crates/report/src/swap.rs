@@ -10,6 +10,11 @@ use pagewalk_machine::report::{Report, SwapDeviceReport, ZswapReport};
 pub fn show(page: &mut Page, report: &Report) {
     let bytes = |pages: u64| size(pages.saturating_mul(report.machine.page_bytes));
     let swap = &report.swap;
+    if swap.cache_hits + swap.shared_slots > 0 {
+        page.detail("found in the swap cache", grouped(swap.cache_hits), bytes(swap.cache_hits));
+        page.detail("slots of shared pages", grouped(swap.shared_slots), String::new());
+        page.detail("writes saved", grouped(swap.writes_saved), bytes(swap.writes_saved));
+    }
     if let Some(ahead) = &swap.read_ahead {
         page.detail("read ahead", grouped(ahead.pages), bytes(ahead.pages));
         let of_them = share(ahead.hits, ahead.pages, "them");
