@@ -39,6 +39,7 @@ pub mod report;
 mod schedule;
 mod segment_report;
 mod segmentation;
+mod serve;
 mod shootdown;
 mod stdio;
 mod swap_devices;

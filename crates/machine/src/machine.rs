@@ -17,14 +17,10 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use pagewalk_cpu::{AccessKind, Blocks, Hart, MemFault, Stop, run, run_plain};
-use pagewalk_kernel::{
-    Attempt, DeviceWait, FaultResult, Shortage, Signal as Refusal, SpaceId, Waited,
-};
-use pagewalk_linux::{
-    Clock, FIRST, Host, Outcome, PendingFault, Pid, Regs, Signal, SyncSignal, System, UserMemory,
-};
-use pagewalk_mmu::{Access, Mmu, VirtAddr};
+use pagewalk_cpu::{Blocks, Hart, Stop, run, run_plain};
+use pagewalk_kernel::{DeviceWait, SpaceId};
+use pagewalk_linux::{Clock, Host, Outcome, Pid, Regs, Signal, System, UserMemory};
+use pagewalk_mmu::Mmu;
 
 use crate::build_report::total;
 use crate::config::{Config, Program};
@@ -44,7 +40,7 @@ use crate::schedule::{Dispatched, Schedule};
 use crate::stdio::Stdio;
 use crate::swap_devices::SwapDevices;
 use crate::time::outside;
-use crate::watch::{FaultView, FaultWatcher, Watcher};
+use crate::watch::{FaultWatcher, Watcher};
 
 /// The most instructions between two reports of progress.
 const PROGRESS_INSTRUCTIONS: u64 = 20_000_000;
@@ -59,9 +55,6 @@ const IDLE_MAX: u64 = 1 << 20;
 /// How often harts may stop without retiring an instruction. An instruction needs a few faults; one
 /// that needs more pages at once than there are frames would fault for ever.
 const STUCK_STOPS: u64 = 1 << 21;
-
-/// Numbers above are no system calls: a program that makes them up is not counted by each.
-const SYSCALLS_MAX: u64 = 4096;
 
 /// A machine with a program.
 #[derive(Debug)]
@@ -87,7 +80,7 @@ pub struct Machine {
     random: SplitMix64,
     pub(crate) tally: Tally,
     pub(crate) end: Option<End>,
-    watcher: Watcher,
+    pub(crate) watcher: Watcher,
     /// Whether each stop of a hart ends with an audit.
     audits: bool,
 }
@@ -451,7 +444,7 @@ impl Machine {
     }
 
     /// The thread is charged for its time, and the listener told what time it is.
-    fn look_at_clock(&mut self) {
+    pub(crate) fn look_at_clock(&mut self) {
         let now = self.cycle_parts().total();
         self.charge(now);
         self.listener.set_now(self.instructions(), now);
@@ -521,145 +514,6 @@ impl Machine {
     pub(crate) fn current_space(&self) -> SpaceId {
         let running = self.schedule.current().thread;
         running.and_then(|tid| self.system.space_of(tid)).unwrap_or(self.space)
-    }
-
-    /// Does what the hart stopped for; says whether its thread simply goes on.
-    fn serve(&mut self, stop: Stop) -> bool {
-        let Some(tid) = self.schedule.current().thread else { return false };
-        match stop {
-            Stop::Budget => {}
-            Stop::Ecall => {
-                self.save_registers(tid, ECALL_BYTES);
-                self.serve_call(tid);
-            }
-            Stop::Fault(fault) => return self.fault(tid, fault),
-            Stop::Ebreak => self.signal(tid, Signal::SIGTRAP, TRAP_BRKPT, self.hart.pc),
-            Stop::Illegal => self.signal(tid, Signal::SIGILL, ILL_ILLOPC, self.hart.pc),
-            Stop::Misaligned(fault) => self.signal(tid, Signal::SIGBUS, BUS_ADRALN, fault.va),
-        }
-        false
-    }
-
-    /// Says whether the fault was resolved.
-    fn fault(&mut self, tid: Pid, fault: MemFault) -> bool {
-        self.tally.traps += 1;
-        let kind = match fault.kind {
-            AccessKind::Fetch => pagewalk_mmu::AccessKind::Execute,
-            AccessKind::Load => pagewalk_mmu::AccessKind::Read,
-            AccessKind::Store => pagewalk_mmu::AccessKind::Write,
-        };
-        let waited = Waited::default();
-        self.serve_fault(tid, PendingFault { va: VirtAddr(fault.va), kind, waited })
-    }
-
-    /// Serves a fault, perhaps not for the first time; says whether it was resolved.
-    fn serve_fault(&mut self, tid: Pid, fault: PendingFault) -> bool {
-        let PendingFault { va, kind, waited } = fault;
-        let space = self.current_space();
-        self.watch(va, kind, |watcher, view| watcher.before(view));
-        let attempt = self.lend(|os, platform| os.fault(platform, space, va, kind, waited));
-        self.watch(va, kind, |watcher, view| watcher.after(view, describe(&attempt)));
-        let result = match attempt {
-            Attempt::Done(FaultResult::Resolved { .. }) => return true,
-            Attempt::Done(result) => result,
-            Attempt::Wait { on, waited } => {
-                self.save_registers(tid, 0);
-                self.system.wait_for_page(tid, PendingFault { waited, ..fault }, on);
-                self.follow(tid);
-                return false;
-            }
-        };
-        self.look_at_clock();
-        match result {
-            FaultResult::Resolved { .. } => {}
-            FaultResult::Signal { signal: refusal, addr } => {
-                let signal = match refusal {
-                    Refusal::Segv(_) => Signal::SIGSEGV,
-                    Refusal::Bus => Signal::SIGBUS,
-                };
-                self.deliver(tid, SyncSignal { signal, code: refusal.si_code(), addr: addr.0 });
-            }
-            FaultResult::OutOfMemory(shortage) => {
-                let reason = self.out_of_memory(shortage);
-                self.save_registers(tid, 0);
-                self.with_system(|system, memory, _, _| system.out_of_memory(tid, memory, reason));
-                self.follow(tid);
-            }
-        }
-        false
-    }
-
-    /// Shows a fault to the watcher, if there is one.
-    fn watch(
-        &mut self,
-        va: VirtAddr,
-        kind: pagewalk_mmu::AccessKind,
-        show: impl FnOnce(&mut dyn FaultWatcher, &FaultView<'_>),
-    ) {
-        if let Some(watcher) = &mut self.watcher.0 {
-            let view = FaultView {
-                instructions: self.hart.retired,
-                pc: self.hart.pc,
-                va,
-                access: Access::user(kind),
-                segmentation: self.memory.segmentation(),
-                mmu: self.memory.mmu(),
-                ram: &self.memory.ram,
-            };
-            show(watcher.as_mut(), &view);
-        }
-    }
-
-    /// Says which processes were ended for lack of memory; of the first the run's end tells.
-    fn tell_oom_ends(&mut self) {
-        let ends = self.system.oom_ends();
-        for end in ends[self.tally.oom_told..].iter().filter(|end| end.pid != FIRST) {
-            let (pid, name) = (end.pid, end.name.escape_debug());
-            self.host.say_once(&format!("process {pid} ({name}) was killed: {}", end.reason));
-        }
-        self.tally.oom_told = ends.len();
-    }
-
-    fn out_of_memory(&self, shortage: Shortage) -> String {
-        format!("out of memory: {shortage}{}", self.fullness())
-    }
-
-    /// How full memory and swap are, in brackets.
-    fn fullness(&self) -> String {
-        let frames = self.os.frames();
-        format!(
-            " ({} of {} frames and {} of {} swap slots in use)",
-            frames.total - frames.free,
-            frames.total,
-            self.os.swap_used(),
-            self.os.swap_total(),
-        )
-    }
-
-    fn signal(&mut self, tid: Pid, signal: Signal, code: i32, addr: u64) {
-        self.tally.traps += 1;
-        self.deliver(tid, SyncSignal { signal, code, addr });
-    }
-
-    fn deliver(&mut self, tid: Pid, signal: SyncSignal) {
-        self.save_registers(tid, 0);
-        self.with_system(|system, memory, _, _| system.fault(tid, memory, signal));
-        self.follow(tid);
-    }
-
-    /// Serves the system call that a thread is in.
-    fn serve_call(&mut self, tid: Pid) {
-        let Some(thread) = self.system.thread(tid) else { return };
-        if !thread.in_call {
-            let number = thread.regs.x[A7];
-            let is_number = number <= SYSCALLS_MAX;
-            let counted = if is_number { number } else { u64::MAX };
-            *self.tally.syscalls.entry(counted).or_default() += 1;
-            self.tally.syscalls_total += 1;
-            self.listener.syscall(number, &thread.regs);
-        }
-        self.with_system(|system, memory, host, clock| system.serve(tid, memory, host, clock));
-        self.follow(tid);
     }
 
     /// Lends the system the memory of the current thread, the host and the clock.
@@ -750,26 +604,3 @@ impl Machine {
         self.hart.pc = regs.pc;
     }
 }
-
-/// How a fault ended, in a few words.
-const fn describe(attempt: &Attempt) -> &'static str {
-    let Attempt::Done(result) = attempt else { return "waits for a device" };
-    match result {
-        FaultResult::Resolved { major: false } => "resolved in memory",
-        FaultResult::Resolved { major: true } => "resolved from a device",
-        FaultResult::Signal { signal: Refusal::Segv(_), .. } => "refused: SIGSEGV",
-        FaultResult::Signal { signal: Refusal::Bus, .. } => "refused: SIGBUS",
-        FaultResult::OutOfMemory(_) => "out of memory",
-    }
-}
-
-/// Bytes of an `ecall`.
-const ECALL_BYTES: u64 = 4;
-
-/// The register that holds a system call's number.
-const A7: usize = 17;
-
-// si_code values (Linux: include/uapi/asm-generic/siginfo.h).
-const ILL_ILLOPC: i32 = 1;
-const BUS_ADRALN: i32 = 1;
-const TRAP_BRKPT: i32 = 1;
