@@ -8,11 +8,8 @@ use pagewalk_mmu::VirtAddr;
 
 const PAGES: u64 = 40;
 
-/// A machine in which private pages, an object's and a forked child's are on the device, and then
-/// some memory is free again.
-fn swapped(name: &str) -> (Machine, u64, u64) {
-    let frames = frames_min(name) + 250;
-    let mut m = Machine::new(name, Config { frames, ..Config::default() });
+/// Makes private pages and an object's, and stores to all of them.
+fn fill(m: &mut Machine) -> (u64, u64) {
     let private = m.map_anon(PAGES);
     let file = m.kernel.create_object(PAGES * PAGE).unwrap();
     let backing = Backing::File { file, offset: 0 };
@@ -22,6 +19,15 @@ fn swapped(name: &str) -> (Machine, u64, u64) {
         m.store(private + page * PAGE, page as u8).unwrap();
         m.store(shared + page * PAGE, 100 + page as u8).unwrap();
     }
+    (private, shared)
+}
+
+/// A machine in which private pages, an object's and a forked child's are on the device, and then
+/// some memory is free again.
+fn swapped(name: &str) -> (Machine, u64, u64) {
+    let frames = frames_min(name) + 250;
+    let mut m = Machine::new(name, Config { frames, ..Config::default() });
+    let (private, shared) = fill(&mut m);
     m.kernel.fork_space(&mut m.mock, m.space).unwrap();
     m.press();
     m.audit();
@@ -103,15 +109,7 @@ fn swapped_on(name: &str, priorities: &[i32]) -> (Machine, u64, u64) {
     let device = |&priority| SwapDevice { slots: 70, priority };
     let devices: Vec<SwapDevice> = priorities.iter().map(device).collect();
     m.kernel.set_swap_devices(&devices).unwrap();
-    let private = m.map_anon(PAGES);
-    let file = m.kernel.create_object(PAGES * PAGE).unwrap();
-    let backing = Backing::File { file, offset: 0 };
-    let shared =
-        m.map(MapRequest { backing, shared: true, ..MapRequest::anonymous(PAGES * PAGE, RW) });
-    for page in 0..PAGES {
-        m.store(private + page * PAGE, page as u8).unwrap();
-        m.store(shared + page * PAGE, 100 + page as u8).unwrap();
-    }
+    let (private, shared) = fill(&mut m);
     m.press();
     m.audit();
     (m, private, shared)

@@ -59,6 +59,7 @@ pub enum Channel {
     Signal(Pid),
     /// A lock of this file was released.
     Lock(u32),
+    // This and what follows is of memory: `Waiters::wait_for_memory` goes by the order.
     /// The transfer of a page is done.
     Transfer(TransferId),
     /// Memory may be free.
@@ -164,7 +165,7 @@ impl Waiters {
         self.by_channel.get(&channel).into_iter().flatten().copied()
     }
 
-    /// Whether somebody waits for a transfer or for memory, the last of all channels.
+    /// Whether somebody waits for a transfer or for memory.
     pub fn wait_for_memory(&self) -> bool {
         let first = Channel::Transfer(TransferId(0));
         self.by_channel.range(first..).next().is_some()

@@ -64,7 +64,7 @@ pub struct Measured {
     pub lost_cycles: u64,
     /// Page faults that waited for a device.
     pub major_faults: u64,
-    /// Processes swapped out, and in again.
+    /// Processes swapped out, each time counted.
     pub swapped_out: u64,
     /// The program's exit status.
     pub exit_code: i32,
@@ -127,31 +127,29 @@ pub fn thrash(curve: &Curve) -> String {
 }
 
 fn table(text: &mut String, curve: &Curve) {
-    let _ = writeln!(
-        text,
-        "           |      without load control              |      with load control\n\
-         processes  |  CPU %   lost %  major faults    ms    |  CPU %   lost %  major faults    ms   \
-         swapped out"
-    );
+    let _ = writeln!(text, "           | {:<36} | with load control", "without load control");
+    text.push_str("processes  |");
+    row(text, ["CPU %", "lost %", "major faults", "ms"].map(String::from));
+    text.push_str("    |");
+    row(text, ["CPU %", "lost %", "major faults", "ms"].map(String::from));
+    text.push_str("  swapped out\n");
     for Point { processes, without, with } in &curve.points {
         let _ = write!(text, "{processes:>9}  |");
-        cells(text, without);
+        row(text, cells(without));
         text.push_str("    |");
-        cells(text, with);
-        let _ = writeln!(text, "{:>14}", grouped(with.swapped_out));
+        row(text, cells(with));
+        let _ = writeln!(text, "{:>13}", grouped(with.swapped_out));
     }
 }
 
-fn cells(text: &mut String, run: &Measured) {
+fn row(text: &mut String, [cpu, lost, faults, ms]: [String; 4]) {
+    let _ = write!(text, "{cpu:>6} {lost:>7} {faults:>13} {ms:>5}");
+}
+
+fn cells(run: &Measured) -> [String; 4] {
     let lost = run.lost_cycles.saturating_mul(1000) / run.cycles.max(1);
-    let _ = write!(
-        text,
-        "{:>7} {:>8} {:>13} {:>5}",
-        tenths(run.utilisation()),
-        tenths(lost),
-        grouped(run.major_faults),
-        run.cycles / 1_000_000,
-    );
+    let ms = run.cycles / 1_000_000;
+    [tenths(run.utilisation()), tenths(lost), grouped(run.major_faults), ms.to_string()]
 }
 
 fn tenths(number: u64) -> String {
