@@ -171,6 +171,10 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
                 .then(|| ("zswap", args.zswap.clone(), "there are no pages to swap")))
             .or((args.read_ahead != "0")
                 .then(|| ("read-ahead", args.read_ahead.clone(), "there are no pages to swap")))
+            .or((args.io != DeviceWait::Hart.name())
+                .then(|| ("io", args.io.clone(), "there are no pages to wait for")))
+            .or((args.scope != "global")
+                .then(|| ("scope", args.scope.clone(), "there are no pages to replace")))
             .or(given(&args.tlb).map(|text| ("tlb", text, "there is no TLB")))
             .or(given(&args.swap.first().cloned())
                 .map(|text| ("swap", text, "there are no pages to swap"))),

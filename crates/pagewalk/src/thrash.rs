@@ -11,7 +11,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,6 @@ use tempfile::TempDir;
 use crate::args::{Cli, Command, ThrashArgs};
 use crate::console::Console;
 use crate::failure::{FAILED, Failure};
-use crate::number::count;
 use crate::options::{Options, Target, target};
 use crate::output::Output;
 use crate::run::{print, stop_on_interrupt};
@@ -33,21 +32,15 @@ use crate::run::{print, stop_on_interrupt};
 /// The program, built from `programs/src/jobs.c`.
 const JOBS: &[u8] = include_bytes!("../../../programs/bin/jobs");
 
-/// The most processes that the program makes.
-const PROCESSES_MAX: u64 = 256;
-
 /// Runs them all.
 ///
 /// # Errors
 /// What is wrong with the options, or which result could not be written.
 pub fn run(args: &ThrashArgs) -> Result<ExitCode, Failure> {
-    let most = match count(&args.processes) {
-        Ok(most @ 1..=PROCESSES_MAX) => most,
-        _ => {
-            let problem = format!("give a number from 1 to {PROCESSES_MAX}");
-            return Err(Failure::bad_value("processes", &args.processes, problem));
-        }
-    };
+    let most = within("processes", &args.processes, 1..=256)?;
+    within("kib", &args.kib, 4..=1 << 20)?;
+    within("rounds", &args.rounds, 1..=60_000)?;
+    within("wait", &args.wait, 0..=1_000_000)?;
     let json = args.json.as_deref().map(target);
     let json_file = match &json {
         Some(Target::File(path)) => Some(Output::open("json", path)?),
@@ -68,6 +61,7 @@ pub fn run(args: &ThrashArgs) -> Result<ExitCode, Failure> {
         runs.push((processes, without?, with?));
     }
     console.clear();
+    tell_failures(&runs);
     let Some(curve) = Curve::new(&runs) else {
         return Err(Failure::refused("thrash", "it was stopped before there was a result"));
     };
@@ -80,6 +74,28 @@ pub fn run(args: &ThrashArgs) -> Result<ExitCode, Failure> {
         file.finish()?;
     }
     Ok(ExitCode::from(if curve.is_fine() { 0 } else { FAILED }))
+}
+
+/// A number as the program takes it (`programs/src/jobs.c`).
+fn within(option: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, Failure> {
+    let problem = format!("give a number from {} to {}", range.start(), range.end());
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| Failure::bad_value(option, text, problem))
+}
+
+/// Says which runs did not end as they should, and why.
+fn tell_failures(runs: &[(u64, Report, Report)]) {
+    for (processes, without, with) in runs {
+        for exit in [&without.exit, &with.exit].into_iter().filter(|exit| exit.code != 0) {
+            let reason = exit.reason.as_deref().unwrap_or("it says no more");
+            // Who closed stderr does not want it.
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "pagewalk: of {processes} processes one failed: exit code {}, {reason}",
+                exit.code
+            );
+        }
+    }
 }
 
 /// Puts the program where it can be run from.

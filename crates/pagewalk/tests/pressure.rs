@@ -99,6 +99,13 @@ fn load_control_keeps_a_system_from_thrashing() {
 fn wrong_options_are_refused() {
     for (words, problem) in [
         (&["thrash", "--processes", "0"][..], "--processes '0': give a number from 1 to 256"),
+        (&["thrash", "--kib", "x"], "--kib 'x': give a number from 4 to 1048576"),
+        (&["thrash", "--rounds", "0"], "--rounds '0'"),
+        (&["run", "--mmu", "none", "--io", "async", "programs/bin/hello"], "--io 'async'"),
+        (
+            &["run", "--mmu", "none", "--scope", "process", "programs/bin/hello"],
+            "--scope 'process'",
+        ),
         (&["thrash", "--ram", "1"], "--ram '1'"),
         (&["thrash", "--policy", "best"], "--policy"),
         (&["run", "--load-control", "programs/bin/jobs"], "--load-control: needs --io async"),
