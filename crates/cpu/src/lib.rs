@@ -14,6 +14,8 @@
 //! defines it. What the processor does not know: page tables, TLBs, system calls. It asks its
 //! [`Bus`] for memory and stops with a [`Stop`] for everything else.
 //!
+//! Beside it, the word machine of the first lectures: [`toy`].
+//!
 //! Architecture invariants:
 //! 1. An instruction that faults has changed nothing: it restarts as if it had never begun.
 //! 2. Running from decoded blocks and decoding anew at every instruction ([`run_plain`]) give the
@@ -36,6 +38,7 @@ mod hart;
 mod op;
 
 pub mod fp;
+pub mod toy;
 
 pub use block::Blocks;
 pub use bus::{AccessKind, Bus, Code, Counter, Effect, MemFault, RefTime, Value};
