@@ -104,6 +104,10 @@ impl Pmap for AnyPmap {
         of_kind!(hardware, root_frames)
     }
 
+    fn root_alignment(hardware: &Tables) -> u64 {
+        of_kind!(hardware, root_alignment)
+    }
+
     fn tables_per_path(hardware: &Tables) -> u64 {
         of_kind!(hardware, tables_per_path)
     }

@@ -241,7 +241,7 @@ impl<P: Pmap> Kernel<P> {
         self.counters.pgfault += u64::from(!self.transfers.is_again());
         let Resolution { cause, pfn, major } = self.resolve(platform, space, va, kind)?;
         self.counters.pgmajfault += u64::from(major && !self.transfers.has_read());
-        self.recent.push(pfn);
+        self.recent.push(pfn, self.config.instruction_pages);
         platform.event(Event::Fault { space, va, kind, cause, pfn, major });
         Ok(major)
     }

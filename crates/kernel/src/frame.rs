@@ -24,6 +24,7 @@
 //! 6. The frames of a large page are `Anon`, without slot and in a row; each has one mapping, that of
 //!    its own base page.
 
+mod order;
 mod reverse;
 mod runs;
 mod zeroed;
@@ -103,6 +104,8 @@ bitflags! {
         const READ_AHEAD = 8;
         /// The frame is free, and all zeroes (`frame/zeroed.rs`).
         const ZEROED = 16;
+        /// The frame is free, on no list, and has its turn (`frame/order.rs`).
+        const HELD = 32;
     }
 }
 
@@ -165,6 +168,8 @@ pub struct FrameTable {
     /// How many those are.
     zeroed: u64,
     blocks: Blocks,
+    /// Frames that pages get before any other, the next one last.
+    held: Vec<u32>,
     free: u64,
     used_max: u64,
     pages_max: u64,
@@ -199,6 +204,7 @@ impl FrameTable {
             zero_head: END,
             zeroed: 0,
             blocks: Blocks::new(frames, run_order),
+            held: Vec::new(),
             free: u64::from(frames),
             used_max: 0,
             pages_max: 0,
@@ -279,15 +285,12 @@ impl FrameTable {
 
     /// Takes a free frame; its bytes are whatever they were.
     pub(crate) fn allocate(&mut self, used: Use) -> Option<Pfn> {
+        let held = if self.held.is_empty() { None } else { self.take_held(used) };
         let pfn = match self.free_head {
+            _ if held.is_some() => held?,
             END => match self.use_first() {
                 Some(pfn) => pfn,
-                None => {
-                    let head = self.zero_head;
-                    self.frames.get(head as usize)?;
-                    self.unlink(head);
-                    head
-                }
+                None => self.take_last()?,
             },
             head => {
                 self.free_head = self.frames[head as usize].link;
@@ -297,6 +300,16 @@ impl FrameTable {
         };
         self.occupy(pfn, used);
         Some(Pfn(u64::from(pfn)))
+    }
+
+    /// Takes a frame where there are none but those that are kept for something.
+    fn take_last(&mut self) -> Option<u32> {
+        let head = self.zero_head;
+        if self.frames.get(head as usize).is_none() {
+            return self.held.pop();
+        }
+        self.unlink(head);
+        Some(head)
     }
 
     /// Notes that a frame is in use, which is on no list.
@@ -416,7 +429,8 @@ impl FrameTable {
 
     /// The free frames in the order of the list, for the audit: stops at a loop.
     pub(crate) fn free_list(&self) -> impl Iterator<Item = Pfn> + '_ {
-        let used_before = self.list(self.free_head).chain(self.list(self.zero_head));
+        let held = self.held.iter().rev().map(|&pfn| Pfn(u64::from(pfn)));
+        let used_before = held.chain(self.list(self.free_head)).chain(self.list(self.zero_head));
         used_before.chain((self.frames.len() as u64..self.total()).map(Pfn))
     }
 

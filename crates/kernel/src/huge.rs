@@ -121,7 +121,8 @@ impl<P: Pmap> Kernel<P> {
         if self.refused.refuses() || self.frames.free() < count + tables + self.marks.low {
             return None;
         }
-        let first = self.frames.allocate_run(count as u32, Use::Anon { slot: None })?;
+        let first =
+            self.frames.allocate_run(count as u32, count as u32, Use::Anon { slot: None })?;
         self.counters.pgalloc += count;
         Some(first)
     }

@@ -63,6 +63,10 @@ pub struct Config {
     pub self_map: bool,
     /// Who waits for devices.
     pub device_wait: DeviceWait,
+    /// The pages that one instruction can touch, up to [`PAGES_PER_INSTRUCTION`]: the frames of so
+    /// many faults are not evicted. 0: an instruction touches one page and is made again before
+    /// anything else happens.
+    pub instruction_pages: u64,
 }
 
 /// A look takes tens of cycles: a few in a hundred of the time goes into the harvest.
@@ -88,6 +92,7 @@ impl Default for Config {
             kernel: KernelMapping::Absent,
             self_map: false,
             device_wait: DeviceWait::Hart,
+            instruction_pages: PAGES_PER_INSTRUCTION,
         }
     }
 }
@@ -193,8 +198,9 @@ impl fmt::Display for KernelError {
 
 impl core::error::Error for KernelError {}
 
-/// The pages that one instruction can touch: two of text and two of data, if both are misaligned.
-const PAGES_PER_INSTRUCTION: u64 = 4;
+/// The pages that an instruction can touch on most machines: two of text and two of data, if both
+/// are misaligned.
+pub const PAGES_PER_INSTRUCTION: u64 = 4;
 
 /// The priority of the first device that nobody gave one (Linux: -2, the next -3).
 pub const FIRST_PRIORITY: i32 = -2;
@@ -251,10 +257,14 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    pub(crate) fn push(&mut self, pfn: Pfn) {
+    /// Remembers a frame, and the last `count - 1` before it.
+    pub(crate) fn push(&mut self, pfn: Pfn, count: u64) {
+        let count = count.min(PAGES_PER_INSTRUCTION) as usize;
         let known = self.frames.iter().position(|&held| held == Some(pfn)).unwrap_or(0);
         self.frames[known..].rotate_left(1);
+        let oldest = self.frames.len() - count;
         self.frames[PAGES_PER_INSTRUCTION as usize - 1] = Some(pfn);
+        self.frames[..oldest].fill(None);
     }
 
     pub(crate) fn contains(&self, pfn: Pfn) -> bool {
@@ -276,7 +286,9 @@ impl<P: Pmap> Kernel<P> {
     pub fn new(hardware: P::Hardware, config: Config) -> Result<Self, ConfigError> {
         let page = P::page(&hardware);
         let Config { frames, swap_slots: slots, .. } = config;
-        let minimum = Self::frames_min(&hardware) - P::machine_tables(&hardware)
+        let minimum = Self::frames_min(&hardware)
+            - P::machine_tables(&hardware)
+            - PAGES_PER_INSTRUCTION.saturating_sub(config.instruction_pages)
             + Self::machine_frames(&hardware, &config)?;
         if frames < minimum {
             return Err(ConfigError::TooFewFrames { frames, minimum, page });
@@ -420,7 +432,8 @@ impl<P: Pmap> Kernel<P> {
         // Identifier 0 is the kernel's own, where hardware does not tag.
         let asid = u16::try_from(index + 1).map(Asid).map_err(|_| KernelError::TooManySpaces)?;
         let (count, root) = (P::tables_initial(&self.hardware), P::root_frames(&self.hardware));
-        self.reserve_run(platform, count, root).map_err(KernelError::OutOfMemory)?;
+        let align = P::root_alignment(&self.hardware);
+        self.reserve_run(platform, count, root, align).map_err(KernelError::OutOfMemory)?;
         let mut pmap = P::create(&self.hardware, platform, &mut self.frames, asid);
         if let Some(map) = self.kernel_map.filter(|map| map.mapping == KernelMapping::Shared) {
             pmap.share_kernel(platform, &mut self.frames, &map);
@@ -490,6 +503,11 @@ impl<P: Pmap> Kernel<P> {
     /// How the frames are used.
     pub fn frames(&self) -> FrameSummary {
         self.frames.summary()
+    }
+
+    /// Gives pages the free frames of `order` first, in this order.
+    pub fn give_in_order(&mut self, order: &[Pfn]) {
+        self.frames.hold(order);
     }
 
     /// The frame table.

@@ -111,7 +111,10 @@ pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Use};
 pub use group::{Group, GroupId};
 pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
-pub use kernel::{Config, ConfigError, FIRST_PRIORITY, HARVEST_DEFAULT, Kernel, KernelError};
+pub use kernel::{
+    Config, ConfigError, FIRST_PRIORITY, HARVEST_DEFAULT, Kernel, KernelError,
+    PAGES_PER_INSTRUCTION,
+};
 pub use kernel_map::{KernelMap, KernelMapping};
 pub use ksm::{KsmStats, Merging};
 pub use limits::{MemoryLimits, REGIONS_MAX, Refusals};

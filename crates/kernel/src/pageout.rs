@@ -106,7 +106,8 @@ impl<P: Pmap> Kernel<P> {
         self.reclaim(platform, count, false)
     }
 
-    /// Makes sure that `count` frames are free, `run` of which are in a row. Pages are evicted as
+    /// Makes sure that `count` frames are free, `run` of which are in a row, the first a multiple of
+    /// `align`. Pages are evicted as
     /// their turn comes until that is so: runs this long are taken when a space is made, and not
     /// for a page.
     pub(crate) fn reserve_run(
@@ -114,10 +115,11 @@ impl<P: Pmap> Kernel<P> {
         platform: &mut impl Platform,
         count: u64,
         run: u64,
+        align: u64,
     ) -> Result<(), Shortage> {
         self.check_refused()?;
         self.reclaim(platform, count, false)?;
-        while run > 1 && !self.frames.has_run(run as u32) {
+        while run > 1 && !self.frames.has_run(run as u32, align as u32) {
             if !self.complete_write(platform) {
                 self.evict_one(platform, false)?;
             }

@@ -314,10 +314,15 @@ pub trait Pmap: Clone {
     fn tables_initial(hardware: &Self::Hardware) -> u64;
 
     /// How many of the frames of [`Pmap::tables_initial`] must be in a row, the first a multiple of
-    /// their number, which is a power of two: a root table larger than a frame.
+    /// [`Pmap::root_alignment`]: a root table larger than a frame.
     fn root_frames(hardware: &Self::Hardware) -> u64 {
         let _ = hardware;
         1
+    }
+
+    /// What the number of the root's first frame is a multiple of, a power of two.
+    fn root_alignment(hardware: &Self::Hardware) -> u64 {
+        Self::root_frames(hardware)
     }
 
     /// Table frames that one page may need in the worst case.

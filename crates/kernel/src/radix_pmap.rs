@@ -196,6 +196,11 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         geometry.table_bytes(geometry.top()).div_ceil(geometry.base_page().bytes())
     }
 
+    /// A table of a single level may lie anywhere.
+    fn root_alignment(hardware: &F) -> u64 {
+        if hardware.geometry().top() == Level(0) { 1 } else { Self::root_frames(hardware) }
+    }
+
     fn tables_per_path(hardware: &F) -> u64 {
         u64::from(hardware.geometry().top().0) - u64::from(tables_preloaded(hardware) > 0)
     }
@@ -207,7 +212,8 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         asid: Asid,
     ) -> Self {
         let tables = Self::root_frames(hardware);
-        let first = frames.allocate_run(tables as u32, Use::Table { live: 0 });
+        let align = Self::root_alignment(hardware) as u32;
+        let first = frames.allocate_run(tables as u32, align, Use::Table { live: 0 });
         let first = first.expect("the frames of the root were reserved in a row");
         (first.0..first.0 + tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
         let root = first.base(Self::page(hardware));

@@ -1,4 +1,4 @@
-//! Runs: frames in a row, aligned to their number, for large pages and large tables.
+//! Runs: frames in a row, for large pages and large tables; mostly aligned to their number.
 //!
 //! ```text
 //!   free list ──► 9 ⇄ 4 ⇄ 5 ⇄ 7 ⇄ 6       doubly linked: a run is taken out of its middle
@@ -16,7 +16,7 @@
 //! all that they pay. A run of another length than a block's is searched frame by frame; only
 //! tables larger than a frame are such runs.
 
-use super::{END, Frame, FrameTable, Use};
+use super::{END, Frame, FrameTable, Marks, Use};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -76,13 +76,13 @@ impl Blocks {
 }
 
 impl FrameTable {
-    /// Takes `count` free frames in a row, a power of two, the first a multiple of `count`. Their
+    /// Takes `count` free frames in a row, the first a multiple of `align`, a power of two. Their
     /// bytes are whatever they were. They are freed one by one, in any order.
-    pub(crate) fn allocate_run(&mut self, count: u32, used: Use) -> Option<Pfn> {
+    pub(crate) fn allocate_run(&mut self, count: u32, align: u32, used: Use) -> Option<Pfn> {
         if count == 1 {
             return self.allocate(used);
         }
-        let first = self.find_run(count)?;
+        let first = self.find_run(count, align)?;
         self.use_up_to(first + count);
         for pfn in first..first + count {
             self.unlink(pfn);
@@ -96,32 +96,35 @@ impl FrameTable {
     }
 
     /// Whether there is such a run.
-    pub(crate) fn has_run(&self, count: u32) -> bool {
-        self.find_run(count).is_some()
+    pub(crate) fn has_run(&self, count: u32, align: u32) -> bool {
+        self.find_run(count, align).is_some()
     }
 
     /// The first frame of the run to take.
-    fn find_run(&self, count: u32) -> Option<u32> {
-        debug_assert!(count.is_power_of_two());
+    fn find_run(&self, count: u32, align: u32) -> Option<u32> {
+        debug_assert!(align.is_power_of_two());
         let before = self.frames.len() as u32;
         let is_free = |first: u32| (first..first + count).all(|pfn| self.is_free(pfn));
-        let used_before = match count == self.blocks.len() {
+        let used_before = match count == self.blocks.len() && align == count {
             true => self.blocks.lowest_whole(),
-            false => (0..before / count).map(|n| n * count).find(|&first| is_free(first)),
+            false => (0..=before.saturating_sub(count) / align)
+                .map(|n| n * align)
+                .find(|&first| first + count <= before && is_free(first)),
         };
         // The block that the frames used before end in may be free as well.
-        let last = before / count * count;
-        let next = if is_free(last) { Some(last) } else { before.checked_next_multiple_of(count) };
+        let last = before / align * align;
+        let next = if is_free(last) { Some(last) } else { before.checked_next_multiple_of(align) };
         let last = self.total.checked_sub(count);
         used_before.or(next.filter(|&next| last.is_some_and(|last| next <= last)))
     }
 
-    fn is_free(&self, pfn: u32) -> bool {
-        self.frames.get(pfn as usize).is_none_or(|frame| frame.used == Use::Free)
+    pub(super) fn is_free(&self, pfn: u32) -> bool {
+        let is_free = |frame: &Frame| frame.used == Use::Free && !frame.marks.contains(Marks::HELD);
+        self.frames.get(pfn as usize).is_none_or(is_free)
     }
 
     /// Gives all frames below `end` an entry; the lowest of them is the next to be taken.
-    fn use_up_to(&mut self, end: u32) {
+    pub(super) fn use_up_to(&mut self, end: u32) {
         let before = self.frames.len() as u32;
         if before < end {
             self.frames.resize(end as usize, Frame::new(Use::Free, END));
@@ -199,7 +202,7 @@ mod tests {
     }
 
     fn run(frames: &mut FrameTable, count: u32) -> Option<u64> {
-        let first = frames.allocate_run(count, TABLE);
+        let first = frames.allocate_run(count, count, TABLE);
         frames.check_runs().expect("consistent");
         first.map(|pfn| pfn.0)
     }
@@ -253,7 +256,7 @@ mod tests {
         release(&mut frames, [0]);
         assert_eq!(run(&mut frames, 2), Some(0));
         assert_eq!(run(&mut frames, 8), Some(8));
-        assert!(frames.has_run(4) && !frames.has_run(8));
+        assert!(frames.has_run(4, 4) && !frames.has_run(8, 8));
         assert_eq!(frames.summary().free, 4);
         assert_eq!(frames.summary().peak_used, 12);
     }
