@@ -23,6 +23,8 @@ pub enum Command {
     Thrash(ThrashArgs),
     Machines(MachinesArgs),
     Policies(Box<PoliciesArgs>),
+    Quiz(QuizArgs),
+    Grade(GradeArgs),
     /// Print the completion script of a shell.
     Completions {
         /// The shell.
@@ -33,10 +35,10 @@ pub enum Command {
         /// The subcommand to describe; the whole command if it is left out.
         command: Option<String>,
     },
-    /// Print the JSON Schema of what `run`, `policies`, `thrash` or `explain` writes with --json.
+    /// Print the JSON Schema of what a subcommand writes with --json.
     Schema {
         /// Of which subcommand.
-        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain"]))]
+        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain", "quiz", "grade"]))]
         of: String,
     },
 }
@@ -464,6 +466,58 @@ pub struct PoliciesArgs {
     pub run: RunArgs,
 }
 
+/// Print an exercise on virtual memory; without TOPIC, list the topics.
+///
+/// The same topic and seed give the same exercise. With --answers come the answers and why they are so.
+#[derive(Args)]
+#[command(override_usage = "pagewalk quiz [TOPIC] [OPTIONS]", after_help = QUIZ_EXAMPLES)]
+pub struct QuizArgs {
+    /// The topic, or TOPIC:VARIANT.
+    pub topic: Option<String>,
+
+    /// What the exercise is drawn from. [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<String>,
+
+    /// Show the answers, and how one gets them.
+    #[arg(long)]
+    pub answers: bool,
+
+    /// Write JSON; put answers into it for `pagewalk grade`.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Write a page to print: the questions, and with --answers the key.
+    #[arg(long)]
+    pub html: bool,
+
+    /// Write a sheet to fill in for `pagewalk grade`.
+    #[arg(long)]
+    pub sheet: bool,
+
+    /// Options of the topic: those of the textbook's scripts, for topics that begin with ostep.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub options: Vec<String>,
+}
+
+/// Grade answers to an exercise of `pagewalk quiz`, field by field.
+///
+/// The exit status is 0 if all are right, 1 if not, and 2 if FILE answers no exercise.
+#[derive(Args)]
+pub struct GradeArgs {
+    /// A sheet of `quiz --sheet`, or the JSON of `quiz --json`, filled in; - is standard input.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Show what was expected where an answer is not right.
+    #[arg(long)]
+    pub answers: bool,
+
+    /// Write JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 impl Cli {
     /// Parses a command line.
     ///
@@ -501,6 +555,13 @@ Examples:
   pagewalk policies
   pagewalk policies --ram 1MiB programs/bin/matmul 64
   pagewalk policies --ram 2MiB --root /tmp --json table.json programs/bin/extsort /in /out";
+
+const QUIZ_EXAMPLES: &str = "\
+Examples:
+  pagewalk quiz
+  pagewalk quiz linear --seed 3
+  pagewalk quiz linear --seed 3 --answers --html > linear.html
+  pagewalk quiz linear --seed 3 --sheet > sheet.txt; pagewalk grade sheet.txt";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

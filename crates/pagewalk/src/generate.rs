@@ -49,6 +49,8 @@ pub fn man(subcommand: Option<&str>) -> Result<ExitCode, Failure> {
 pub fn schema(of: &str) -> Result<ExitCode, Failure> {
     print(&match of {
         "explain" => pagewalk_explain::schema(),
+        "quiz" => pagewalk_exercises::schema(),
+        "grade" => pagewalk_exercises::grade_schema(),
         "policies" => pagewalk_report::policies_schema(),
         "thrash" => pagewalk_report::thrash_schema(),
         _ => pagewalk_report::schema(),

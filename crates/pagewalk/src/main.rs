@@ -23,11 +23,13 @@ mod explain;
 mod failure;
 mod faults;
 mod generate;
+mod grade;
 mod machines;
 mod number;
 mod options;
 mod output;
 mod policies;
+mod quiz;
 mod run;
 mod snapshot;
 mod thrash;
@@ -54,6 +56,8 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Thrash(args) => thrash::run(&args),
         Command::Machines(args) => machines::run(&args),
         Command::Policies(args) => policies::run(*args),
+        Command::Quiz(args) => quiz::run(args),
+        Command::Grade(args) => grade::run(&args),
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { command } => generate::man(command.as_deref()),
         Command::Schema { of } => generate::schema(&of),

@@ -49,6 +49,8 @@ fn the_schema_is_the_documented_one() {
         ("policies", "policies.schema.json"),
         ("thrash", "thrash.schema.json"),
         ("explain", "explain.schema.json"),
+        ("quiz", "quiz.schema.json"),
+        ("grade", "grade.schema.json"),
     ] {
         let words = ["schema", of];
         let is_same = document(file) == generated(&words);
