@@ -21,10 +21,12 @@
 #![forbid(unsafe_code)]
 
 mod happened;
+mod picture;
 mod state;
 mod stepper;
 
 pub use happened::{Happened, Kind};
+pub use picture::{Base, picture};
 pub use state::{
     CodeLine, FrameState, PageState, Presence, ProcessState, ProcessStatus, QueueState, Region,
     Register, SlotState, State, TlbEntryState, Word,

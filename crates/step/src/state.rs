@@ -61,6 +61,8 @@ pub enum ProcessStatus {
     Waiting,
     /// It is swapped out as a whole.
     SwappedOut,
+    /// It has nothing more to do, and keeps its memory.
+    Done,
     /// It ended by itself.
     Ended,
     /// It was killed.

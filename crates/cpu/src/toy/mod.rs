@@ -22,11 +22,11 @@
 //! | `evict mem(A)` | gives up the page of A, as the page daemon would take it |
 //! | `wait` | waits until all processes that this one has made have ended |
 //! | `yield` | lets the next process run |
-//! | `exit` | ends the process, as the end of the code does |
+//! | `exit` | ends the process: its memory is free |
 //!
 //! X is a register or a number; A is a number, a register, or a register and a number
 //! (`mem(r2+3)`). Numbers are decimal or `0x…`, and may be negative. `;` begins a comment, `name:`
-//! is a label. `map`, `unmap`, `protect` and `evict` leave 0 in r0, or 1 if they were refused.
+//! is a label. At the end of its code a process has nothing more to do, and keeps its memory. `map`, `unmap`, `protect` and `evict` leave 0 in r0, or 1 if they were refused.
 //!
 //! Invariants:
 //! 1. An instruction that faults has changed nothing: it restarts as if it had never begun.

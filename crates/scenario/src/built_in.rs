@@ -1,0 +1,30 @@
+//! The scenarios that come with the command.
+
+/// A scenario that comes with the command.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// A scenario's file.
+macro_rules! scenarios {
+    ($($name:literal),+ $(,)?) => {
+        /// All of them, in the order in which they are best read.
+        pub const BUILT_IN: &[BuiltIn] = &[
+            $(BuiltIn {
+                name: $name,
+                text: include_str!(concat!("../../../scenarios/", $name, ".toml")),
+            }),+
+        ];
+    };
+}
+
+scenarios!["virtual-computer", "copy-on-write"];
+
+/// The scenario of this name.
+pub fn find(name: &str) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|scenario| scenario.name == name)
+}
