@@ -72,7 +72,7 @@ impl<P: Pmap> Kernel<P> {
     /// # Errors
     /// As madvise(2): `Einval` for a range that is none or advice that a region cannot take,
     /// `Enomem` if there is a hole in the range (what is mapped takes the advice all the same),
-    /// `Eagain` if there would be too many regions, `Eacces` for MADV_REMOVE of what may not be
+    /// `Eagain` if there would be too many regions or too little memory, `Eacces` for MADV_REMOVE of what may not be
     /// stored to, `Eio` of a file that cannot be written, `Efault` if a page cannot be populated.
     pub fn madvise(
         &mut self,
@@ -135,13 +135,17 @@ impl<P: Pmap> Kernel<P> {
                 return Err(Errno::Einval);
             }
             Advice::DontNeed { .. } => {
+                self.part_tables(platform, id, part.start, part.end).map_err(|_| Errno::Eagain)?;
                 self.split_ends(platform, id, part.start, part.end);
                 self.clear_pages(platform, id, part.start, part.end);
             }
             Advice::Free if part.shared || part.file_at(part.start).is_some() => {
                 return Err(Errno::Einval);
             }
-            Advice::Free => self.free_lazily(platform, id, part),
+            Advice::Free => {
+                self.own_tables(platform, id, part.start, part.end).map_err(|_| Errno::Eagain)?;
+                self.free_lazily(platform, id, part);
+            }
             Advice::Cold => self.make_cold(platform, id, part),
             Advice::PageOut => self.page_out(platform, id, part),
             Advice::WillNeed => self.read_ahead(platform, id, part),

@@ -73,12 +73,12 @@ impl<P: Pmap> Kernel<P> {
         modified: bool,
     ) {
         let pmap = &mut space_in(&mut self.spaces, id).pmap;
-        if let Some(debt) = pmap.take_referenced(platform, va) {
+        if let Some(debt) = pmap.take_referenced(platform, &self.frames, va) {
             self.discharge(platform, debt);
         }
         if modified {
             let pmap = &mut space_in(&mut self.spaces, id).pmap;
-            if let Some(debt) = pmap.take_modified(platform, va) {
+            if let Some(debt) = pmap.take_modified(platform, &self.frames, va) {
                 self.discharge(platform, debt);
             }
         }
@@ -99,7 +99,7 @@ impl<P: Pmap> Kernel<P> {
         self.each_page(platform, id, part, |kernel, platform, va, now| {
             let Mapping::Resident(now) = now else { return };
             kernel.split_at(platform, id, va);
-            if kernel.frames.mappings(now.pfn) == 1 {
+            if kernel.owners(now.pfn) == 1 {
                 kernel.evict_now(platform, now.pfn);
             }
         });

@@ -1,6 +1,6 @@
 //! The page tables of any machine as a [`Pmap`], chosen at run time.
 
-use crate::pmap::{Gather, TableInUse, Unmapped};
+use crate::pmap::{Gather, OnWrite, TableInUse, TableShared, Unmapped};
 use crate::{
     AuditError, FlushDebt, FrameTable, HashedPmap, KernelMap, KernelMapping, LargePage, Mapping,
     Platform, Pmap, Prot, RadixPmap, Resident, SwapSlot,
@@ -243,11 +243,12 @@ impl Pmap for AnyPmap {
     fn protect_range(
         &mut self,
         platform: &mut impl Platform,
+        frames: &FrameTable,
         from: VirtAddr,
         to: VirtAddr,
         prot: &mut dyn FnMut(Pfn) -> Prot,
     ) -> FlushDebt {
-        each!(self, pmap => pmap.protect_range(platform, from, to, prot))
+        each!(self, pmap => pmap.protect_range(platform, frames, from, to, prot))
     }
 
     fn share_range(
@@ -278,12 +279,22 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.next_mapping(platform, from, to))
     }
 
-    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
-        each!(self, pmap => pmap.take_referenced(platform, va))
+    fn take_referenced(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
+        each!(self, pmap => pmap.take_referenced(platform, frames, va))
     }
 
-    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
-        each!(self, pmap => pmap.take_modified(platform, va))
+    fn take_modified(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
+        each!(self, pmap => pmap.take_modified(platform, frames, va))
     }
 
     fn touch(
@@ -294,6 +305,71 @@ impl Pmap for AnyPmap {
         store: bool,
     ) -> FlushDebt {
         each!(self, pmap => pmap.touch(platform, frames, va, store))
+    }
+
+    fn shared_span(hardware: &Tables) -> Option<PageSize> {
+        of_kind!(hardware, shared_span)
+    }
+
+    #[inline]
+    fn shared_at(&self, va: VirtAddr) -> Option<TableShared> {
+        each!(self, pmap => pmap.shared_at(va))
+    }
+
+    fn next_shared(&self, from: VirtAddr, to: VirtAddr) -> Option<VirtAddr> {
+        each!(self, pmap => pmap.next_shared(from, to))
+    }
+
+    fn begin_sharing(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        on_write: OnWrite,
+    ) -> FlushDebt {
+        each!(self, pmap => pmap.begin_sharing(platform, frames, va, on_write))
+    }
+
+    fn refer_to(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        shared: TableShared,
+    ) {
+        each!(self, pmap => pmap.refer_to(platform, frames, va, shared));
+    }
+
+    fn copy_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        copy: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> (Mapping, Mapping),
+    ) -> FlushDebt {
+        each!(self, pmap => pmap.copy_table(platform, frames, va, copy))
+    }
+
+    fn drop_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        gather: &mut Gather,
+    ) -> FlushDebt {
+        each!(self, pmap => pmap.drop_table(platform, frames, va, gather))
+    }
+
+    fn end_sharing(&mut self, platform: &mut impl Platform, va: VirtAddr) -> FlushDebt {
+        each!(self, pmap => pmap.end_sharing(platform, va))
+    }
+
+    fn audit_shared(
+        &self,
+        platform: &impl Platform,
+        frames: &FrameTable,
+    ) -> Result<u64, AuditError> {
+        each!(self, pmap => pmap.audit_shared(platform, frames))
     }
 
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {

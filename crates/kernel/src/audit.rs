@@ -3,8 +3,8 @@
 //! Tests call it after every operation; it takes time in proportion to memory and tables.
 
 use crate::{
-    FileId, Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Resident, ReverseMapping, SpaceId,
-    SwapSlot, Use,
+    FileId, Kernel, Mapping, Part, Platform, Pmap, Prot, Region, Residency, Resident,
+    ReverseMapping, SpaceId, SwapSlot, Use,
 };
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -40,8 +40,8 @@ macro_rules! check {
 struct Seen {
     /// Page-table entries naming each frame.
     mappings: Vec<u32>,
-    /// Whether a space's tree has this table.
-    table: Vec<bool>,
+    /// How many entries of spaces' trees point to this table.
+    parents: Vec<u32>,
     /// How often each slot is named.
     names: Vec<u32>,
     /// Whether a frame keeps each slot.
@@ -73,7 +73,7 @@ impl<P: Pmap> Kernel<P> {
     pub fn audit(&self, platform: &impl Platform) -> Result<(), AuditError> {
         let mut seen = Seen {
             mappings: vec![0; self.frames.total() as usize],
-            table: vec![false; self.frames.total() as usize],
+            parents: vec![0; self.frames.total() as usize],
             names: vec![0; self.swap.total() as usize],
             kept: vec![false; self.swap.total() as usize],
         };
@@ -87,6 +87,7 @@ impl<P: Pmap> Kernel<P> {
         }
         let pmaps: Vec<&P> = self.spaces.iter().flatten().map(|space| &space.pmap).collect();
         P::audit_machine_tables(&self.hardware, platform, &pmaps)?;
+        self.audit_shared_tables(platform)?;
         self.audit_free_list(platform)?;
         self.audit_transfers(&mut seen)?;
         self.audit_frames(platform, &mut seen)?;
@@ -135,8 +136,38 @@ impl<P: Pmap> Kernel<P> {
         let used = self.frames.used(pfn);
         let expected = Use::Table { live };
         check!(used == expected, "frame {pfn} is {used:?}, but its table says {expected:?}");
-        let before = core::mem::replace(&mut seen.table[pfn.0 as usize], true);
-        check!(!before, "the page table in frame {pfn} has two parents");
+        seen.parents[pfn.0 as usize] += 1;
+        Ok(())
+    }
+
+    /// Tables that several spaces refer to are known as such, with what they hold.
+    fn audit_shared_tables(&self, platform: &impl Platform) -> Result<(), AuditError> {
+        let (mut sharers, mut saved) = (0, 0);
+        for (pfn, shared) in self.frames.shared_tables() {
+            let count = shared.sharers.len();
+            check!(count > 1, "the table in frame {pfn} is shared by {count}");
+            for sharer in &shared.sharers {
+                let id = sharer.space;
+                let space = self.spaces[id.0 as usize].as_ref();
+                let known = space.is_some_and(|space| {
+                    let at = space.pmap.shared_at(sharer.va);
+                    space.asid == sharer.asid && at.is_some_and(|at| at.table == pfn)
+                });
+                check!(known, "space {} does not share the table in frame {pfn}", id.0);
+                let counted = Residency { peak_rss: 0, ..shared.holds };
+                let holds = self.holds_of(platform, id, sharer.va);
+                check!(holds == counted, "frame {pfn} holds {holds:?}, counted as {counted:?}");
+            }
+            sharers += count as u64;
+            saved += count as u64 - 1;
+        }
+        let mut referred = 0;
+        for space in self.spaces.iter().flatten() {
+            referred += space.pmap.audit_shared(platform, &self.frames)?;
+        }
+        check!(referred == sharers, "{referred} tables are referred to by sharers, not {sharers}");
+        let counted = self.frames.table_frames_saved().0;
+        check!(saved == counted, "{saved} frames of tables are saved, counted as {counted}");
         Ok(())
     }
 
@@ -147,7 +178,7 @@ impl<P: Pmap> Kernel<P> {
         seen: &mut Seen,
     ) -> Result<(), AuditError> {
         let space = self.space(id);
-        let mut counted = crate::Residency::default();
+        let mut counted = Residency::default();
         let mut next = VirtAddr(0);
         while let Some((va, mapping)) =
             space.pmap.next_mapping(platform, next, space.layout.user_end)
@@ -169,7 +200,7 @@ impl<P: Pmap> Kernel<P> {
                 Mapping::Swapped(slot) => {
                     counted.swapped += 1;
                     self.audit_slot(slot, Owner::Entry(place))?;
-                    seen.names[slot.0 as usize] += 1;
+                    seen.names[slot.0 as usize] += u32::from(self.stand_in(place) == place);
                 }
             }
             next = VirtAddr(va.0 + self.page.bytes());
@@ -226,15 +257,17 @@ impl<P: Pmap> Kernel<P> {
         let prot = self.prot_of(region, pfn);
         let (writable, allowed) = (now.prot.contains(Prot::WRITE), prot.contains(Prot::WRITE));
         // The last owner's right comes back with its next store.
-        let behind = allowed && !writable && self.frames.cow(pfn);
+        let copied = self.is_copied_on_write(place.space, va);
+        let behind = allowed && !writable && (self.frames.cow(pfn) || copied);
         check!(
             (writable == allowed || behind) && now.prot.is_empty() == prot.is_empty(),
             "{va} is mapped {:?}, but may be {prot:?}",
             now.prot
         );
-        let known = self.frames.is_mapped_at(pfn, place);
+        let first = self.stand_in(place);
+        let known = self.frames.is_mapped_at(pfn, first);
         check!(known, "frame {pfn} does not know that {va} is mapped to it");
-        seen.mappings[pfn.0 as usize] += 1;
+        seen.mappings[pfn.0 as usize] += u32::from(first == place);
         self.audit_part(platform, place, region, now)
     }
 
@@ -330,7 +363,7 @@ impl<P: Pmap> Kernel<P> {
             if evictable {
                 known.push(self.page_id(pfn));
             }
-            let in_tree = seen.table[pfn.0 as usize];
+            let parents = seen.parents[pfn.0 as usize] as usize;
             match used {
                 Use::Free => summary.free += 1,
                 Use::MachineTable => {
@@ -339,7 +372,12 @@ impl<P: Pmap> Kernel<P> {
                 }
                 Use::Transit => transit += 1,
                 Use::Table { .. } => {
-                    check!(in_tree, "frame {pfn} is a page table that no space has");
+                    check!(parents > 0, "frame {pfn} is a page table that no space has");
+                    let sharers = self.frames.sharers(pfn).len().max(1);
+                    check!(
+                        parents == sharers,
+                        "the page table in frame {pfn} has {parents} parents and {sharers} sharers"
+                    );
                     summary.page_table += 1;
                 }
                 Use::Anon { slot } => {

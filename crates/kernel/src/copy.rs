@@ -130,7 +130,8 @@ impl<P: Pmap> Kernel<P> {
             if let (Some(region), Mapping::Resident(now)) = (region, now) {
                 let store = kind == AccessKind::Write;
                 let storable = self.prot_of(&region, now.pfn).contains(Prot::WRITE)
-                    && !self.frames.cow(now.pfn);
+                    && !self.frames.cow(now.pfn)
+                    && !self.is_copied_on_write(id, va);
                 let allowed = region.allows(kind) && (!store || storable);
                 if allowed {
                     self.touch_page(platform, id, va, now, kind);

@@ -89,6 +89,14 @@ counters! {
     fork_pages_shared,
     /// Swapped pages whose slots forks shared.
     fork_slots_shared,
+    /// References to page tables that other spaces had (`--share-tables`).
+    tables_shared,
+    /// Entries that these tables had then, which nobody copied or filled in again.
+    table_entries_shared,
+    /// Shared page tables that were copied, because one of their spaces was to change them alone.
+    tables_copied,
+    /// Entries that were copied then.
+    table_entries_copied,
     /// Faults on swapped pages that were in the swap cache: somebody else had read them.
     swap_cache_hit,
     /// Evictions of shared pages by one process that found the page's slot in the swap cache:

@@ -106,7 +106,7 @@ impl<P: Pmap> Kernel<P> {
             self.frames.set_dirty(pfn, true);
         }
         if slot.is_some() {
-            self.space_mut(place.space).residency.swapped += 1;
+            self.each_owner(place, |residency| residency.swapped += 1);
             self.counters.swap_writes_saved += u64::from(self.frames.dirty(pfn));
         }
         platform.event(Event::EvictFrom { space: place.space, va: place.va, pfn, slot });

@@ -26,8 +26,8 @@ use crate::pmap::Resident;
 use crate::space::space_in;
 use crate::transfer::{Source, TransferId};
 use crate::{
-    Event, FaultCause, FileId, Kernel, Mapping, Platform, Pmap, Prot, Region, ReverseMapping,
-    SpaceId, Store, SwapSlot, Use,
+    Event, FaultCause, FileId, FlushDebt, Kernel, Mapping, Platform, Pmap, Prot, Region,
+    ReverseMapping, ShareTables, SpaceId, Store, SwapSlot, Use,
 };
 use core::fmt;
 use pagewalk_mmu::{AccessKind, Pfn, VirtAddr};
@@ -260,6 +260,9 @@ impl<P: Pmap> Kernel<P> {
         let fault = Fault { space, page: va.page_base(self.page), kind, region };
         self.make_room(platform, space, fault.page).map_err(Refusal::OutOfMemory)?;
         self.reserve_or_wait(platform, &fault)?;
+        if self.config.share_tables != ShareTables::Off {
+            self.ready_tables(platform, &fault)?;
+        }
         match self.space(space).pmap.lookup(platform, fault.page) {
             Mapping::Resident(now) => Ok(self.resident_fault(platform, &fault, now)),
             Mapping::Swapped(slot) => self.swap_in(platform, &fault, slot),
@@ -342,14 +345,15 @@ impl<P: Pmap> Kernel<P> {
     ) -> Resolution {
         let end = VirtAddr(fault.page.0 + self.page.bytes());
         let prot = self.prot_of(&fault.region, now.pfn);
+        let copied = self.is_copied_on_write(fault.space, fault.page);
         let pmap = &mut space_in(&mut self.spaces, fault.space).pmap;
-        let debt = pmap.protect_range(platform, fault.page, end, &mut |_| prot).and(pmap.touch(
-            platform,
-            &mut self.frames,
-            fault.page,
-            fault.stores(),
-        ));
-        self.discharge(platform, debt);
+        let rights = match copied {
+            // The right to store is not this entry's alone to have.
+            true => FlushDebt::none(),
+            false => pmap.protect_range(platform, &self.frames, fault.page, end, &mut |_| prot),
+        };
+        let bits = pmap.touch(platform, &mut self.frames, fault.page, fault.stores());
+        self.discharge(platform, rights.and(bits));
         self.counters.pgminor_map += 1;
         let mut cause = FaultCause::Update;
         if fault.stores() {
@@ -399,7 +403,7 @@ impl<P: Pmap> Kernel<P> {
         };
         if fault.stores() && (self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 1) {
             self.drop_pair_name(pfn, slot);
-            self.space_mut(fault.space).residency.swapped -= 1;
+            self.each_owner(fault.place(), |residency| residency.swapped -= 1);
             return Ok(self.copy_on_write(platform, fault, pfn, major));
         }
         self.map_cached(platform, fault, slot, pfn);
@@ -421,8 +425,10 @@ impl<P: Pmap> Kernel<P> {
         pfn: Pfn,
     ) {
         self.drop_pair_name(pfn, slot);
-        self.space_mut(fault.space).residency.swapped -= 1;
-        let shared = self.frames.mappings(pfn) > 0 || self.swap.names(slot) > 0;
+        self.each_owner(fault.place(), |residency| residency.swapped -= 1);
+        let shared = self.frames.mappings(pfn) > 0
+            || self.swap.names(slot) > 0
+            || self.is_copied_on_write(fault.space, fault.page);
         let prot = if shared { without_stores(fault.region.prot) } else { fault.region.prot };
         self.map_frame(platform, fault.place(), fault.resident(pfn, prot));
         if shared {

@@ -204,7 +204,7 @@ impl<P: Pmap> Kernel<P> {
         let mut modified = false;
         for mapping in frames.reverse(pfn) {
             let pmap = &mut space_in(spaces, mapping.space).pmap;
-            if let Some(debt) = pmap.take_modified(platform, mapping.va) {
+            if let Some(debt) = pmap.take_modified(platform, frames, mapping.va) {
                 counters.count_flush(debt.discharge(platform));
                 modified = true;
             }

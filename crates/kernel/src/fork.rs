@@ -16,6 +16,8 @@
 //! in its turn. If reclaim fails, the child is destroyed: the parent has lost nothing, only the
 //! right to store in entries whose next store gives it back.
 //!
+//! Whole tables that the child would have as they are it can refer to instead (`table_sharing.rs`).
+//!
 //! The parent's stale translations, those that allow stores, are flushed once at the end. Nobody can
 //! use one meanwhile: the program is in the kernel.
 
@@ -102,10 +104,13 @@ impl<P: Pmap> Kernel<P> {
         let inherits = |region: &&Region| region.is_copied_by_fork();
         let regions: alloc::vec::Vec<Region> =
             self.space(parent).regions.iter().filter(inherits).copied().collect();
-        let mut debt = FlushDebt::none();
+        let (tables, mut debt) = self.fork_tables(platform, parent, child);
         let mut shared = Shared::default();
-        let mut result = Ok(());
-        for region in &regions {
+        let mut result = tables.map(|holds| {
+            shared = Shared { pages: holds.rss_anon, slots: holds.swapped };
+        });
+        let copied = if result.is_ok() { &regions[..] } else { &[] };
+        for region in copied {
             self.split_within(platform, parent, region);
             let owed;
             (result, owed) = self.share_region(platform, (parent, child), region, &mut shared);

@@ -11,7 +11,7 @@
 //! Frames in a row are taken as a whole, for large pages and large tables: see `frame/runs.rs`.
 //!
 //! The mappings of a frame, of which most have one, are in the entry and chained from `link`: see
-//! `frame/reverse.rs`.
+//! `frame/reverse.rs`. Who has a page table together with others is in `frame/sharers.rs`.
 //!
 //! Invariants:
 //! 1. A frame is `Free` if and only if it is on the free list; a free frame has no mapping.
@@ -27,6 +27,7 @@
 mod order;
 mod reverse;
 mod runs;
+mod sharers;
 mod zeroed;
 
 use crate::{FileId, SpaceId, SwapSlot};
@@ -35,6 +36,9 @@ use bitflags::bitflags;
 use pagewalk_mmu::{Pfn, VirtAddr};
 use reverse::Chains;
 use runs::Blocks;
+use sharers::SharedTables;
+
+pub use sharers::Sharer;
 
 /// The end of a chain.
 const END: u32 = u32::MAX;
@@ -185,6 +189,7 @@ pub struct FrameTable {
     /// Frames with a mapping.
     mapped: u64,
     chains: Chains,
+    tables_shared: SharedTables,
 }
 
 /// The entry of every frame that is not in the table yet.
@@ -217,6 +222,7 @@ impl FrameTable {
             file: 0,
             mapped: 0,
             chains: Chains::default(),
+            tables_shared: SharedTables::default(),
         }
     }
 

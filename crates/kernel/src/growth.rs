@@ -46,7 +46,9 @@ impl<P: Pmap> Kernel<P> {
                 self.populate_quietly(platform, id, mapped..wanted);
             }
         } else {
-            self.unmap_range(platform, id, wanted, mapped);
+            if self.unmap_range(platform, id, wanted, mapped).is_err() {
+                return from;
+            }
             self.settle_mapped(platform, id);
         }
         self.space_mut(id).heap_end = new;

@@ -315,7 +315,9 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
                     let was = self.uninstall(platform, vpn, pfn, rights);
                     gather.push(Gathered::Page { va, was }, self.debt(vpn));
                 }
-                Record::Swapped(slot) => gather.push(Gathered::Slot(slot), FlushDebt::none()),
+                Record::Swapped(slot) => {
+                    gather.push(Gathered::Slot { va, slot }, FlushDebt::none())
+                }
             }
             self.record.remove(&vpn);
         }
@@ -325,6 +327,7 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
     fn protect_range(
         &mut self,
         platform: &mut impl Platform,
+        _: &FrameTable,
         from: VirtAddr,
         to: VirtAddr,
         prot: &mut dyn FnMut(Pfn) -> Prot,
@@ -405,13 +408,23 @@ impl<H: HashedTable + Clone + Debug> Pmap for HashedPmap<H> {
         Some((vpn.base(self.page_size()), self.mapping(platform, vpn, record)))
     }
 
-    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+    fn take_referenced(
+        &mut self,
+        platform: &mut impl Platform,
+        _: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
         let vpn = self.vpn(va);
         let was = self.update(platform, vpn, |leaf| leaf.accessed = false)?;
         was.accessed.then(|| self.debt(vpn))
     }
 
-    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+    fn take_modified(
+        &mut self,
+        platform: &mut impl Platform,
+        _: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
         let vpn = self.vpn(va);
         let was = self.update(platform, vpn, |leaf| leaf.dirty = false)?;
         was.dirty.then(|| self.debt(vpn))

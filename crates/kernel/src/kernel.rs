@@ -16,8 +16,8 @@ use crate::zeroing::Zeroing;
 use crate::{
     DeviceWait, FileId, FrameSummary, FrameTable, HugePolicy, KernelMap, KernelMapping, Layout,
     Mapping, MemoryLimits, OomKill, Overcommit, PageCache, Platform, Pmap, Refusals, Region,
-    RegionFlags, RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Scope, Shortage, SpaceId,
-    SwapDevice, SwapMap, Use, VmSizes, Vmstat, Watermarks,
+    RegionFlags, RegionSet, Residency, ReverseMapping, SWAP_DEVICES_MAX, Scope, ShareTables,
+    Shortage, SpaceId, SwapDevice, SwapMap, Use, VmSizes, Vmstat, Watermarks,
 };
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -67,6 +67,8 @@ pub struct Config {
     /// many faults are not evicted. 0: an instruction touches one page and is made again before
     /// anything else happens.
     pub instruction_pages: u64,
+    /// Which page tables spaces share, where the format allows it.
+    pub share_tables: ShareTables,
 }
 
 /// A look takes tens of cycles: a few in a hundred of the time goes into the harvest.
@@ -93,6 +95,7 @@ impl Default for Config {
             self_map: false,
             device_wait: DeviceWait::Hart,
             instruction_pages: PAGES_PER_INSTRUCTION,
+            share_tables: ShareTables::Off,
         }
     }
 }
@@ -490,6 +493,7 @@ impl<P: Pmap> Kernel<P> {
     pub(crate) fn empty_space(&mut self, platform: &mut impl Platform, id: SpaceId) {
         let layout = self.space(id).layout;
         self.note_sharing(platform, id);
+        self.leave_tables(platform, id, VirtAddr(0), layout.user_end);
         self.clear_pages(platform, id, VirtAddr(0), layout.user_end);
         self.space_mut(id).regions.remove(VirtAddr(0), layout.user_end);
         self.settle_mapped(platform, id);
@@ -613,24 +617,47 @@ impl<P: Pmap> Kernel<P> {
         let anon = matches!(self.frames.used(new.pfn), Use::Anon { .. });
         let space = space_in(&mut self.spaces, id);
         space.pmap.enter(platform, &mut self.frames, va, new);
-        let residency = &mut space.residency;
-        *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) += 1;
-        residency.peak_rss = residency.peak_rss.max(residency.rss());
+        if space.pmap.shared_at(va).is_some() {
+            return self.note_mapped_for_all(mapping, new.pfn, anon);
+        }
+        space.residency.add_page(anon);
         if let Some(set) = &mut space.set {
             set.join(new.pfn);
         }
         self.frames.add_mapping(new.pfn, mapping);
     }
 
+    /// Notes that a frame is mapped in a shared table.
+    #[cold]
+    fn note_mapped_for_all(&mut self, mapping: ReverseMapping, pfn: Pfn, anon: bool) {
+        self.each_owner(mapping, |residency| residency.add_page(anon));
+        let first = self.stand_in(mapping);
+        self.frames.add_mapping(pfn, first);
+        for id in self.other_owners(mapping).into_iter().chain([mapping.space]) {
+            if let Some(set) = &mut self.space_mut(id).set {
+                set.join(pfn);
+            }
+        }
+    }
+
     /// Notes that a frame is no longer mapped there; its page-table entry is gone and flushed.
     /// Returns how many mappings are left.
     pub(crate) fn note_unmapped(&mut self, mapping: ReverseMapping, was: Resident) -> u32 {
         let anon = matches!(self.frames.used(was.pfn), Use::Anon { .. });
-        let residency = &mut self.space_mut(mapping.space).residency;
-        *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) -= 1;
-        let left = self.frames.remove_mapping(was.pfn, mapping);
+        self.each_owner(mapping, |residency| {
+            *(if anon { &mut residency.rss_anon } else { &mut residency.rss_file }) -= 1;
+        });
+        let first = self.stand_in(mapping);
+        let left = self.frames.remove_mapping(was.pfn, first);
         if self.space(mapping.space).set.is_some() {
             self.leave_set(mapping.space, was.pfn);
+        }
+        if first != mapping || self.frames.has_shared_tables() {
+            for other in self.other_owners(mapping) {
+                if self.space(other).set.is_some() {
+                    self.leave_set(other, was.pfn);
+                }
+            }
         }
         left
     }

@@ -261,7 +261,7 @@ impl<P: Pmap> Kernel<P> {
             let space = space_in(spaces, place.space);
             let Some(region) = space.regions.find(place.va).copied() else { return };
             let mut prot = |pfn| without_stores(region.prot_of(frames.used(pfn)));
-            let debt = space.pmap.protect_range(platform, place.va, end, &mut prot);
+            let debt = space.pmap.protect_range(platform, frames, place.va, end, &mut prot);
             self.discharge(platform, debt);
             // The bit is this entry's; the bytes are the frame's.
             self.collect_modified(platform, pfn);
@@ -280,6 +280,7 @@ impl<P: Pmap> Kernel<P> {
         id: SpaceId,
         part: &Region,
     ) -> Result<(), Errno> {
+        self.own_tables(platform, id, part.start, part.end).map_err(|_| Errno::Enomem)?;
         let mut at = part.start;
         while let Some((va, now)) = self.space(id).pmap.next_mapping(platform, at, part.end) {
             at = VirtAddr(va.0 + self.page.bytes());

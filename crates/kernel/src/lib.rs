@@ -91,6 +91,7 @@ mod swap_cache;
 mod swap_off;
 mod swap_out;
 mod sync;
+mod table_sharing;
 mod transfer;
 mod unmap;
 mod watermarks;
@@ -107,7 +108,7 @@ pub use errno::Errno;
 pub use event::{Event, FaultCause, Store};
 pub use evict_from::Evicted;
 pub use fault::{FaultResult, SegvCode, Shortage, Signal};
-pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Use};
+pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Sharer, Use};
 pub use group::{Group, GroupId};
 pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
@@ -127,8 +128,8 @@ pub use page_cache::PageCache;
 pub use placement::Placement;
 pub use platform::{CachedTable, CachedTranslation, FileId, Flush, IoError, Platform, SwapSlot};
 pub use pmap::{
-    FlushDebt, Flushed, Gather, Gathered, LargePage, Mapping, Pmap, Prot, Resident, TableInUse,
-    Unmapped,
+    FlushDebt, Flushed, Gather, Gathered, LargePage, Mapping, OnWrite, Pmap, Prot, Resident,
+    TableInUse, TableShared, Unmapped,
 };
 pub use radix_pmap::RadixPmap;
 pub use read_ahead::READ_AHEAD_MAX;
@@ -142,5 +143,6 @@ pub use smaps::{Holdings, RegionUsage};
 pub use space::{Layout, Residency, SpaceId};
 pub use swap::{SWAP_DEVICES_MAX, SwapArea, SwapDevice, SwapMap, TURN_SLOTS};
 pub use sync::Msync;
+pub use table_sharing::ShareTables;
 pub use transfer::{Attempt, DeviceWait, TransferId, Waited};
 pub use watermarks::Watermarks;

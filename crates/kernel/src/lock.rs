@@ -108,6 +108,9 @@ impl<P: Pmap> Kernel<P> {
         part: &Region,
         lock: Lock,
     ) -> Result<(), Errno> {
+        if lock != Lock::Not {
+            self.own_tables(platform, id, part.start, part.end).map_err(|_| Errno::Eagain)?;
+        }
         self.change_part(platform, id, part, |region| Region {
             flags: (region.flags - RegionFlags::LOCK) | lock.flags(),
             ..region

@@ -93,7 +93,7 @@ impl<P: Pmap> Kernel<P> {
         }
         self.check_room(id, &region)?;
         if matches!(request.place, Placement::Fixed(_)) {
-            self.unmap_range(platform, id, region.start, region.end);
+            self.unmap_range(platform, id, region.start, region.end)?;
         }
         region.backing = self.backing_of(&region);
         self.space_mut(id).regions.insert(region);
@@ -145,7 +145,8 @@ impl<P: Pmap> Kernel<P> {
     /// Removes all mappings of a range.
     ///
     /// # Errors
-    /// `Einval` if the range is not one of pages in user space.
+    /// `Einval` if the range is not one of pages in user space; `Enomem` if a page table that others
+    /// have as well cannot be copied.
     pub fn munmap(
         &mut self,
         platform: &mut impl Platform,
@@ -160,7 +161,7 @@ impl<P: Pmap> Kernel<P> {
         if self.space(id).regions.splits(start, end) == 2 {
             self.may_split(id, start, end, 0)?;
         }
-        self.unmap_range(platform, id, start, end);
+        self.unmap_range(platform, id, start, end)?;
         self.settle_mapped(platform, id);
         Ok(())
     }
@@ -229,6 +230,7 @@ impl<P: Pmap> Kernel<P> {
         if !part.is_accountable() {
             self.may_commit(id, &new, part.len(), 0)?;
         }
+        self.own_tables(platform, id, part.start, part.end).map_err(|_| Errno::Enomem)?;
         platform.event(Event::Protect { space: id, region: part, prot });
         self.change_part(platform, id, part, |region| Region { prot, ..region })?;
         self.protect_pages(platform, id, &new);
@@ -242,23 +244,28 @@ impl<P: Pmap> Kernel<P> {
         let Self { spaces, frames, swap, .. } = self;
         let space = space_in(spaces, id);
         let mut prot = |pfn| prot_in(frames, swap, region, pfn);
-        let debt = space.pmap.protect_range(platform, region.start, region.end, &mut prot);
+        let debt = space.pmap.protect_range(platform, frames, region.start, region.end, &mut prot);
         self.discharge(platform, debt);
     }
 
     /// Removes the regions of a range, and everything that backs them.
+    ///
+    /// # Errors
+    /// `Enomem` if a page table that others have as well cannot be copied: nothing is removed.
     pub(crate) fn unmap_range(
         &mut self,
         platform: &mut impl Platform,
         id: SpaceId,
         start: VirtAddr,
         end: VirtAddr,
-    ) {
+    ) -> Result<(), Errno> {
+        self.part_tables(platform, id, start, end).map_err(|_| Errno::Enomem)?;
         self.split_ends(platform, id, start, end);
         for region in self.space_mut(id).regions.remove(start, end) {
             self.clear_pages(platform, id, region.start, region.end);
             platform.event(Event::Unmap { space: id, region: &region });
         }
+        Ok(())
     }
 
     /// A page-aligned range within user space, its length rounded up.

@@ -360,7 +360,7 @@ impl<P: Pmap> Kernel<P> {
         }
         for (place, was) in owners {
             self.note_unmapped(place, was);
-            self.space_mut(place.space).residency.swapped += u64::from(slot.is_some());
+            self.each_owner(place, |residency| residency.swapped += u64::from(slot.is_some()));
         }
         self.finish_eviction(platform, pfn, dirty, slot.map(Store::Swap), daemon);
         Ok(())

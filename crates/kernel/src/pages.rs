@@ -205,7 +205,7 @@ impl<P: Pmap, M: Platform> Pages for Looks<'_, P, M> {
         let mut answer = Probe::Unreferenced;
         for place in self.frames.reverse(pfn) {
             let pmap = &mut space_in(self.spaces, place.space).pmap;
-            if let Some(debt) = pmap.take_referenced(self.platform, place.va) {
+            if let Some(debt) = pmap.take_referenced(self.platform, self.frames, place.va) {
                 self.counters.count_flush(debt.discharge(self.platform));
                 self.counters.pgreferenced += 1;
                 answer = Probe::Referenced;

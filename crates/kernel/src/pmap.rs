@@ -78,8 +78,15 @@ pub struct FlushDebt(Owed);
 #[derive(Debug)]
 enum Owed {
     Nothing,
-    Pages { asid: Asid, from: VirtAddr, to: VirtAddr, page: PageSize },
+    Pages {
+        asid: Asid,
+        from: VirtAddr,
+        to: VirtAddr,
+        page: PageSize,
+    },
     Space(Asid),
+    /// What is owed for several spaces that share a table: one debt for each, none of them `Many`.
+    Many(Vec<Owed>),
 }
 
 /// What a discharge flushed.
@@ -107,17 +114,15 @@ impl FlushDebt {
         Self(Owed::Space(asid))
     }
 
-    /// Both debts of one space; of pages, what lies between them as well.
+    /// Both debts; of pages of one space, what lies between them as well.
     pub fn and(self, other: Self) -> Self {
-        use Owed::{Nothing, Pages, Space};
+        use Owed::{Many, Nothing, Pages, Space};
         Self(match (self.0, other.0) {
             (Nothing, owed) | (owed, Nothing) => owed,
+            (Many(debts), owed) | (owed, Many(debts)) => merge(debts, owed),
+            (ours, theirs) if ours.asid() != theirs.asid() => merge(Vec::from([ours]), theirs),
             (Space(asid), _) | (_, Space(asid)) => Space(asid),
-            (
-                Pages { asid, from, to, page },
-                Pages { asid: of, from: first, to: last, page: size },
-            ) => {
-                debug_assert_eq!(asid, of, "debts of two spaces are discharged one by one");
+            (Pages { asid, from, to, page }, Pages { from: first, to: last, page: size, .. }) => {
                 Pages { asid, from: from.min(first), to: to.max(last), page: page.min(size) }
             }
         })
@@ -142,8 +147,40 @@ impl FlushDebt {
                 platform.flush(Flush::Space { asid });
                 Flushed { pages: 0, spaces: 1 }
             }
+            Owed::Many(debts) => debts.into_iter().fold(Flushed::default(), |sum, owed| {
+                let Flushed { pages, spaces } = Self(owed).discharge(platform);
+                Flushed { pages: sum.pages + pages, spaces: sum.spaces + spaces }
+            }),
         }
     }
+}
+
+impl Owed {
+    /// The one space that something is owed for.
+    fn asid(&self) -> Option<Asid> {
+        match *self {
+            Self::Pages { asid, .. } | Self::Space(asid) => Some(asid),
+            Self::Nothing | Self::Many(_) => None,
+        }
+    }
+}
+
+/// Adds a debt to those of several spaces.
+fn merge(mut debts: Vec<Owed>, owed: Owed) -> Owed {
+    let added = match owed {
+        Owed::Many(more) => more,
+        one => Vec::from([one]),
+    };
+    for new in added {
+        match debts.iter_mut().find(|debt| debt.asid() == new.asid()) {
+            Some(debt) => {
+                let old = core::mem::replace(debt, Owed::Nothing);
+                *debt = FlushDebt(old).and(FlushDebt(new)).0;
+            }
+            None => debts.push(new),
+        }
+    }
+    Owed::Many(debts)
 }
 
 /// A removed mapping, whose frame may still be reached through a TLB.
@@ -191,7 +228,12 @@ pub enum Gathered {
     /// A large page.
     Large(LargePage),
     /// A swap slot.
-    Slot(SwapSlot),
+    Slot {
+        /// The address of the page that it holds.
+        va: VirtAddr,
+        /// The slot.
+        slot: SwapSlot,
+    },
     /// A page table that is empty now.
     Table(Pfn),
 }
@@ -467,6 +509,7 @@ pub trait Pmap: Clone {
     fn protect_range(
         &mut self,
         platform: &mut impl Platform,
+        frames: &FrameTable,
         from: VirtAddr,
         to: VirtAddr,
         prot: &mut dyn FnMut(Pfn) -> Prot,
@@ -498,10 +541,20 @@ pub trait Pmap: Clone {
     /// Whether the page, or the large page that it is part of, was referenced since the last call;
     /// clears the bit. The debt makes the
     /// answer exact: while the TLB holds the page, the hardware does not set the bit again.
-    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt>;
+    fn take_referenced(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt>;
 
     /// Clears the modified bit of the page, if it is set.
-    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt>;
+    fn take_modified(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt>;
 
     /// Sets the referenced bit, and on a store the modified bit, as the hardware would for an
     /// access that the mapping allows. The debt matters to hardware that faults on clear bits (Svade)
@@ -513,6 +566,99 @@ pub trait Pmap: Clone {
         va: VirtAddr,
         store: bool,
     ) -> FlushDebt;
+
+    /// What one of the lowest page tables maps, if spaces can share those tables.
+    fn shared_span(hardware: &Self::Hardware) -> Option<PageSize> {
+        let _ = hardware;
+        None
+    }
+
+    /// The table with the entry of `va`, if others refer to it as well. What is done to its entries
+    /// is done for all; debts are owed for all.
+    #[inline]
+    fn shared_at(&self, va: VirtAddr) -> Option<TableShared> {
+        let _ = va;
+        None
+    }
+
+    /// The first address of the first shared table that has entries of `[from, to)`.
+    fn next_shared(&self, from: VirtAddr, to: VirtAddr) -> Option<VirtAddr> {
+        let _ = (from, to);
+        None
+    }
+
+    /// Gets the table of `va`, which is this space's alone, ready to be shared. If it is to be
+    /// copied on write, nobody may store through it from then on: the rights go from the entry
+    /// that points to it where the format has some there, else from the entries of private pages.
+    fn begin_sharing(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        on_write: OnWrite,
+    ) -> FlushDebt {
+        let _ = (platform, frames, on_write);
+        unreachable!("{va}: a shared table without shared tables")
+    }
+
+    /// Refers to another space's table, where this one has none. Takes the frames of the tables
+    /// above ([`Pmap::tables_missing`] but one).
+    fn refer_to(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        shared: TableShared,
+    ) {
+        let _ = (platform, frames, shared);
+        unreachable!("{va}: a shared table without shared tables")
+    }
+
+    /// Gives this space a copy of the shared table of `va`, in a frame that the caller reserved. For
+    /// each entry that is not empty `copy` says what stays, and what the copy's is.
+    fn copy_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        copy: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> (Mapping, Mapping),
+    ) -> FlushDebt {
+        let _ = (platform, frames, copy);
+        unreachable!("{va}: a shared table without shared tables")
+    }
+
+    /// No longer refers to the shared table of `va`, which stays the others', and frees the tables
+    /// above that become empty.
+    fn drop_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        gather: &mut Gather,
+    ) -> FlushDebt {
+        let _ = (platform, frames, gather);
+        unreachable!("{va}: a shared table without shared tables")
+    }
+
+    /// The shared table of `va` is this space's alone from now on.
+    fn end_sharing(&mut self, platform: &mut impl Platform, va: VirtAddr) -> FlushDebt {
+        let _ = platform;
+        unreachable!("{va}: a shared table without shared tables")
+    }
+
+    /// Checks what the space refers to together with others against what the frame table says, and
+    /// returns how many tables those are.
+    ///
+    /// # Errors
+    /// What is wrong first.
+    fn audit_shared(
+        &self,
+        platform: &impl Platform,
+        frames: &FrameTable,
+    ) -> Result<u64, AuditError> {
+        let _ = (platform, frames);
+        Ok(0)
+    }
 
     /// Shows every frame of the space's tables, the root first.
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse));
@@ -529,6 +675,24 @@ pub trait Pmap: Clone {
         let _ = (hardware, platform, spaces);
         Ok(())
     }
+}
+
+/// What happens to a shared table when one of its sharers stores to a page that it maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnWrite {
+    /// The sharer gets a copy of the table first.
+    Copy,
+    /// Nothing: the page is all sharers'.
+    Keep,
+}
+
+/// A page table that others refer to as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableShared {
+    /// Its frame.
+    pub table: Pfn,
+    /// What a store does to it.
+    pub on_write: OnWrite,
 }
 
 /// A frame of a page table as [`Pmap::visit_tables`] shows it.

@@ -7,21 +7,24 @@
 //!    each counts its own entries.
 //! 2. A leaf is at level 0, or it is a large page at level 1, for which a table's frame is in
 //!    `deposits`.
-//! 3. Where the processor holds the top entries in registers (PAE), all tables below the top exist
+//! 3. A table at level 0 has one entry that points to it, unless it is shared (`shared.rs`).
+//! 4. Where the processor holds the top entries in registers (PAE), all tables below the top exist
 //!    from the start, so that the registers never go stale.
 
 mod entry;
 mod large;
 mod share;
+mod shared;
 mod tree;
 
 pub(crate) use entry::{prot_of, rights_of};
 
-use crate::pmap::{Gather, Gathered, TableInUse, Unmapped};
+use crate::pmap::{Gather, Gathered, OnWrite, TableInUse, TableShared, Unmapped};
 use crate::{
-    FlushDebt, FrameTable, KernelMap, KernelMapping, LargePage, Mapping, Platform, Pmap, Prot,
-    Resident, SwapSlot, Use, kernel_map,
+    AuditError, FlushDebt, FrameTable, KernelMap, KernelMapping, LargePage, Mapping, Platform,
+    Pmap, Prot, Resident, SwapSlot, Use, kernel_map,
 };
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use entry::KIND_BITS;
 use pagewalk_mmu::radix::{Entry, Format, Geometry, Radix};
@@ -40,6 +43,8 @@ pub struct RadixPmap<F = Format> {
     tables: u64,
     /// Frames for the tables that splitting the large pages takes.
     deposits: Vec<Pfn>,
+    /// The tables at level 0 that others refer to as well, by the first address that they map.
+    shared: BTreeMap<VirtAddr, TableShared>,
     /// Where the kernel's part begins, if the space shares it: its tables are not the space's.
     kernel: Option<VirtAddr>,
 }
@@ -83,6 +88,7 @@ impl<F: Radix> RadixPmap<F> {
     fn update(
         &self,
         platform: &mut impl Platform,
+        frames: &FrameTable,
         va: VirtAddr,
         change: impl FnOnce(&mut Resident),
     ) -> FlushDebt {
@@ -98,7 +104,7 @@ impl<F: Radix> RadixPmap<F> {
             return FlushDebt::none();
         }
         self.write(platform, at, self.encode(level, page));
-        self.debt_of(level, va)
+        self.debt_for_all(frames, level, va)
     }
 }
 
@@ -217,9 +223,9 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         let first = first.expect("the frames of the root were reserved in a row");
         (first.0..first.0 + tables).for_each(|pfn| platform.zero_frame(Pfn(pfn)));
         let root = first.base(Self::page(hardware));
-        let (deposits, kernel) = (Vec::new(), None);
+        let (deposits, shared, kernel) = (Vec::new(), BTreeMap::new(), None);
         let (format, geometry) = (hardware.clone(), *hardware.geometry());
-        let mut pmap = Self { format, geometry, root, asid, tables, deposits, kernel };
+        let mut pmap = Self { format, geometry, root, asid, tables, deposits, shared, kernel };
         let top = hardware.geometry().top();
         for index in 0..tables_preloaded(hardware) {
             let va = VirtAddr(index << hardware.geometry().level(top).shift);
@@ -258,7 +264,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     fn lookup(&self, platform: &impl Platform, va: VirtAddr) -> Mapping {
         match self.descend(platform, va) {
             Descent::Entry { at, level } => {
-                self.part_of(level, va, self.decode_leaf(level, self.read(platform, at)))
+                self.seen(level, va, self.decode_leaf(level, self.read(platform, at)))
             }
             Descent::Missing { .. } => Mapping::None,
         }
@@ -350,7 +356,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         if slot.is_none() {
             frames.add_live(self.frame_of(at), -1);
         }
-        Some(Unmapped::new(FlushDebt::page(self.asid, va, self.page_size()), was))
+        Some(Unmapped::new(self.debt_for_all(frames, level, va), was))
     }
 
     fn take_slot(
@@ -418,10 +424,10 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                     match self.decode_leaf(Level(0), raw) {
                         Mapping::Resident(was) => gather.push(
                             Gathered::Page { va, was },
-                            FlushDebt::page(self.asid, va, self.page_size()),
+                            self.debt_for_all(frames, Level(0), va),
                         ),
                         Mapping::Swapped(slot) => {
-                            gather.push(Gathered::Slot(slot), FlushDebt::none());
+                            gather.push(Gathered::Slot { va, slot }, FlushDebt::none());
                         }
                         Mapping::None => unreachable!("an entry that is not empty"),
                     }
@@ -429,7 +435,8 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                 va.0 += self.page_size().bytes();
                 at.0 += self.geometry.entry.bytes();
             }
-            if frames.live(table) == 0 {
+            // A table that others refer to as well stays with them, and here.
+            if frames.live(table) == 0 && self.shared_at(within).is_none() {
                 self.prune(platform, frames, within, gather);
             }
             va = frame_end?;
@@ -440,6 +447,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
     fn protect_range(
         &mut self,
         platform: &mut impl Platform,
+        frames: &FrameTable,
         from: VirtAddr,
         to: VirtAddr,
         prot: &mut dyn FnMut(Pfn) -> Prot,
@@ -452,7 +460,7 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
                 let new = self.encode(level, Resident { prot: prot(page.pfn), ..page });
                 if new != raw {
                     self.write(platform, at, new);
-                    debt = debt.and(self.debt_of(level, va));
+                    debt = debt.and(self.debt_for_all(frames, level, va));
                 }
             }
             next = self.next_span(va, level);
@@ -478,34 +486,110 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         to: VirtAddr,
     ) -> Option<(VirtAddr, Mapping)> {
         let Found { va, level, raw, .. } = self.next_entry(platform, from, to)?;
-        Some((va, self.part_of(level, va, self.decode_leaf(level, raw))))
+        Some((va, self.seen(level, va, self.decode_leaf(level, raw))))
     }
 
-    fn take_referenced(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+    fn take_referenced(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
         let mut was = false;
-        let debt = self.update(platform, va, |page| {
+        let debt = self.update(platform, frames, va, |page| {
             was = core::mem::take(&mut page.referenced);
         });
         if was { Some(debt) } else { None }
     }
 
-    fn take_modified(&mut self, platform: &mut impl Platform, va: VirtAddr) -> Option<FlushDebt> {
+    fn take_modified(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &FrameTable,
+        va: VirtAddr,
+    ) -> Option<FlushDebt> {
         let mut was = false;
-        let debt = self.update(platform, va, |page| was = core::mem::take(&mut page.modified));
+        let debt =
+            self.update(platform, frames, va, |page| was = core::mem::take(&mut page.modified));
         if was { Some(debt) } else { None }
     }
 
     fn touch(
         &mut self,
         platform: &mut impl Platform,
-        _: &mut FrameTable,
+        frames: &mut FrameTable,
         va: VirtAddr,
         store: bool,
     ) -> FlushDebt {
-        self.update(platform, va, |page| {
+        self.update(platform, frames, va, |page| {
             page.referenced = true;
             page.modified |= store;
         })
+    }
+
+    fn shared_span(hardware: &F) -> Option<PageSize> {
+        shared::span(hardware)
+    }
+
+    #[inline]
+    fn shared_at(&self, va: VirtAddr) -> Option<TableShared> {
+        if self.shared.is_empty() { None } else { self.find_shared(va) }
+    }
+
+    fn next_shared(&self, from: VirtAddr, to: VirtAddr) -> Option<VirtAddr> {
+        self.first_shared(from, to)
+    }
+
+    fn begin_sharing(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        on_write: OnWrite,
+    ) -> FlushDebt {
+        self.share_own(platform, frames, va, on_write)
+    }
+
+    fn refer_to(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        shared: TableShared,
+    ) {
+        self.share_others(platform, frames, va, shared);
+    }
+
+    fn copy_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        copy: &mut impl FnMut(&mut FrameTable, VirtAddr, Mapping) -> (Mapping, Mapping),
+    ) -> FlushDebt {
+        self.copy_shared(platform, frames, va, copy)
+    }
+
+    fn drop_table(
+        &mut self,
+        platform: &mut impl Platform,
+        frames: &mut FrameTable,
+        va: VirtAddr,
+        gather: &mut Gather,
+    ) -> FlushDebt {
+        self.leave_shared(platform, frames, va, gather)
+    }
+
+    fn end_sharing(&mut self, platform: &mut impl Platform, va: VirtAddr) -> FlushDebt {
+        self.keep_shared(platform, va)
+    }
+
+    fn audit_shared(
+        &self,
+        platform: &impl Platform,
+        frames: &FrameTable,
+    ) -> Result<u64, AuditError> {
+        self.check_shared(platform, frames)
     }
 
     fn visit_tables(&self, platform: &impl Platform, visit: &mut dyn FnMut(TableInUse)) {

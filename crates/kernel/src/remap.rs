@@ -159,7 +159,7 @@ impl<P: Pmap> Kernel<P> {
             self.range(id, start, old_len, Errno::Einval)?;
             let (kept, end) = (VirtAddr(start.0 + new_len), VirtAddr(start.0 + old_len));
             self.may_split(id, kept, end, 0)?;
-            self.unmap_range(platform, id, kept, end);
+            self.unmap_range(platform, id, kept, end)?;
         }
         Ok(start)
     }
@@ -185,7 +185,7 @@ impl<P: Pmap> Kernel<P> {
             && (to.0..to.0 + new_len).contains(&start.0)
         {
             // As Linux: clearing the place takes away what was to be shown once more.
-            self.unmap_range(platform, id, to, VirtAddr(to.0 + new_len));
+            self.unmap_range(platform, id, to, VirtAddr(to.0 + new_len))?;
             return Err(Errno::Efault);
         }
         // What is given up is unmapped first, and may be anything.
@@ -198,7 +198,7 @@ impl<P: Pmap> Kernel<P> {
         if new_len < old_len {
             let old_end = VirtAddr(start.0 + old_len);
             self.may_split(id, kept, old_end, 0)?;
-            self.unmap_range(platform, id, kept, old_end);
+            self.unmap_range(platform, id, kept, old_end)?;
         }
         match how {
             Remap::InPlace | Remap::MayMove if old_len > 0 => {
@@ -286,13 +286,17 @@ impl<P: Pmap> Kernel<P> {
         self.may_split(id, piece.start, piece.end, 2)?;
         let to = match how {
             Remap::Fixed(to) | Remap::DontUnmap(Placement::Fixed(to)) => {
-                self.unmap_range(platform, id, to, VirtAddr(to.0 + len));
+                self.unmap_range(platform, id, to, VirtAddr(to.0 + len))?;
                 to
             }
             Remap::DontUnmap(place) => self.place(id, place, len)?,
             _ => self.place(id, Placement::Anywhere { hint: VirtAddr(0) }, len)?,
         };
         self.split_ends(platform, id, piece.start, piece.end);
+        let there = VirtAddr(to.0 + len);
+        self.own_tables(platform, id, piece.start, piece.end)
+            .and_then(|()| self.own_tables(platform, id, to, there))
+            .map_err(|_| Errno::Enomem)?;
         self.move_pages(platform, id, &piece, to)?;
         let name = match piece.name {
             // Only where the kernel put them are they the heap and the stack.
@@ -306,7 +310,7 @@ impl<P: Pmap> Kernel<P> {
                 ..region
             })?;
         } else if piece.start < piece.end {
-            self.unmap_range(platform, id, piece.start, piece.end);
+            self.unmap_range(platform, id, piece.start, piece.end)?;
         }
         self.space_mut(id).regions.insert(new);
         platform.event(Event::Map { space: id, region: &new });

@@ -224,7 +224,7 @@ impl<P: Pmap, M: Platform> Pages for OwnPages<'_, P, M> {
         let places: Vec<VirtAddr> = self.places(pfn).collect();
         let mut answer = Probe::Unreferenced;
         for va in places {
-            if let Some(debt) = self.space.pmap.take_referenced(self.platform, va) {
+            if let Some(debt) = self.space.pmap.take_referenced(self.platform, self.frames, va) {
                 self.counters.count_flush(debt.discharge(self.platform));
                 self.counters.pgreferenced += 1;
                 answer = Probe::Referenced;

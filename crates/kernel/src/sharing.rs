@@ -10,7 +10,7 @@
 //! at the pages of files that it maps, and at how many mappings their frames have; for each file the
 //! moment at which most pages were saved is kept.
 
-use crate::space::space_in;
+use crate::table_sharing::owners;
 use crate::{FileId, Kernel, Mapping, Platform, Pmap, SpaceId, Use};
 use alloc::collections::BTreeMap;
 use pagewalk_mmu::VirtAddr;
@@ -47,7 +47,7 @@ impl<P: Pmap> Kernel<P> {
     /// Looks at what a space, which is about to end, shares with others.
     pub(crate) fn note_sharing(&mut self, platform: &impl Platform, id: SpaceId) {
         let Self { spaces, frames, sharing, page, .. } = self;
-        let space = space_in(spaces, id);
+        let Some(space) = &spaces[id.0 as usize] else { return };
         if space.residency.rss_file == 0 {
             return;
         }
@@ -60,7 +60,7 @@ impl<P: Pmap> Kernel<P> {
                 let Use::File { file, .. } = frames.used(now.pfn) else { continue };
                 let of_file = seen.entry(file).or_default();
                 of_file.pages += 1;
-                of_file.mappings += u64::from(frames.mappings(now.pfn));
+                of_file.mappings += u64::from(owners(spaces, frames, now.pfn));
             }
         }
         for (file, now) in seen.into_iter().filter(|(_, now)| now.saved() > 0) {

@@ -10,7 +10,9 @@
 //! Proportional sizes are summed in 1/4096 of a byte, as Linux does, and then rounded down.
 
 use crate::frame::Part;
-use crate::{Kernel, Mapping, Platform, Pmap, Region, RegionFlags, Resident, SpaceId, Use};
+use crate::{
+    Kernel, Mapping, Platform, Pmap, Region, RegionFlags, Resident, ReverseMapping, SpaceId, Use,
+};
 use alloc::vec::Vec;
 use pagewalk_mmu::VirtAddr;
 
@@ -112,9 +114,10 @@ impl<P: Pmap> Kernel<P> {
                 Mapping::Resident(now) => self.count_resident(&mut holds, now),
                 Mapping::Swapped(slot) => {
                     let bytes = self.page.bytes();
+                    let others = self.other_owners(ReverseMapping { space: id, va }).len() as u64;
+                    let names = u64::from(self.swap.names(slot).max(1)) + others;
                     holds.swap += bytes;
-                    holds.swap_pss +=
-                        (bytes << PSS_SHIFT) / u64::from(self.swap.names(slot).max(1));
+                    holds.swap_pss += (bytes << PSS_SHIFT) / names;
                 }
             }
             at = VirtAddr(va.0 + self.page.bytes());
@@ -145,7 +148,7 @@ impl<P: Pmap> Kernel<P> {
 
     fn count_resident(&self, holds: &mut Holdings, now: Resident) {
         let bytes = self.page.bytes();
-        let mappings = self.frames.mappings(now.pfn);
+        let mappings = self.owners(now.pfn);
         let dirty = now.modified || self.frames.dirty(now.pfn);
         let share = (bytes << PSS_SHIFT) / u64::from(mappings.max(1));
         let anonymous = matches!(self.frames.used(now.pfn), Use::Anon { .. });

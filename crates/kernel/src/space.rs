@@ -54,6 +54,27 @@ impl Residency {
         self.rss_anon + self.rss_file
     }
 
+    /// Counts one page more.
+    #[inline]
+    pub(crate) fn add_page(&mut self, anon: bool) {
+        *(if anon { &mut self.rss_anon } else { &mut self.rss_file }) += 1;
+        self.peak_rss = self.peak_rss.max(self.rss());
+    }
+
+    /// Adds what a table holds.
+    pub(crate) fn add(&mut self, table: &Self) {
+        self.rss_file += table.rss_file;
+        self.swapped += table.swapped;
+        self.add_anon(table.rss_anon);
+    }
+
+    /// Takes away what a table holds.
+    pub(crate) fn remove(&mut self, table: &Self) {
+        self.rss_anon -= table.rss_anon;
+        self.rss_file -= table.rss_file;
+        self.swapped -= table.swapped;
+    }
+
     pub(crate) fn add_anon(&mut self, pages: u64) {
         self.rss_anon += pages;
         self.peak_rss = self.peak_rss.max(self.rss());

@@ -413,7 +413,7 @@ impl<P: Pmap> Kernel<P> {
         self.recent.remove(pfn);
         for &(place, was) in owners {
             self.note_unmapped(place, was);
-            self.space_mut(place.space).residency.swapped += 1;
+            self.each_owner(place, |residency| residency.swapped += 1);
         }
         let id = self.transfers.next();
         self.transfers.by_id.insert(id, Transfer::Write { slot, pfn });

@@ -33,9 +33,10 @@ impl<P: Pmap> Kernel<P> {
             match entry {
                 Gathered::Page { va, was } => self.release_page(platform, id, va, was),
                 Gathered::Large(large) => self.release_large(platform, id, large),
-                Gathered::Slot(slot) => {
+                Gathered::Slot { va, slot } => {
                     self.drop_slot_name(slot);
-                    self.space_mut(id).residency.swapped -= 1;
+                    let place = ReverseMapping { space: id, va };
+                    self.each_owner(place, |residency| residency.swapped -= 1);
                 }
                 Gathered::Table(pfn) => self.frames.release(pfn),
             }

@@ -1,6 +1,9 @@
 //! Random operations on several spaces that fork, share objects and die, on a machine with hardly
 //! any memory, against a model that is a plain map of pages. After every operation the whole kernel
 //! is audited; at the end every page of every space is compared, and nothing may be left.
+//!
+//! With shared page tables, calls that change a range can lack the frame for a table's copy: they
+//! say so, and nothing has changed then.
 
 mod common;
 
@@ -333,7 +336,11 @@ impl Pair {
                 Some((of, from, request.shared))
             }
         };
-        self.machine.map(request);
+        let m = &mut self.machine;
+        match m.kernel.mmap(&mut m.mock, m.space, request) {
+            Ok(_) => {}
+            Err(error) => return self.lacks_a_table(error, Errno::Enomem),
+        }
         for step in 0..len {
             let object = object.map(|(of, first, shared)| (of, first + step, shared));
             let new = Page { prot, object, own: None, skip: false, wipe: false };
@@ -341,9 +348,18 @@ impl Pair {
         }
     }
 
+    /// There was no frame for the copy of a table.
+    fn lacks_a_table(&self, error: Errno, expected: Errno) {
+        let shares = self.machine.kernel.config().share_tables != ShareTables::Off;
+        assert!(shares && error == expected, "{error:?}");
+    }
+
     fn advise(&mut self, space: usize, page: u64, advice: Advice) {
         let m = &mut self.machine;
         let result = m.kernel.madvise(&mut m.mock, m.space, VirtAddr(va(page)), PAGE, advice);
+        if result == Err(Errno::Eagain) {
+            return self.lacks_a_table(Errno::Eagain, Errno::Eagain);
+        }
         let Some(page) = self.pages(space).get_mut(&page) else {
             return assert_eq!(result, Err(Errno::Enomem));
         };
@@ -367,12 +383,15 @@ impl Pair {
         let m = &mut self.machine;
         let (from, how) = (VirtAddr(va(page)), Remap::Fixed(VirtAddr(va(to))));
         let result = m.kernel.mremap(&mut m.mock, m.space, from, PAGE, PAGE, how);
+        let is_there = m.kernel.region(m.space, VirtAddr(va(to))).is_some();
         let pages = self.pages(space);
         match result {
             Ok(_) => {
                 let moved = pages.remove(&page).expect("it was mapped");
                 pages.insert(to, moved);
             }
+            // What was there stays if the frame for the copy of its table is missing.
+            Err(Errno::Enomem) if is_there => self.lacks_a_table(Errno::Enomem, Errno::Enomem),
             Err(Errno::Enomem) => drop(pages.remove(&to)),
             Err(Errno::Einval) => assert_eq!(page, to),
             Err(error) => assert_eq!((error, pages.get(&page).is_none()), (Errno::Efault, true)),
@@ -428,7 +447,12 @@ impl Pair {
             }
             Op::Unmap { space, page, len } => {
                 let Some(space) = self.enter(space) else { return };
-                self.machine.unmap(va(page), len.min(PAGES - page));
+                let m = &mut self.machine;
+                let bytes = len.min(PAGES - page) * PAGE;
+                let start = VirtAddr(va(page));
+                if let Err(error) = m.kernel.munmap(&mut m.mock, m.space, start, bytes) {
+                    return self.lacks_a_table(error, Errno::Enomem);
+                }
                 self.pages(space).retain(|&at, _| at < page || at >= page + len);
             }
             Op::Protect { space, page, len, writable } => {
@@ -438,9 +462,10 @@ impl Pair {
                     let m = &mut self.machine;
                     let start = VirtAddr(va(at));
                     let result = m.kernel.mprotect(&mut m.mock, m.space, start, PAGE, prot);
-                    match self.pages(space).get_mut(&at) {
-                        Some(page) => page.prot = prot,
-                        None => assert_eq!(result, Err(Errno::Enomem)),
+                    match (self.pages(space).get_mut(&at), result) {
+                        (Some(page), Ok(())) => page.prot = prot,
+                        (Some(_), Err(error)) => self.lacks_a_table(error, Errno::Enomem),
+                        (None, _) => assert_eq!(result, Err(Errno::Enomem)),
                     }
                 }
             }
@@ -594,12 +619,13 @@ proptest! {
             (Scope::Global, None), (Scope::Global, Some(RESIDENT_MIN)), (Scope::Process, None),
             (Scope::Process, Some(20)),
         ]),
+        share_tables in prop::sample::select(ShareTables::ALL.to_vec()),
         policy in prop::sample::select(
             PolicyKind::ALL.into_iter().filter(|kind| !kind.sees_references()).collect::<Vec<_>>()),
         ops in prop::collection::vec(op(), 1..120),
     ) {
         let config = Config { swap_slots: slots, device_wait: wait, scope, resident, policy,
-            ..Config::default() };
+            share_tables, ..Config::default() };
         let mut pair = Pair::new(name, spare, config);
         let (space, kind) = (0, Kind::Anonymous);
         pair.apply(&Op::Map { space, page: 0, len: PAGES, kind, from: 0, writable: true });

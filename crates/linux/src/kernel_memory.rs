@@ -284,7 +284,7 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
             Mapping::Resident(resident) => PageEntry::Present {
                 frame: resident.pfn.0,
                 is_file: matches!(self.kernel.frame_table().used(resident.pfn), Use::File { .. }),
-                is_exclusive: self.kernel.frame_table().mappings(resident.pfn) == 1,
+                is_exclusive: self.kernel.owners(resident.pfn) == 1,
             },
             Mapping::Swapped(slot) => {
                 let (device, slot) = self.kernel.swap().place(slot);

@@ -202,6 +202,12 @@ impl FrameTable {
     #[inline]
     pub(crate) fn share(&mut self, pfn: Pfn, mapping: ReverseMapping, modified: bool) {
         self.add_mapping(pfn, mapping);
+        self.note_shared(pfn, modified);
+    }
+
+    /// No entry of a private page allows stores from now on, nor says whether there were some.
+    #[inline]
+    pub(crate) fn note_shared(&mut self, pfn: Pfn, modified: bool) {
         let frame = &mut self.frames[pfn.0 as usize];
         frame.marks |= Marks::COW;
         frame.dirty |= modified;

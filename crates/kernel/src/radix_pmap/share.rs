@@ -35,10 +35,15 @@ impl<F: Radix + Clone + Debug> RadixPmap<F> {
         while let Some(found) = next.and_then(|from| self.next_entry(platform, from, to)) {
             let (va, at) = (found.va, found.at);
             debug_assert_eq!(found.level, BASE, "{va} lies in a large page");
+            let end = self.next_frame(va).unwrap_or(to).min(to);
+            // The whole table is the child's already.
+            if child.shared_at(va).is_some() {
+                next = (end < to).then_some(end);
+                continue;
+            }
             if child.tables_missing(platform, va) > frames.free() {
                 return (Some(va), debt);
             }
-            let end = self.next_frame(va).unwrap_or(to).min(to);
             debt = debt.and(self.share_table(child, platform, frames, (va, end), at, share));
             next = (end < to).then_some(end);
         }

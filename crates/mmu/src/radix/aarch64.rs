@@ -420,6 +420,12 @@ impl Radix for Aarch64 {
         next.0 | VALID | TABLE
     }
 
+    /// APTable\[1\] is set.
+    #[inline]
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        Some(self.encode_table(level, next) | AP_TABLE_READ_ONLY)
+    }
+
     /// A writable page has DBM set, and AP\[2\] while it is clean; without `hd` the first store
     /// is a permission fault then, and software clears AP\[2\] ([`Radix::granted`]).
     ///

@@ -232,6 +232,11 @@ impl Radix for Format {
     }
 
     #[inline]
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        each!(self, format => format.encode_table_read_only(level, next))
+    }
+
+    #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
         each!(self, format => format.encode_leaf(level, leaf))
     }

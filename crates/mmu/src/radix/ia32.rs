@@ -150,6 +150,12 @@ impl Radix for Ia32 {
         next.0 & FRAME | P | RW | US
     }
 
+    /// R/W is clear.
+    #[inline]
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        Some(self.encode_table(level, next) & !RW)
+    }
+
     /// Not expressible: no READ, no EXECUTE (a present page has both); with 4 KiB pages, frames
     /// from 4 GiB on. The accessed bit of a table entry is set by the walk.
     #[inline]

@@ -251,6 +251,14 @@ pub trait Radix {
     /// Encodes a pointer to the table `next` for an entry of `level`, allowing everything below.
     fn encode_table(&self, level: Level, next: PhysAddr) -> u64;
 
+    /// Encodes a pointer to the table `next` as [`Radix::encode_table`] does, but for stores, which
+    /// it forbids to everything below. `None` if the pointers have no rights, or none at this
+    /// level.
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        let _ = (level, next);
+        None
+    }
+
     /// Encodes an entry of the top table that points to the top table itself, for the supervisor
     /// alone: then all tables of the tree are pages of the space that the entry spans. `None` if
     /// an entry that points to a table cannot be read as one that maps a page.

@@ -169,6 +169,12 @@ impl Radix for Pae {
         next.0 & self.frame | flags
     }
 
+    /// R/W is clear; a PDPTE has none.
+    #[inline]
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        (level < PDPT).then(|| self.encode_table(level, next) & !RW)
+    }
+
     /// Not expressible: no READ; no EXECUTE is lost while NXE is off.
     #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {

@@ -176,6 +176,12 @@ impl Radix for X86_64 {
         next.0 & self.frame | P | RW | US
     }
 
+    /// R/W is clear.
+    #[inline]
+    fn encode_table_read_only(&self, level: Level, next: PhysAddr) -> Option<u64> {
+        Some(self.encode_table(level, next) & !RW)
+    }
+
     /// Not expressible: no READ; no EXECUTE is lost while NXE is off.
     #[inline]
     fn encode_leaf(&self, level: Level, leaf: Leaf) -> u64 {
