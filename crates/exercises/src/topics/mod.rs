@@ -1,8 +1,21 @@
 //! The topics, one file each: what is drawn, what is asked, where the answers come from.
 
+pub mod access_time;
 pub mod base_bounds;
+pub mod fork;
+pub mod freebsd;
+pub mod inverted;
 pub mod linear;
+pub mod real;
+pub mod replacement;
+mod replacement_why;
 pub mod segments;
+pub mod small;
+mod small_format;
+pub mod swap_cache;
+pub mod table_size;
+pub mod tlb;
+pub mod working_set;
 
 use pagewalk_mmu::{Access, AccessKind};
 use schemars::JsonSchema;
@@ -12,7 +25,22 @@ use crate::draw::Draw;
 use crate::topic::Topic;
 
 /// All topics.
-pub(crate) const ALL: &[Topic] = &[base_bounds::TOPIC, segments::TOPIC, linear::TOPIC];
+pub(crate) const ALL: &[Topic] = &[
+    base_bounds::TOPIC,
+    segments::TOPIC,
+    linear::TOPIC,
+    small::TOPIC,
+    real::TOPIC,
+    inverted::INVERTED,
+    inverted::HASHED,
+    tlb::TOPIC,
+    access_time::TOPIC,
+    table_size::TOPIC,
+    replacement::TOPIC,
+    working_set::TOPIC,
+    fork::TOPIC,
+    swap_cache::TOPIC,
+];
 
 /// What is given, for programs: each topic has its own shape.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -24,6 +52,28 @@ pub enum Data {
     Segments(segments::SegmentsData),
     /// Of `linear`.
     Linear(linear::LinearData),
+    /// Of `multilevel`.
+    Small(small::SmallData),
+    /// Of `processor`.
+    Real(real::RealData),
+    /// Of `inverted` and `hashed`.
+    Chain(inverted::ChainData),
+    /// Of `tlb`.
+    Tlb(tlb::TlbData),
+    /// Of `access-time`.
+    AccessTime(access_time::AccessTimeData),
+    /// Of `replacement`.
+    Replacement(replacement::ReplacementData),
+    /// Of `replacement:freebsd`.
+    FreeBsd(freebsd::FreeBsdData),
+    /// Of `working-set`.
+    WorkingSet(working_set::WorkingSetData),
+    /// Of `fork`.
+    Fork(fork::ForkData),
+    /// Of `swap-cache`.
+    SwapCache(swap_cache::SwapCacheData),
+    /// Of `table-size`.
+    TableSize(table_size::TableSizeData),
 }
 
 /// What a program does to memory.
