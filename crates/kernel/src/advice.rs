@@ -151,7 +151,7 @@ impl<P: Pmap> Kernel<P> {
             Advice::WillNeed => self.read_ahead(platform, id, part),
             Advice::Remove => return self.remove_part(platform, part),
             Advice::Huge(huge) => return self.advise_huge_part(platform, id, part, huge),
-            Advice::Collapse => return self.collapse_part(part),
+            Advice::Collapse => return self.collapse_part(platform, id, part),
             Advice::PopulateRead | Advice::PopulateWrite => {}
             _ => return self.advise_flags(platform, id, part, advice),
         }
@@ -216,15 +216,6 @@ impl<P: Pmap> Kernel<P> {
             regions.insert(change(piece));
         }
         Ok(())
-    }
-
-    /// Large pages are made by faults alone: what could be one is told to be busy, what could not
-    /// is refused, as on Linux.
-    fn collapse_part(&self, part: &Region) -> Result<(), Errno> {
-        let size = P::large_page(&self.hardware).ok_or(Errno::Einval)?;
-        let first = part.start.0.checked_next_multiple_of(size.bytes()).ok_or(Errno::Einval)?;
-        let fits = first.checked_add(size.bytes()).is_some_and(|end| end <= part.end.0);
-        Err(if fits { Errno::Eagain } else { Errno::Einval })
     }
 
     /// Takes away what backs a part of a region: it is a hole in the object or file then.

@@ -78,6 +78,12 @@ counters! {
     thp_fault_fallback,
     /// Large pages split into base pages.
     thp_split_page,
+    /// Runs of frames taken to collapse base pages into a large page.
+    thp_collapse_alloc,
+    /// Collapses that came to nothing because no run of frames was free.
+    thp_collapse_alloc_failed,
+    /// Base pages looked at to see whether they could be collapsed.
+    thp_collapse_scan,
     /// Pages copied because a private page that is a file's, or that others own as well, was
     /// written to.
     cow_copied,

@@ -131,6 +131,17 @@ pub enum Event<'a> {
         /// Its size.
         bytes: u64,
     },
+    /// Base pages were collapsed into a large page.
+    Collapse {
+        /// Where.
+        space: SpaceId,
+        /// Its first address.
+        va: VirtAddr,
+        /// Its size.
+        bytes: u64,
+        /// Base pages that were copied; the others are zeroes.
+        pages: u64,
+    },
     /// A page left memory.
     Evict {
         /// The frame that is free now.

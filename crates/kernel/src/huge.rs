@@ -12,8 +12,8 @@
 //!   large page              base page
 //! ```
 //!
-//! The rules are Linux's for transparent huge pages, without its khugepaged: what has fallen apart
-//! stays so. Only the next size above the base page is used. A large page is taken only if the low
+//! The rules are Linux's for transparent huge pages. What has fallen apart can become a large page
+//! again: see collapse.rs. Only the next size above the base page is used. A large page is taken only if the low
 //! watermark of frames stays free, so that it never makes the page daemon run.
 //!
 //! Invariants:
@@ -63,7 +63,7 @@ impl HugePolicy {
         }
     }
 
-    fn wants(self, region: &Region) -> bool {
+    pub(crate) fn wants(self, region: &Region) -> bool {
         let advised = match self {
             Self::Never => false,
             Self::Always => region.huge != HugeAdvice::Avoid,
@@ -80,7 +80,7 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// How many base pages make a large page.
-    fn pages_per(&self, size: PageSize) -> u64 {
+    pub(crate) fn pages_per(&self, size: PageSize) -> u64 {
         1 << (size.shift() - self.page.shift())
     }
 
@@ -115,10 +115,10 @@ impl<P: Pmap> Kernel<P> {
         Some(Resolution { cause: FaultCause::ZeroFillLarge, pfn, major: false })
     }
 
-    /// A run of frames, which leaves `tables` and the low watermark free.
-    fn allocate_large(&mut self, size: PageSize, tables: u64) -> Option<Pfn> {
+    /// A run of frames, which leaves `spare` and the low watermark free.
+    pub(crate) fn allocate_large(&mut self, size: PageSize, spare: u64) -> Option<Pfn> {
         let count = self.pages_per(size);
-        if self.refused.refuses() || self.frames.free() < count + tables + self.marks.low {
+        if self.refused.refuses() || self.frames.free() < count + spare + self.marks.low {
             return None;
         }
         let first =
@@ -128,29 +128,42 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn map_large(&mut self, platform: &mut impl Platform, fault: &Fault, large: LargePage) {
+        self.parts(large).for_each(|(pfn, _)| platform.zero_frame(pfn));
+        self.counters.pgzeroed += self.pages_per(large.size);
+        self.enter_run(platform, fault.space, large);
+    }
+
+    /// Maps a large page whose frames hold what they should.
+    pub(crate) fn enter_run(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        large: LargePage,
+    ) {
         let count = self.pages_per(large.size);
         for (pfn, va) in self.parts(large) {
-            platform.zero_frame(pfn);
-            self.frames.add_mapping(pfn, ReverseMapping { space: fault.space, va });
-            if let Some(set) = &mut self.space_mut(fault.space).set {
+            self.frames.add_mapping(pfn, ReverseMapping { space: id, va });
+            if let Some(set) = &mut self.space_mut(id).set {
                 set.join(pfn);
             }
             let part = if va == large.va { Part::First } else { Part::Further };
             self.frames.set_part(pfn, part);
         }
-        self.counters.pgzeroed += count;
-        let space = space_in(&mut self.spaces, fault.space);
+        let space = space_in(&mut self.spaces, id);
         space.pmap.enter_large(platform, &mut self.frames, large.va, large.first);
         space.residency.anon_huge += count;
         space.residency.add_anon(count);
-        self.admit(platform, large.first.pfn, self.new_page(fault.space, large.va), PageKind::Anon);
+        self.admit(platform, large.first.pfn, self.new_page(id, large.va), PageKind::Anon);
         for (pfn, _) in self.parts(large).skip(1) {
             let _unknown = platform.page_loaded(pfn);
         }
     }
 
     /// The frames of a large page, and the addresses of its base pages.
-    fn parts(&self, large: LargePage) -> impl DoubleEndedIterator<Item = (Pfn, VirtAddr)> + use<P> {
+    pub(crate) fn parts(
+        &self,
+        large: LargePage,
+    ) -> impl DoubleEndedIterator<Item = (Pfn, VirtAddr)> + use<P> {
         let page = self.page;
         (0..self.pages_per(large.size))
             .map(move |n| (Pfn(large.first.pfn.0 + n), VirtAddr(large.va.0 + (n << page.shift()))))
@@ -230,7 +243,7 @@ impl<P: Pmap> Kernel<P> {
 }
 
 /// Whether a region holds all of the large page at `start`.
-fn holds(region: &Region, start: VirtAddr, size: PageSize) -> bool {
+pub(crate) fn holds(region: &Region, start: VirtAddr, size: PageSize) -> bool {
     region.start <= start && start < region.end && region.end.0 - start.0 >= size.bytes()
 }
 

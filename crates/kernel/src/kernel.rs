@@ -2,6 +2,7 @@
 
 use crate::identity::Identities;
 use crate::inject::RefusedFrames;
+use crate::khugepaged::Khugepaged;
 use crate::ksm::Ksm;
 use crate::names::NameTable;
 use crate::object::Objects;
@@ -236,6 +237,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) recent: Recent,
     pub(crate) names: NameTable,
     pub(crate) ksm: Ksm,
+    pub(crate) khugepaged: Khugepaged,
     pub(crate) refusals: Refusals,
     pub(crate) groups: Vec<crate::Group>,
     /// Kills that nobody was told of yet.
@@ -331,6 +333,7 @@ impl<P: Pmap> Kernel<P> {
             recent: Recent::default(),
             names: NameTable::default(),
             ksm: Ksm::default(),
+            khugepaged: Khugepaged::new(large.map(|size| 1 << (size.shift() - page.shift()))),
             refusals: Refusals::default(),
             groups: Vec::new(),
             oom_kills: Vec::new(),

@@ -41,6 +41,7 @@ mod aging;
 mod any_pmap;
 mod asid;
 mod audit;
+mod collapse;
 mod commit;
 mod copy;
 mod counters;
@@ -60,6 +61,7 @@ mod identity;
 mod inject;
 mod kernel;
 mod kernel_map;
+mod khugepaged;
 mod ksm;
 mod launder;
 mod limits;
@@ -117,6 +119,7 @@ pub use kernel::{
     PAGES_PER_INSTRUCTION,
 };
 pub use kernel_map::{KernelMap, KernelMapping};
+pub use khugepaged::{CollapseSettings, Khugepaged};
 pub use ksm::{KsmStats, Merging};
 pub use limits::{MemoryLimits, REGIONS_MAX, Refusals};
 pub use lock::Lock;

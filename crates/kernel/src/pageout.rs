@@ -48,7 +48,7 @@ pub(crate) enum Kept {
 
 impl<P: Pmap> Kernel<P> {
     /// The daemons: reclaim, which does nothing while enough frames are free, what the policy wants
-    /// done in its own time, and the merging of pages. Called at the end of every entry into the
+    /// done in its own time, the merging of pages and the making of large pages. Called at the end of every entry into the
     /// kernel.
     #[inline]
     pub fn daemon(&mut self, platform: &mut impl Platform) {
@@ -58,6 +58,7 @@ impl<P: Pmap> Kernel<P> {
         }
         self.follow_policy(platform);
         self.merge_pages(platform);
+        self.collapse_pages(platform);
         while let Some(slot) = self.swap.take_freed() {
             platform.swap_freed(slot);
         }

@@ -213,6 +213,11 @@ pub trait Platform: TableMemory {
         None
     }
 
+    /// A page is in another frame from now on, where [`Platform::page_loaded`] told of one.
+    fn page_moved(&mut self, from: Pfn, to: Pfn) {
+        let _ = (from, to);
+    }
+
     /// The kernel itself refers to a page on behalf of a program. Says when that is referenced next,
     /// where the replacement policy sees every reference; `None` where it does not.
     fn page_referenced(&mut self, pfn: Pfn) -> Option<u64> {

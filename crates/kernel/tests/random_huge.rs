@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use pagewalk_kernel::{
-    Advice, AnyPmap, Config, CopyError, Errno, HugeAdvice, HugePolicy, Kernel, MapRequest, Pmap,
-    Prot, Remap, SegvCode, Signal,
+    Advice, AnyPmap, Config, CopyError, Errno, HugeAdvice, HugePolicy, Kernel, MapRequest,
+    OOM_SCORE_ADJ_MIN, Pmap, Prot, Remap, SegvCode, Signal, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use proptest::prelude::*;
@@ -68,6 +68,14 @@ enum Op {
         len: u64,
     },
     Failing(bool),
+    Collapse {
+        page: u64,
+        len: u64,
+    },
+    /// Time passes, and the daemon scans.
+    Later,
+    /// A child shares all pages for a while, or ends.
+    Fork(bool),
 }
 
 /// Ranges of the window: often whole large pages, often a few pages.
@@ -90,6 +98,9 @@ fn op(pages: u64) -> impl Strategy<Value = Op> {
             .prop_map(|(from, len, byte)| Op::Sweep { from, len, byte }),
         3 => (0..HOG_PAGES, 1..HOG_PAGES).prop_map(|(from, len)| Op::Hog { from, len }),
         1 => any::<bool>().prop_map(Op::Failing),
+        3 => (page(), len()).prop_map(|(page, len)| Op::Collapse { page, len }),
+        4 => Just(Op::Later),
+        1 => any::<bool>().prop_map(Op::Fork),
     ]
 }
 
@@ -98,6 +109,9 @@ struct Pair {
     /// Rights and byte of every mapped page.
     model: BTreeMap<u64, (Prot, u8)>,
     pages: u64,
+    /// Nanoseconds.
+    now: u64,
+    child: Option<SpaceId>,
 }
 
 fn va(page: u64) -> VirtAddr {
@@ -119,7 +133,7 @@ impl Pair {
         kernel
             .madvise(mock, *space, start, len, Advice::Huge(HugeAdvice::Avoid))
             .expect("large pages");
-        Self { machine, model: BTreeMap::new(), pages: 8 + 2 * large + 8 }
+        Self { machine, model: BTreeMap::new(), pages: 8 + 2 * large + 8, now: 0, child: None }
     }
 
     fn access(&mut self, page: u64, store: Option<u8>, by_kernel: bool) {
@@ -229,10 +243,35 @@ impl Pair {
             }
             Op::Failing(true) => mock.swap_write_fails = sometimes(4, 11),
             Op::Failing(false) => mock.heal(),
+            Op::Collapse { page, len } => {
+                let _refused =
+                    kernel.madvise(mock, space, va(page), bytes(page, len), Advice::Collapse);
+            }
+            Op::Later => {
+                self.now += 100_000_000;
+                kernel.set_elapsed(self.now);
+                kernel.daemon(mock);
+            }
+            Op::Fork(true) => {
+                if self.child.is_none()
+                    && let Ok(child) = kernel.fork_space(mock, space)
+                {
+                    kernel.set_oom_score_adj(child, OOM_SCORE_ADJ_MIN);
+                    self.child = Some(child);
+                }
+            }
+            Op::Fork(false) => self.end_child(),
+        }
+    }
+
+    fn end_child(&mut self) {
+        if let Some(child) = self.child.take() {
+            self.machine.kernel.destroy_space(&mut self.machine.mock, child);
         }
     }
 
     fn finish(&mut self) {
+        self.end_child();
         self.machine.mock.heal();
         (0..self.pages).for_each(|page| self.access(page, None, false));
         let m = &mut self.machine;

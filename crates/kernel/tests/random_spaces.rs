@@ -422,11 +422,23 @@ impl Pair {
         }
     }
 
-    /// An access whose thread is killed if it must wait. A store that faults in the model is left out:
-    /// nobody sees that it was not made.
-    fn touch(&mut self, page: u64, store: bool) {
+    /// An access whose thread is killed before the instruction runs again. Nothing is stored, but the
+    /// program may have a copy of its own of an object's page by now.
+    fn touch(&mut self, space: usize, page: u64, store: bool) {
         let kind = if store { AccessKind::Write } else { AccessKind::Read };
         let _what = self.machine.attempt(VirtAddr(va(page)), kind, Waited::default());
+        let Machine { kernel, mock, space: id } = &self.machine;
+        let is_own = match kernel.lookup(mock, *id, VirtAddr(va(page))) {
+            Mapping::None => false,
+            Mapping::Swapped(_) => true,
+            Mapping::Resident(now) => {
+                matches!(kernel.frame_table().used(now.pfn), Use::Anon { .. })
+            }
+        };
+        if is_own {
+            // It is a copy of what the object held then, and that is now.
+            let _of_model = self.model.byte(space, page, 0, true);
+        }
     }
 
     fn renew(&mut self, object: usize) {
@@ -515,7 +527,7 @@ impl Pair {
             Op::Failing(false) => self.machine.mock.heal(),
             Op::Touch { space, page, store } => {
                 if self.enter(space).is_some() {
-                    self.touch(page, store);
+                    self.touch(space, page, store);
                 }
             }
             Op::Complete { which } => {

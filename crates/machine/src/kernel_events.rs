@@ -46,6 +46,10 @@ pub(crate) fn fields(event: &Event<'_>) -> (&'static str, Map<String, Value>) {
         Event::Split { space, va, bytes } => {
             ("split", json!({ "space": space.0, "va": hex(va.0), "bytes": bytes }))
         }
+        Event::Collapse { space, va, bytes, pages } => (
+            "collapse",
+            json!({ "space": space.0, "va": hex(va.0), "bytes": bytes, "pages": pages }),
+        ),
         Event::Evict { pfn, dirty, store: to, daemon } => (
             "evict",
             json!({ "pfn": pfn.0, "dirty": dirty, "store": to.map(store), "daemon": daemon }),

@@ -457,6 +457,10 @@ impl Machine {
             let working = self.cycle_parts().working();
             self.os.set_time(working);
         }
+        if self.os.collapses() {
+            let now = self.cycle_parts().total();
+            self.os.set_elapsed(self.config.cost.nanoseconds(now));
+        }
         self.memory.enter_kernel(self.hart.retired);
         self.swap.begin_batch();
         work(self);

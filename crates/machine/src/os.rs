@@ -90,6 +90,26 @@ impl Os {
         }
     }
 
+    /// Whether there is a daemon that makes large pages.
+    pub const fn collapses(&self) -> bool {
+        matches!(self, Self::Paged(kernel) if kernel.collapses())
+    }
+
+    /// It is so many nanoseconds after the start.
+    pub fn set_elapsed(&mut self, now_ns: u64) {
+        if let Self::Paged(kernel) = self {
+            kernel.set_elapsed(now_ns);
+        }
+    }
+
+    /// When that daemon is worth being run though nobody else runs, in nanoseconds.
+    pub fn collapse_due_ns(&self) -> Option<u64> {
+        match self {
+            Self::Paged(kernel) => kernel.collapse_due_ns(),
+            Self::Segments(_) => None,
+        }
+    }
+
     /// Zeroes free frames, at most so many.
     pub fn zero_ahead(&mut self, platform: &mut MachinePlatform<'_>, frames_max: u64) {
         if let Self::Paged(kernel) = self {

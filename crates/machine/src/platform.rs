@@ -224,6 +224,12 @@ impl Platform for MachinePlatform<'_> {
         self.listener.observer.as_mut()?.page_referenced(pfn)
     }
 
+    fn page_moved(&mut self, from: Pfn, to: Pfn) {
+        if let Some(observer) = &mut self.listener.observer {
+            observer.page_moved(from, to);
+        }
+    }
+
     fn pages_gone(&mut self, space: SpaceId, from: VirtAddr, to: VirtAddr) {
         if let Some(observer) = &mut self.listener.observer {
             observer.pages_gone(space, from, to);

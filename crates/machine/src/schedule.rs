@@ -308,6 +308,8 @@ impl Machine {
             return Dispatched::Deadlock;
         };
         self.note_pressure();
+        let until = self.collapse_while_idle(now, until);
+        let now = self.cycle_parts().total();
         let now = if self.config.zero_ahead { self.zero_ahead(now, until) } else { now };
         // Another hart that is as late goes first.
         let passed = until.saturating_sub(now).max(1);
@@ -317,6 +319,18 @@ impl Machine {
         let now = self.cycle_parts().total();
         self.schedule.set_cycles(now);
         Dispatched::Idle
+    }
+
+    /// Runs the daemon that makes large pages, if its time has come; returns until when the hart can
+    /// sleep then.
+    fn collapse_while_idle(&mut self, now: u64, until: u64) -> u64 {
+        let Some(due_ns) = self.os.collapse_due_ns() else { return until };
+        let due = self.config.cost.cycles_until(due_ns);
+        if due <= now {
+            self.in_kernel(|_| {});
+        }
+        let due = self.os.collapse_due_ns().map(|due_ns| self.config.cost.cycles_until(due_ns));
+        due.map_or(until, |due| until.min(due))
     }
 
     /// Uses time in which the current hart has nothing else to do to zero free frames: as many as fit.

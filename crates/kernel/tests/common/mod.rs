@@ -60,8 +60,8 @@ pub struct Mock {
     pub file_write_fails: Faults,
     /// Transfers that were begun and are not done.
     pub pending: Vec<TransferId>,
-    /// Another processor that stores here whenever a page is about to be written to swap, and how often
-    /// its MMU let it.
+    /// Another processor that stores here whenever a page is about to be written to swap, or was just
+    /// copied, and how often its MMU let it.
     pub racer: Option<(Asid, VirtAddr)>,
     pub raced: u32,
     pub events: Vec<String>,
@@ -192,6 +192,7 @@ impl Platform for Mock {
 
     fn copy_frame(&mut self, from: Pfn, to: Pfn) {
         self.ram.copy_within(Self::bytes(from), Self::bytes(to).start);
+        self.race();
     }
 
     fn zero_frame(&mut self, pfn: Pfn) {

@@ -288,6 +288,14 @@ impl Observer {
         self.future.as_ref().zip(self.names.of(pfn)).map(|(future, page)| future.of(page))
     }
 
+    /// A page is in another frame from now on.
+    pub(crate) fn page_moved(&mut self, from: Pfn, to: Pfn) {
+        self.names.moved(from, to);
+        if self.last_frame == from.0 {
+            self.last_frame = NONE;
+        }
+    }
+
     /// The kernel refers to a page for a program; when that is referenced next, if the policy is to
     /// know.
     pub(crate) fn page_referenced(&mut self, pfn: Pfn) -> Option<u64> {

@@ -148,6 +148,13 @@ impl PageNames {
         self.frames[pfn.0 as usize] = Frame { name: name | FRESH, home };
     }
 
+    /// A page is in another frame from now on.
+    pub fn moved(&mut self, from: Pfn, to: Pfn) {
+        let gone = Frame { name: UNNAMED | FRESH, home: Home::Nowhere };
+        let frame = std::mem::replace(&mut self.frames[from.0 as usize], gone);
+        self.frames[to.0 as usize] = frame;
+    }
+
     /// A frame held a page of a file before anybody looked.
     pub fn is_files(&mut self, pfn: Pfn, file: FileId, offset: u64) {
         self.frames[pfn.0 as usize].home = Home::File(file.0, offset);
