@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   look     count pages in memory, on swap, shared, referenced   ── too many, too few ──► stays
-//!   reserve  a run of frames above the high watermark             ── none ───────────────► stays
+//!   reserve  a run of frames above the high watermark (compact.rs) ─ none ───────────────► stays
 //!   fetch    read the pages on swap                               ── error ──────────────► stays
 //!   unmap    all entries and their table := empty
 //!   flush    no TLB has a page of the range, nor a pointer to its table
@@ -168,7 +168,7 @@ impl<P: Pmap> Kernel<P> {
         if !self.has_room_in_set(id, pages - census.resident) {
             return Err(Stays::Limit);
         }
-        let first = self.reserve_for_collapse(size, swapped)?;
+        let first = self.reserve_for_collapse(platform, size, swapped)?;
         if let Err(stays) = self.fetch_swapped(platform, id, region, &census.swapped) {
             (0..pages).rev().for_each(|n| self.free_unused(Pfn(first.0 + n)));
             return Err(stays);
@@ -209,11 +209,21 @@ impl<P: Pmap> Kernel<P> {
     }
 
     /// Takes the run, if that leaves frames for the pages on swap and the tables, and the high
-    /// watermark: else the page daemon would soon split what was made.
-    fn reserve_for_collapse(&mut self, size: PageSize, swapped: u64) -> Result<Pfn, Stays> {
+    /// watermark: else the page daemon would soon split what was made. Pages move for it.
+    fn reserve_for_collapse(
+        &mut self,
+        platform: &mut impl Platform,
+        size: PageSize,
+        swapped: u64,
+    ) -> Result<Pfn, Stays> {
         let more = swapped + P::tables_per_path(&self.hardware) + 1;
         let spare = more + self.marks.high.saturating_sub(self.marks.low);
-        match self.allocate_large(size, spare) {
+        let count = self.pages_per(size);
+        let found = match self.allocate_large(size, spare) {
+            None if self.has_frames_for(count, spare) => self.compact_run(platform, count),
+            found => found,
+        };
+        match found {
             Some(first) => {
                 self.counters.thp_collapse_alloc += 1;
                 Ok(first)
@@ -279,7 +289,9 @@ impl<P: Pmap> Kernel<P> {
         self.enter_run(platform, id, large);
         for (va, from) in moved {
             let at = (va.0 - start.0) >> self.page.shift();
-            platform.page_moved(from, Pfn(first.0 + at));
+            if let Some(next) = platform.page_moved(from, Pfn(first.0 + at)) {
+                self.policy.reference(first, next);
+            }
         }
         platform.event(Event::Collapse {
             space: id,

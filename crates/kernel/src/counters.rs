@@ -84,6 +84,12 @@ counters! {
     thp_collapse_alloc_failed,
     /// Base pages looked at to see whether they could be collapsed.
     thp_collapse_scan,
+    /// Pages moved to another frame, so that a run of frames was free.
+    pgmigrate_success,
+    /// Frames looked at to see whether what they hold could move.
+    compact_migrate_scanned,
+    /// Runs of frames freed by moving pages.
+    compact_success,
     /// Pages copied because a private page that is a file's, or that others own as well, was
     /// written to.
     cow_copied,

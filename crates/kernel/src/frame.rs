@@ -365,6 +365,13 @@ impl FrameTable {
         marks.set(Marks::MERGED, cow && marks.contains(Marks::MERGED));
     }
 
+    /// What happened to the page in `from` happened to that in `to`, which is the same page.
+    pub(crate) fn copy_marks(&mut self, from: Pfn, to: Pfn) {
+        let Frame { marks, dirty, .. } = *self.at(from);
+        let frame = self.at_mut(to);
+        (frame.marks, frame.dirty) = (marks, dirty);
+    }
+
     /// Whether the frame is one for several pages that were merged.
     pub(crate) fn merged(&self, pfn: Pfn) -> bool {
         self.at(pfn).marks.contains(Marks::MERGED)

@@ -118,13 +118,18 @@ impl<P: Pmap> Kernel<P> {
     /// A run of frames, which leaves `spare` and the low watermark free.
     pub(crate) fn allocate_large(&mut self, size: PageSize, spare: u64) -> Option<Pfn> {
         let count = self.pages_per(size);
-        if self.refused.refuses() || self.frames.free() < count + spare + self.marks.low {
+        if self.refused.refuses() || !self.has_frames_for(count, spare) {
             return None;
         }
         let first =
             self.frames.allocate_run(count as u32, count as u32, Use::Anon { slot: None })?;
         self.counters.pgalloc += count;
         Some(first)
+    }
+
+    /// Whether so many frames are free beside `spare` and the low watermark, in a row or not.
+    pub(crate) fn has_frames_for(&self, count: u64, spare: u64) -> bool {
+        self.frames.free() >= count + spare + self.marks.low
     }
 
     fn map_large(&mut self, platform: &mut impl Platform, fault: &Fault, large: LargePage) {

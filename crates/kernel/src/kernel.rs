@@ -276,6 +276,13 @@ impl Recent {
         self.frames.contains(&Some(pfn))
     }
 
+    /// A page is in another frame from now on.
+    pub(crate) fn moved(&mut self, from: Pfn, to: Pfn) {
+        for held in self.frames.iter_mut().filter(|held| **held == Some(from)) {
+            *held = Some(to);
+        }
+    }
+
     pub(crate) fn remove(&mut self, pfn: Pfn) {
         for held in self.frames.iter_mut().filter(|held| **held == Some(pfn)) {
             *held = None;

@@ -43,6 +43,7 @@ mod asid;
 mod audit;
 mod collapse;
 mod commit;
+mod compact;
 mod copy;
 mod counters;
 mod cow;

@@ -377,7 +377,7 @@ impl<P: Pmap> Kernel<P> {
 
     /// Puts the slot, or nothing, in all entries that name the frame, and returns what they were.
     /// The frame table still counts them.
-    fn replace_entries(
+    pub(crate) fn replace_entries(
         &mut self,
         platform: &mut impl Platform,
         pfn: Pfn,

@@ -213,9 +213,11 @@ pub trait Platform: TableMemory {
         None
     }
 
-    /// A page is in another frame from now on, where [`Platform::page_loaded`] told of one.
-    fn page_moved(&mut self, from: Pfn, to: Pfn) {
+    /// A page is in another frame from now on, of which [`Platform::page_loaded`] may have told. Says
+    /// when the page is referenced next, as that does.
+    fn page_moved(&mut self, from: Pfn, to: Pfn) -> Option<u64> {
         let _ = (from, to);
+        None
     }
 
     /// The kernel itself refers to a page on behalf of a program. Says when that is referenced next,

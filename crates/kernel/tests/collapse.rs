@@ -224,6 +224,56 @@ fn without_a_run_of_frames_it_waits_longer() {
     });
 }
 
+/// Fills memory with pages with bytes of their own; every other one is given back. Returns where they
+/// are, and how many.
+fn fragment(m: &mut Machine, pages: u64) -> (u64, u64) {
+    let hog = m.map_anon(4 * pages);
+    advise(m, hog, 4 * pages, Advice::Huge(HugeAdvice::Avoid)).expect("a range");
+    let mut count = 0;
+    while m.kernel.frames().free > 8 {
+        m.store(hog + count * PAGE, count as u8 | 1).expect("memory");
+        count += 1;
+    }
+    for page in (1..count).step_by(2) {
+        advise(m, hog + page * PAGE, 1, DONTNEED).expect("a range");
+    }
+    (hog, count)
+}
+
+#[test]
+fn pages_move_so_that_a_run_is_free() {
+    on_large_formats(|m, pages| {
+        fill_and_split(m, pages);
+        let (hog, count) = fragment(m, pages);
+        // Some of the pages that move keep a slot, and some have two owners.
+        for page in (0..count).step_by(6) {
+            advise(m, hog + page * PAGE, 1, Advice::PageOut).expect("a range");
+            m.load(hog + page * PAGE).expect("memory");
+        }
+        with_child(m, |m, child| {
+            let own = pages - settings(m).max_ptes_shared;
+            (0..own).for_each(|page| m.store(VA + page * PAGE + 10, 1).expect("memory"));
+            let before = (*m.kernel.counters(), m.kernel.frames().free);
+            assert!(before.1 > pages, "{before:?}");
+            // The child keeps what is shared, and the others' frames are free again.
+            let copied = pages - own;
+            assert_eq!((wake(m), m.kernel.frames().free), (1, before.1 - copied));
+            let after = m.kernel.counters();
+            assert_eq!(after.compact_success, 1);
+            assert!(after.pgmigrate_success > 0 && after.compact_migrate_scanned >= pages);
+            assert_eq!(after.pswpout, before.0.pswpout, "nothing was evicted");
+            for id in [m.space, child] {
+                let parent = std::mem::replace(&mut m.space, id);
+                for page in (0..count).step_by(2) {
+                    assert_eq!(m.load(hog + page * PAGE), Ok(page as u8 | 1), "page {page}");
+                }
+                m.space = parent;
+            }
+            check(m, pages);
+        });
+    });
+}
+
 /// Makes a child, which `run` is called with.
 fn with_child(m: &mut Machine, run: impl FnOnce(&mut Machine, SpaceId)) {
     let child = m.kernel.fork_space(&mut m.mock, m.space).expect("memory for a child");

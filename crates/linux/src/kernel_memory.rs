@@ -4,10 +4,10 @@
 use crate::errno::Errno;
 use crate::memory::{PageEntry, SwapUsage, Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, Commitment, CopyError, FileId, FrameSummary, Kernel, KsmStats, Layout, Lock,
-    MapRequest, Mapping, MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement,
-    Platform, Pmap, Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use,
-    Vmstat,
+    Advice, CollapseSettings, Commitment, CopyError, FileId, FrameSummary, Kernel, Khugepaged,
+    KsmStats, Layout, Lock, MapRequest, Mapping, MemoryLimits, Merging, Msync, ObjectPages,
+    OomKill, Overcommit, Placement, Platform, Pmap, Prot, Region, RegionUsage, Remap, Residency,
+    Shortage, SpaceId, SwapArea, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -311,6 +311,14 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
 
     fn set_merging(&mut self, merging: Merging) -> Result<(), Errno> {
         Ok(self.kernel.set_merging(self.platform, merging)?)
+    }
+
+    fn khugepaged(&self) -> Option<Khugepaged> {
+        self.kernel.collapses().then(|| *self.kernel.khugepaged())
+    }
+
+    fn set_collapse(&mut self, settings: CollapseSettings) {
+        self.kernel.set_collapse(settings);
     }
 
     fn set_overcommit(&mut self, overcommit: Overcommit) {

@@ -13,9 +13,9 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, Commitment, FileId, FrameSummary, KsmStats, Lock, MapRequest, MemoryLimits, Merging,
-    Msync, ObjectPages, OomKill, Overcommit, Placement, Prot, Region, RegionUsage, Remap,
-    Residency, Shortage, SpaceId, Vmstat,
+    Advice, CollapseSettings, Commitment, FileId, FrameSummary, Khugepaged, KsmStats, Lock,
+    MapRequest, MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement, Prot,
+    Region, RegionUsage, Remap, Residency, Shortage, SpaceId, Vmstat,
 };
 use std::ops::Range;
 
@@ -425,6 +425,16 @@ pub trait UserMemory {
     fn set_merging(&mut self, merging: Merging) -> Result<(), Errno> {
         let _ = merging;
         Ok(())
+    }
+
+    /// The daemon that makes large pages, if there is one.
+    fn khugepaged(&self) -> Option<Khugepaged> {
+        None
+    }
+
+    /// Changes what it goes by.
+    fn set_collapse(&mut self, settings: CollapseSettings) {
+        let _ = settings;
     }
 
     /// Sets how much memory programs are promised.

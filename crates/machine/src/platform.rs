@@ -224,10 +224,8 @@ impl Platform for MachinePlatform<'_> {
         self.listener.observer.as_mut()?.page_referenced(pfn)
     }
 
-    fn page_moved(&mut self, from: Pfn, to: Pfn) {
-        if let Some(observer) = &mut self.listener.observer {
-            observer.page_moved(from, to);
-        }
+    fn page_moved(&mut self, from: Pfn, to: Pfn) -> Option<u64> {
+        self.listener.observer.as_mut()?.page_moved(from, to)
     }
 
     fn pages_gone(&mut self, space: SpaceId, from: VirtAddr, to: VirtAddr) {

@@ -95,6 +95,33 @@ impl FrameTable {
         Some(Pfn(u64::from(first)))
     }
 
+    /// The blocks that a large page could have if what they hold were elsewhere, that with the fewest
+    /// frames in use first: their first frames.
+    pub(crate) fn blocks_by_use(&self) -> Vec<Pfn> {
+        let len = self.blocks.len();
+        let before = self.frames.len() as u32;
+        let first = |block: usize| (block as u32) << self.blocks.order;
+        let unused = |block: usize| (first(block) + len).saturating_sub(before.max(first(block)));
+        let all = 0..(self.total >> self.blocks.order) as usize;
+        let mut blocks: Vec<(u32, u32)> = all
+            .map(|block| (len - self.blocks.free[block] - unused(block), first(block)))
+            .collect();
+        blocks.sort_unstable();
+        blocks.into_iter().map(|(_, first)| Pfn(first.into())).collect()
+    }
+
+    /// Takes a frame if it is free.
+    pub(crate) fn take(&mut self, pfn: Pfn, used: Use) -> bool {
+        let number = pfn.0 as u32;
+        let is_free = self.is_free(number);
+        if is_free {
+            self.use_up_to(number + 1);
+            self.unlink(number);
+            self.occupy(number, used);
+        }
+        is_free
+    }
+
     /// Whether there is such a run.
     pub(crate) fn has_run(&self, count: u32, align: u32) -> bool {
         self.find_run(count, align).is_some()

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::errno::Errno;
 use crate::memory::UserMemory;
 use crate::vfs::BuiltIn;
-use pagewalk_kernel::{Merging, Overcommit};
+use pagewalk_kernel::{CollapseSettings, Merging, Overcommit};
 
 use super::Text;
 
@@ -30,7 +30,7 @@ enum Rule {
 use Rule::{Choice, Fixed, Free, Number};
 
 /// The settings by path, in order, with what they are at first.
-const SETTINGS: [(&str, Rule, &str); 56] = [
+const SETTINGS: [(&str, Rule, &str); 65] = [
     ("proc/sys/fs/file-max", Number, "9223372036854775807"),
     ("proc/sys/fs/nr_open", Number, "1048576"),
     ("proc/sys/fs/pipe-max-size", Number, "1048576"),
@@ -86,6 +86,15 @@ const SETTINGS: [(&str, Rule, &str); 56] = [
     ("sys/kernel/mm/transparent_hugepage/defrag", Choice, "madvise always defer never"),
     ("sys/kernel/mm/transparent_hugepage/enabled", Choice, "madvise always never"),
     ("sys/kernel/mm/transparent_hugepage/hpage_pmd_size", Fixed, ""),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/alloc_sleep_millisecs", Number, "60"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/defrag", Number, "1"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/full_scans", Fixed, "0"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_none", Number, "511"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_shared", Number, "256"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/max_ptes_swap", Number, "64"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/pages_collapsed", Fixed, "0"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/pages_to_scan", Number, "4096"),
+    ("sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", Number, "10"),
     ("sys/kernel/mm/transparent_hugepage/shmem_enabled", Choice, "never always advise"),
 ];
 
@@ -112,6 +121,7 @@ impl Settings {
             ("sys/kernel/mm/ksm/full_scans", _) => number(memory.ksm().full_scans),
             ("sys/kernel/mm/ksm/pages_shared", _) => number(memory.ksm().pages_shared),
             ("sys/kernel/mm/ksm/pages_sharing", _) => number(memory.ksm().pages_sharing),
+            _ if let Some(value) = khugepaged(path, memory) => number(value),
             (_, Choice) => choice(path, kept),
             _ => kept.to_vec(),
         };
@@ -140,6 +150,44 @@ impl Settings {
     }
 }
 
+/// Where what the daemon goes by, and has done, is told.
+const KHUGEPAGED: &str = "sys/kernel/mm/transparent_hugepage/khugepaged/";
+
+/// What one of its files says; `None` for other files, and where there is no such daemon.
+fn khugepaged(path: &str, memory: &dyn UserMemory) -> Option<u64> {
+    let (name, daemon) = (path.strip_prefix(KHUGEPAGED)?, memory.khugepaged()?);
+    let mut settings = daemon.settings();
+    match name {
+        "full_scans" => Some(daemon.full_scans()),
+        "pages_collapsed" => Some(daemon.pages_collapsed()),
+        _ => collapse_setting(&mut settings, name).copied(),
+    }
+}
+
+/// The setting that a file of the daemon's is about.
+fn collapse_setting<'a>(settings: &'a mut CollapseSettings, name: &str) -> Option<&'a mut u64> {
+    Some(match name {
+        "alloc_sleep_millisecs" => &mut settings.alloc_sleep_ms,
+        "max_ptes_none" => &mut settings.max_ptes_none,
+        "max_ptes_shared" => &mut settings.max_ptes_shared,
+        "max_ptes_swap" => &mut settings.max_ptes_swap,
+        "pages_to_scan" => &mut settings.pages_to_scan,
+        "scan_sleep_millisecs" => &mut settings.scan_sleep_ms,
+        _ => return None,
+    })
+}
+
+fn set_collapse(memory: &mut dyn UserMemory, name: &str, value: &[u8]) -> Result<(), Errno> {
+    let Some(daemon) = memory.khugepaged() else { return Ok(()) };
+    let mut settings = daemon.settings();
+    if let Some(setting) = collapse_setting(&mut settings, name) {
+        let text = std::str::from_utf8(value).map_err(|_| Errno::EINVAL)?;
+        *setting = text.parse().map_err(|_| Errno::EINVAL)?;
+        memory.set_collapse(settings);
+    }
+    Ok(())
+}
+
 fn number(value: u64) -> Vec<u8> {
     value.to_string().into_bytes()
 }
@@ -163,7 +211,11 @@ pub(super) fn apply(memory: &mut dyn UserMemory, path: &str, bytes: &[u8]) -> Re
         ("proc/sys/vm/overcommit_memory" | "sys/kernel/mm/ksm/run", _) => {
             return Err(Errno::EINVAL);
         }
-        _ => {}
+        (path, value) => {
+            if let Some(name) = path.strip_prefix(KHUGEPAGED) {
+                set_collapse(memory, name, value)?;
+            }
+        }
     }
     Ok(())
 }

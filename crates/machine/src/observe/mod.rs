@@ -289,11 +289,12 @@ impl Observer {
     }
 
     /// A page is in another frame from now on.
-    pub(crate) fn page_moved(&mut self, from: Pfn, to: Pfn) {
+    pub(crate) fn page_moved(&mut self, from: Pfn, to: Pfn) -> Option<u64> {
         self.names.moved(from, to);
-        if self.last_frame == from.0 {
+        if self.last_frame == from.0 || self.last_frame == to.0 {
             self.last_frame = NONE;
         }
+        self.future.as_ref().zip(self.names.of(to)).map(|(future, page)| future.of(page))
     }
 
     /// The kernel refers to a page for a program; when that is referenced next, if the policy is to
