@@ -36,6 +36,7 @@ mod exec_bits;
 mod exec_float;
 mod hart;
 mod op;
+mod text;
 
 pub mod fp;
 pub mod toy;
@@ -47,3 +48,4 @@ pub use decode::decode;
 pub use exec::{run, run_plain};
 pub use hart::{Hart, Stop};
 pub use op::{Op, OpCode};
+pub use text::{Disassembled, FLOAT_REGISTERS, REGISTERS, disassemble};

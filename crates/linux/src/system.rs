@@ -247,6 +247,20 @@ impl System {
         self.processes.values().map(AsRef::as_ref).filter(|process| process.ended.is_none())
     }
 
+    /// The threads of a process that are alive, by number.
+    pub fn threads_of(&self, pid: Pid) -> impl Iterator<Item = &Thread> {
+        self.threads.values().map(AsRef::as_ref).filter(move |thread| thread.pid == pid)
+    }
+
+    /// The name of a process, as /proc/PID/comm has it: that of its first thread.
+    pub fn name_of(&self, pid: Pid) -> String {
+        let leader = self.threads.get(&pid).map(|thread| thread.name);
+        let last = || self.processes.get(&pid).map(|process| process.last_name);
+        let name = leader.or_else(last).unwrap_or_default();
+        let name: Vec<u8> = name.into_iter().take_while(|&byte| byte != 0).collect();
+        String::from_utf8_lossy(&name).into_owned()
+    }
+
     /// The address space that a thread runs in.
     pub fn space_of(&self, tid: Pid) -> Option<SpaceId> {
         let thread = self.threads.get(&tid)?;

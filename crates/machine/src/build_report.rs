@@ -436,7 +436,8 @@ impl Machine {
     }
 
     /// Counters by the names of `/proc/vmstat` and of perf.
-    fn counters(&self) -> BTreeMap<String, u64> {
+    /// All counters by their names, those that are 0 too.
+    pub fn counters(&self) -> BTreeMap<String, u64> {
         let mmu = self.memory.mmu_counters();
         let references = self.all_references();
         let shootdowns = self.memory.shootdowns();

@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use pagewalk_kernel::{Event, FaultCause};
-use pagewalk_linux::Regs;
+use pagewalk_linux::{Pid, Regs};
 use serde_json::{Map, Value, json};
 
+use crate::event_watcher::{EventWatcher, Watching};
 use crate::events::EventSink;
 use crate::observe::Observer;
 
@@ -46,6 +47,9 @@ pub struct Listener {
     /// Who sees every reference.
     pub(crate) observer: Option<Box<Observer>>,
     sink: Option<EventSink>,
+    watching: Watching,
+    /// Instructions retired before the one that is at hand.
+    window: u64,
     instruction: u64,
     cycle: u64,
 }
@@ -54,6 +58,16 @@ impl Listener {
     /// Sends events to `out` from now on.
     pub fn send_to(&mut self, out: Box<dyn Write + Send>) {
         self.sink = Some(EventSink::new(out));
+    }
+
+    /// Tells `watcher` of events from now on.
+    pub fn tell(&mut self, watcher: Box<dyn EventWatcher>) {
+        self.watching = Watching(Some(watcher));
+    }
+
+    /// What happens from now on happens after so many instructions.
+    pub const fn set_window(&mut self, instructions: u64) {
+        self.window = instructions;
     }
 
     /// A listener for a copied machine: the same counts, nobody to tell. Nor are references seen: a
@@ -70,7 +84,7 @@ impl Listener {
         self.sink.as_mut().map_or(Ok(()), EventSink::finish)
     }
 
-    /// Whether nobody hears of events: then nobody asks when they were.
+    /// Whether nobody hears when events were: then nobody looks at the clock for them.
     pub const fn is_alone(&self) -> bool {
         self.sink.is_none()
     }
@@ -99,6 +113,9 @@ impl Listener {
         if let Some(observer) = &mut self.observer {
             observer.event(event);
         }
+        if let Some(watcher) = &mut self.watching.0 {
+            watcher.kernel(self.window, event);
+        }
         if self.sink.is_some() {
             let (name, fields) = crate::kernel_events::fields(event);
             self.write(name, fields);
@@ -106,7 +123,10 @@ impl Listener {
     }
 
     /// The program makes a system call.
-    pub fn syscall(&mut self, number: u64, regs: &Regs) {
+    pub fn syscall(&mut self, tid: Pid, number: u64, regs: &Regs) {
+        if let Some(watcher) = &mut self.watching.0 {
+            watcher.syscall(self.window, tid, number, regs.arguments());
+        }
         if self.sink.is_some() {
             let fields = object(json!({
                 "number": number,

@@ -27,6 +27,7 @@ use crate::config::{Config, Program};
 use crate::cost::CostModel;
 use crate::device_queue::DeviceQueues;
 use crate::error::MachineError;
+use crate::event_watcher::EventWatcher;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
 use crate::load_control::LoadControl;
@@ -81,8 +82,20 @@ pub struct Machine {
     pub(crate) tally: Tally,
     pub(crate) end: Option<End>,
     pub(crate) watcher: Watcher,
+    /// What the current hart's thread may still run of what it was dispatched for.
+    turn: Option<Turn>,
     /// Whether each stop of a hart ends with an audit.
     audits: bool,
+}
+
+/// What a hart was dispatched for. A caller who stops the machine in the middle of a turn does not
+/// end it: so where a run is stopped makes no difference to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    /// What the hart had retired at its beginning.
+    start: u64,
+    /// What it will have retired at its end.
+    end: u64,
 }
 
 /// What the machine itself counts.
@@ -96,8 +109,8 @@ pub(crate) struct Tally {
     pub syscalls: std::collections::BTreeMap<u64, u64>,
     /// System calls in all.
     pub syscalls_total: u64,
-    /// Instructions retired when progress was looked at last, and stops since they became so many.
-    pub progress: (u64, u64),
+    /// Stops since an instruction was retired last.
+    pub stuck: u64,
     /// Cycles slept.
     pub slept: u64,
     /// Processes ended for lack of memory that were told of.
@@ -173,6 +186,7 @@ impl Machine {
             tally: Tally::default(),
             end: None,
             watcher: Watcher::default(),
+            turn: None,
             audits: false,
             config,
         };
@@ -184,6 +198,11 @@ impl Machine {
     /// Sends the event stream to `out`.
     pub fn set_events(&mut self, out: Box<dyn io::Write + Send>) {
         self.listener.send_to(out);
+    }
+
+    /// Tells `watcher` of events from now on.
+    pub fn tell_events(&mut self, watcher: Box<dyn EventWatcher>) {
+        self.listener.tell(watcher);
     }
 
     /// Shows `watcher` every page fault from now on.
@@ -219,7 +238,6 @@ impl Machine {
             }
             let limit = self.instructions().saturating_add(PROGRESS_INSTRUCTIONS).min(budget);
             self.run_slice(limit, PROGRESS_STOPS);
-            self.check_progress();
             if self.end.is_some() {
                 continue;
             }
@@ -235,20 +253,39 @@ impl Machine {
     pub fn run_until(&mut self, limit: u64) {
         while self.end.is_none() && self.instructions() < limit {
             self.run_slice(limit, PROGRESS_STOPS);
-            self.check_progress();
+        }
+    }
+
+    /// Runs until `limit` instructions have been retired in all, harts have stopped `stops` times,
+    /// or the run ends: also by its budget, which [`Machine::run_until`] leaves alone.
+    ///
+    /// Where a run is stopped makes no difference to it: it goes on as if it had not been.
+    pub fn advance(&mut self, limit: u64, stops: u64) {
+        let budget = self.config.instructions_max.unwrap_or(u64::MAX);
+        self.run_slice(limit.min(budget), stops);
+        if self.end.is_none() && self.instructions() >= budget {
+            self.end = Some(End::Budget);
+        }
+    }
+
+    /// Whether the next thing is an instruction of the current hart's thread.
+    pub const fn is_dispatched(&self) -> bool {
+        self.turn.is_some() && self.end.is_none()
+    }
+
+    /// Has the scheduler do its next thing, unless an instruction is next: it chooses who runs,
+    /// takes up a call or a fault that waited, or lets time pass.
+    pub fn dispatch_next(&mut self) {
+        if self.end.is_none() && self.turn.is_none() {
+            self.dispatch_one();
         }
     }
 
     /// Ends a run in which nothing but faults and waiting goes on: neither an instruction budget nor
     /// a program's own loop would.
-    fn check_progress(&mut self) {
-        let instructions = self.instructions();
-        if instructions != self.tally.progress.0 {
-            self.tally.progress = (instructions, 0);
-            return;
-        }
-        self.tally.progress.1 += PROGRESS_STOPS;
-        if self.tally.progress.1 >= STUCK_STOPS && self.end.is_none() {
+    fn note_stop(&mut self, progressed: bool) {
+        self.tally.stuck = if progressed { 0 } else { self.tally.stuck + 1 };
+        if self.tally.stuck >= STUCK_STOPS && self.end.is_none() {
             let reason = format!("no instruction was retired in {STUCK_STOPS} faults");
             self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
         }
@@ -263,28 +300,35 @@ impl Machine {
             if retired >= limit {
                 return;
             }
-            match self.dispatch() {
-                Dispatched::Run { instructions } => {
-                    let slice = instructions.min(limit - retired);
-                    left -= self.run_hart(slice, left);
-                }
-                Dispatched::Call(tid) => {
-                    left -= 1;
-                    self.in_kernel(|machine| machine.serve_call(tid));
-                }
-                Dispatched::Fault(tid, fault) => {
-                    left -= 1;
-                    self.in_kernel(|machine| {
-                        let _goes_on = machine.serve_fault(tid, fault);
-                    });
-                }
-                Dispatched::Idle if self.schedule.idles() < IDLE_MAX => left -= 1,
-                Dispatched::Idle | Dispatched::Deadlock => {
-                    let reason = self.deadlock();
-                    self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
-                }
+            match self.turn.take() {
+                Some(turn) => left -= self.run_hart(turn, limit - retired, left),
+                None => left -= self.dispatch_one(),
             }
         }
+    }
+
+    /// Does what the scheduler says, or begins the turn that it gives; returns whether that was a
+    /// stop.
+    fn dispatch_one(&mut self) -> u64 {
+        self.listener.set_window(self.instructions());
+        match self.dispatch() {
+            Dispatched::Run { instructions } => {
+                let start = self.hart.retired;
+                self.turn = Some(Turn { start, end: start.saturating_add(instructions) });
+                return 0;
+            }
+            Dispatched::Call(tid) => self.in_kernel(|machine| machine.serve_call(tid)),
+            Dispatched::Fault(tid, fault) => self.in_kernel(|machine| {
+                let _goes_on = machine.serve_fault(tid, fault);
+            }),
+            Dispatched::Idle if self.schedule.idles() < IDLE_MAX => {}
+            Dispatched::Idle | Dispatched::Deadlock => {
+                let reason = self.deadlock();
+                self.end = Some(End::Killed { signal: Signal::SIGKILL, reason });
+            }
+        }
+        self.note_stop(false);
+        1
     }
 
     /// What everybody waits for: perhaps for somebody who was killed.
@@ -297,15 +341,14 @@ impl Machine {
         }
     }
 
-    /// Runs the current hart for so many instructions, at most `stops` times; returns how often it
-    /// stopped for the kernel.
+    /// Runs the current hart's turn for so many instructions, at most `stops` times; returns how
+    /// often it stopped for the kernel.
     ///
     /// After a fault that was resolved the same thread goes on without asking the scheduler; where
     /// there are other harts, only until it has made progress: else two harts could take the
     /// entries of a shared table from each other for ever.
-    fn run_hart(&mut self, instructions: u64, stops: u64) -> u64 {
-        let start = self.hart.retired;
-        let limit = start.saturating_add(instructions);
+    fn run_hart(&mut self, turn: Turn, instructions: u64, stops: u64) -> u64 {
+        let limit = self.hart.retired.saturating_add(instructions).min(turn.end);
         // Nobody else runs, and nothing happens meanwhile.
         let is_alone = self.memory.harts() == 1 && self.config.device_wait == DeviceWait::Hart;
         for stopped in 1..=stops {
@@ -317,10 +360,14 @@ impl Machine {
             } else {
                 run(&mut self.hart, &mut self.memory, &mut self.blocks, limit)
             };
-            self.schedule.retired(self.hart.retired - before);
+            let retired = self.hart.retired - before;
+            self.schedule.retired(retired);
             if stop == Stop::Budget {
+                self.tally.stuck = 0;
+                self.turn = (self.hart.retired < turn.end).then_some(turn);
                 return stopped - 1;
             }
+            self.listener.set_window(self.instructions() - u64::from(stop == Stop::Ecall));
             let mut goes_on = false;
             match stop {
                 Stop::Fault(_) if is_alone && self.listener.is_alone() => {
@@ -328,11 +375,13 @@ impl Machine {
                 }
                 _ => self.in_kernel(|machine| goes_on = machine.serve(stop)),
             }
-            let is_free = is_alone || self.hart.retired == start;
-            if !goes_on || !is_free || self.end.is_some() || self.hart.retired >= limit {
+            self.note_stop(retired > 0);
+            let is_free = is_alone || self.hart.retired == turn.start;
+            if !goes_on || !is_free || self.end.is_some() || self.hart.retired >= turn.end {
                 return stopped;
             }
         }
+        self.turn = Some(turn);
         stops
     }
 
@@ -413,6 +462,7 @@ impl Machine {
             tally: self.tally.clone(),
             end: self.end.clone(),
             watcher: Watcher::default(),
+            turn: self.turn,
             audits: self.audits,
         })
     }

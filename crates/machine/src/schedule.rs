@@ -112,6 +112,12 @@ impl Schedule {
         self.slots.iter().map(|slot| slot.retired).sum()
     }
 
+    /// The registers of a thread that a hart other than the current one runs.
+    pub fn hart_of(&self, tid: Pid) -> Option<&Hart> {
+        let others = self.slots.iter().enumerate().filter(|&(n, _)| n != self.current);
+        others.map(|(_, slot)| slot).find(|slot| slot.thread == Some(tid)).map(|slot| &slot.hart)
+    }
+
     /// Context switches of all harts.
     pub fn switches(&self) -> u64 {
         self.slots.iter().map(|slot| slot.switches).sum()

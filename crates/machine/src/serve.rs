@@ -153,7 +153,7 @@ impl Machine {
             let counted = if is_number { number } else { u64::MAX };
             *self.tally.syscalls.entry(counted).or_default() += 1;
             self.tally.syscalls_total += 1;
-            self.listener.syscall(number, &thread.regs);
+            self.listener.syscall(tid, number, &thread.regs);
         }
         self.with_system(|system, memory, host, clock| system.serve(tid, memory, host, clock));
         self.follow(tid);

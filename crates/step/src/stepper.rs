@@ -96,6 +96,12 @@ pub trait Stepper {
     /// The last step, where it is known: a real program's is not until it was reached.
     fn last(&self) -> Option<u64>;
 
+    /// Where steps are not counted one by one, how many numbers each instruction has: step `s` is
+    /// then the thing `s mod N` behind instruction `s / N`.
+    fn steps_per_instruction(&self) -> Option<u64> {
+        None
+    }
+
     /// The state at the current step.
     fn state(&mut self) -> State;
 

@@ -346,6 +346,18 @@ impl Bank {
         (0..self.keys.len() as u32).filter_map(|slot| self.entry(Slot(slot)))
     }
 
+    /// The entries held, each with the set and the way of its array.
+    pub fn placed(&self) -> impl Iterator<Item = (u64, u64, TlbEntry)> {
+        let arrays = self.arrays.iter().map(|array| array.sets);
+        arrays.flat_map(move |sets| {
+            let slots = (sets.mask as usize + 1) * sets.ways;
+            (0..slots).filter_map(move |n| {
+                let entry = self.entry(Slot((sets.first + n) as u32))?;
+                Some(((n / sets.ways) as u64, (n % sets.ways) as u64, entry))
+            })
+        })
+    }
+
     /// The slot whose entry translates `va` for `asid`; smaller pages go first (invariant 4).
     #[inline]
     fn find(&self, va: VirtAddr, asid: Asid) -> Option<usize> {

@@ -214,6 +214,18 @@ impl Tlb {
         })
     }
 
+    /// All entries of all arrays, each with its set and way: to look at.
+    pub fn placed(&self) -> impl Iterator<Item = (Place, u64, u64, TlbEntry)> {
+        let levels = [(1, Some(&self.l1)), (2, self.l2.as_ref())];
+        levels.into_iter().flat_map(|(level, banks)| {
+            let banks = banks.into_iter().flat_map(Level::banks);
+            banks.flat_map(move |(side, bank)| {
+                let place = Place { level, side };
+                bank.placed().map(move |(set, way, entry)| (place, set, way, entry))
+            })
+        })
+    }
+
     /// Drops the entries that an access of `side` to `vpn` would find at either level.
     pub fn drop_found(&mut self, side: Side, vpn: Vpn, asid: Asid) {
         let va = vpn.base(self.base_page);
