@@ -61,6 +61,12 @@ pub(crate) enum What {
         va: VirtAddr,
         bytes: u64,
     },
+    Collapse {
+        space: SpaceId,
+        va: VirtAddr,
+        bytes: u64,
+        pages: u64,
+    },
     Evict {
         pfn: Pfn,
         dirty: bool,
@@ -139,7 +145,7 @@ impl What {
             Self::IoError { write: true, .. } => &[Kind::FileWrite],
             Self::IoError { .. } => &[Kind::FileRead],
             Self::Evict { .. } | Self::EvictFrom { .. } => &[Kind::Evict],
-            Self::Split { .. } => &[Kind::TableWrite],
+            Self::Split { .. } | Self::Collapse { .. } => &[Kind::TableWrite],
             Self::Map { .. } | Self::StackGrow { .. } | Self::Brk { .. } => &[Kind::Map],
             Self::Unmap { .. } => &[Kind::Unmap],
             Self::Protect { .. } => &[Kind::Protect],
@@ -232,6 +238,7 @@ fn owned(event: &Event<'_>) -> What {
         Event::PageIn { from, pfn } => What::PageIn { from, pfn },
         Event::PageOut { pfn, to, .. } => What::PageOut { pfn, to },
         Event::Split { space, va, bytes } => What::Split { space, va, bytes },
+        Event::Collapse { space, va, bytes, pages } => What::Collapse { space, va, bytes, pages },
         Event::Evict { pfn, dirty, store, daemon } => What::Evict { pfn, dirty, store, daemon },
         Event::EvictFrom { space, va, pfn, slot } => {
             What::EvictFrom { space, va, pfn, store: slot.map(Store::Swap) }

@@ -106,6 +106,14 @@ impl Storyteller<'_> {
                 );
                 vec![about(Kind::TableWrite, Some(*space), Some(*va), sentence)]
             }
+            What::Collapse { space, va, bytes, pages } => {
+                let sentence = format!(
+                    "A large page of {bytes} bytes takes the place of the base pages from {:#x} \
+                     on, {pages} of which are copied.",
+                    va.0
+                );
+                vec![about(Kind::TableWrite, Some(*space), Some(*va), sentence)]
+            }
             What::Evict { pfn, dirty, store, daemon } => {
                 vec![self.evicted(*pfn, *dirty, *store, *daemon, event)]
             }
