@@ -162,6 +162,14 @@ impl<P: Pmap> Kernel<P> {
             return Err(Stays::Large);
         }
         let pages = self.pages_per(size);
+        if self.shared_at(id, start).is_some() {
+            // Others have all of it.
+            if bounds.shared < pages {
+                return Err(Stays::Exceeds);
+            }
+            let end = VirtAddr(start.0 + size.bytes());
+            self.own_tables(platform, id, start, end).map_err(|_| Stays::NoFrames)?;
+        }
         let census = self.take_census(platform, id, start, size)?;
         census.check(bounds, pages)?;
         let swapped = census.swapped.len() as u64;

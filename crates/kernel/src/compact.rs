@@ -15,7 +15,7 @@
 //!
 //! Invariants:
 //! 1. Nothing is evicted, and as many frames are free after as before.
-//! 2. A page under transfer does not move, nor does a page table.
+//! 2. A page under transfer does not move, nor does a page table, nor what a shared table names.
 
 use crate::frame::Part;
 use crate::{Kernel, Platform, Pmap, Resident, Use};
@@ -52,7 +52,9 @@ impl<P: Pmap> Kernel<P> {
             let moves = match self.frames.used(pfn) {
                 Use::Free => true,
                 Use::Anon { .. } => {
-                    self.frames.part(pfn) == Part::Base && !self.transfers.is_writing(pfn)
+                    self.frames.part(pfn) == Part::Base
+                        && !self.transfers.is_writing(pfn)
+                        && !self.is_in_shared_table(pfn)
                 }
                 _ => false,
             };
@@ -61,6 +63,12 @@ impl<P: Pmap> Kernel<P> {
             }
         }
         true
+    }
+
+    fn is_in_shared_table(&self, pfn: Pfn) -> bool {
+        let mut places = self.frames.reverse(pfn);
+        self.frames.has_shared_tables()
+            && places.any(|place| self.shared_at(place.space, place.va).is_some())
     }
 
     /// Moves a private page to another frame, which is taken already.

@@ -26,7 +26,7 @@ use crate::pmap::Resident;
 use crate::space::space_in;
 use crate::transfer::{Source, TransferId};
 use crate::{
-    Event, FaultCause, FileId, FlushDebt, Kernel, Mapping, Platform, Pmap, Prot, Region,
+    Event, FaultCause, FileId, FlushDebt, GroupId, Kernel, Mapping, Platform, Pmap, Prot, Region,
     ReverseMapping, ShareTables, SpaceId, Store, SwapSlot, Use,
 };
 use core::fmt;
@@ -84,6 +84,8 @@ pub enum Shortage {
     Locked,
     /// The processes of a group have all that they may have together.
     GroupLimit {
+        /// Which group.
+        group: GroupId,
         /// How much that is.
         pages: u64,
     },
@@ -102,7 +104,7 @@ impl fmt::Display for Shortage {
             Self::NoBlock { bytes_missing } => {
                 return write!(f, "memory is {bytes_missing} bytes too small, and is not paged");
             }
-            Self::GroupLimit { pages } => {
+            Self::GroupLimit { pages, .. } => {
                 return write!(f, "the limit of the group is reached, {pages} pages");
             }
             Self::NoSwap => "memory is full and there is no swap",
@@ -241,6 +243,7 @@ impl<P: Pmap> Kernel<P> {
         self.counters.pgfault += u64::from(!self.transfers.is_again());
         let Resolution { cause, pfn, major } = self.resolve(platform, space, va, kind)?;
         self.counters.pgmajfault += u64::from(major && !self.transfers.has_read());
+        self.note_group_fault(space, major);
         self.recent.push(pfn, self.config.instruction_pages);
         platform.event(Event::Fault { space, va, kind, cause, pfn, major });
         Ok(major)

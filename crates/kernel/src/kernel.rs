@@ -240,6 +240,8 @@ pub struct Kernel<P: Pmap> {
     pub(crate) khugepaged: Khugepaged,
     pub(crate) refusals: Refusals,
     pub(crate) groups: Vec<crate::Group>,
+    /// The one that all others are below.
+    pub(crate) root_group: Option<crate::GroupId>,
     /// Kills that nobody was told of yet.
     pub(crate) oom_kills: Vec<OomKill>,
     pub(crate) sharing: Sharing,
@@ -343,6 +345,7 @@ impl<P: Pmap> Kernel<P> {
             khugepaged: Khugepaged::new(large.map(|size| 1 << (size.shift() - page.shift()))),
             refusals: Refusals::default(),
             groups: Vec::new(),
+            root_group: None,
             oom_kills: Vec::new(),
             sharing: Sharing::default(),
             regions_bound: 0,
@@ -467,6 +470,7 @@ impl<P: Pmap> Kernel<P> {
             limits: MemoryLimits::stack(layout.stack_limit),
             set: self.new_resident_set(),
             group: None,
+            swap_full: false,
             oom_score_adj: 0,
             is_killed: false,
             future_lock: RegionFlags::empty(),

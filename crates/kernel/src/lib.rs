@@ -112,7 +112,7 @@ pub use event::{Event, FaultCause, Store};
 pub use evict_from::Evicted;
 pub use fault::{FaultResult, SegvCode, Shortage, Signal};
 pub use frame::{FrameSummary, FrameTable, Part, ReverseMapping, Sharer, Use};
-pub use group::{Group, GroupId};
+pub use group::{GROUPS_MAX, Group, GroupId, GroupLimits, GroupUse};
 pub use hashed_pmap::HashedPmap;
 pub use huge::HugePolicy;
 pub use kernel::{

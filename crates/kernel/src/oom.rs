@@ -131,7 +131,7 @@ impl<P: Pmap> Kernel<P> {
         let spaces = (0..self.spaces.len() as u32).map(SpaceId);
         let live = spaces
             .filter(|id| self.spaces[id.0 as usize].is_some())
-            .filter(|&id| self.is_candidate(asked, id, shortage));
+            .filter(|&id| self.is_candidate(id, shortage));
         let candidates: Vec<(i64, SpaceId)> =
             live.filter_map(|id| Some((self.badness(id)?, id))).collect();
         let worst = candidates.iter().max().copied();
@@ -146,9 +146,7 @@ impl<P: Pmap> Kernel<P> {
             candidates: candidates.len() as u64,
         };
         self.counters.oom_kill += 1;
-        if let (Shortage::GroupLimit { .. }, Some(group)) = (shortage, self.group_of(asked)) {
-            self.groups[group.0 as usize].kills += 1;
-        }
+        self.note_group_kill(victim);
         platform.event(Event::OomKill { kill: &kill });
         self.oom_kills.push(kill);
         self.space_mut(victim).is_killed = true;

@@ -131,6 +131,7 @@ impl<P: Pmap> Kernel<P> {
         look: Look,
         question: impl FnOnce(&mut dyn Policy, &mut dyn Pages) -> T,
     ) -> T {
+        self.note_swap_limits();
         let room = self.swap.has_room();
         let Self { policy, frames, spaces, counters, objects, recent, clock, .. } = self;
         let launder = &mut clock.launder;
@@ -169,10 +170,15 @@ impl<P: Pmap, M: Platform> Looks<'_, P, M> {
             let space = self.spaces[place.space.0 as usize].as_ref();
             space.is_some_and(|space| space.regions.is_locked(place.va))
         };
+        let swap_full = |place: ReverseMapping| {
+            let space = self.spaces[place.space.0 as usize].as_ref();
+            space.is_some_and(|space| space.swap_full)
+        };
+        let room = self.room && !self.frames.reverse(pfn).any(swap_full);
         self.recent.contains(pfn)
             || (self.look == Look::Unmapped && self.frames.mappings(pfn) > 0)
             || self.frames.reverse(pfn).any(locked)
-            || (!self.room && self.needs_slot(pfn) && self.is_modified(pfn))
+            || (!room && self.needs_slot(pfn) && self.is_modified(pfn))
     }
 
     /// Whether the page could only be written to a slot that it does not have.

@@ -429,7 +429,7 @@ impl<P: Pmap> Kernel<P> {
         set: &mut ResidentSet,
         ask: Ask,
     ) -> Option<Pfn> {
-        let room = self.swap.has_room();
+        let room = self.swap.has_room() && !self.space(id).swap_full;
         let now = self.clock.now();
         let Self { frames, spaces, recent, counters, identities, .. } = self;
         set.settle(|pfn| {

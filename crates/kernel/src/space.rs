@@ -102,6 +102,8 @@ pub(crate) struct Space<P: Pmap> {
     pub set: Option<alloc::boxed::Box<crate::resident_set::ResidentSet>>,
     /// The group that it shares a limit with.
     pub group: Option<crate::GroupId>,
+    /// A group of its may have no more on swap.
+    pub swap_full: bool,
     /// How soon it is killed for lack of memory.
     pub oom_score_adj: i16,
     /// It was killed for lack of memory (oom.rs).

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use pagewalk_kernel::{
     Advice, AnyPmap, Config, CopyError, Errno, HugeAdvice, HugePolicy, Kernel, MapRequest,
-    OOM_SCORE_ADJ_MIN, Pmap, Prot, Remap, SegvCode, Signal, SpaceId,
+    OOM_SCORE_ADJ_MIN, Pmap, Prot, Remap, SegvCode, ShareTables, Signal, SpaceId,
 };
 use pagewalk_mmu::VirtAddr;
 use proptest::prelude::*;
@@ -119,12 +119,18 @@ fn va(page: u64) -> VirtAddr {
 }
 
 impl Pair {
-    fn new(name: &str, huge: HugePolicy, slots: u64, spare: u64) -> Self {
+    fn new(
+        name: &str,
+        huge: HugePolicy,
+        slots: u64,
+        spare: u64,
+        share_tables: ShareTables,
+    ) -> Self {
         let tables = tables(name, 0);
         let large = AnyPmap::large_page(&tables).map_or(512, |size| size.bytes() / PAGE);
         // A run of frames is aligned: the first large page lies behind the tables' frames.
         let frames = Kernel::<AnyPmap>::frames_min(&tables) + 2 * large + spare;
-        let config = Config { frames, swap_slots: slots, huge, ..Config::default() };
+        let config = Config { frames, swap_slots: slots, huge, share_tables, ..Config::default() };
         let mut machine = Machine::new(name, config);
         let hog = MapRequest { place: at(HOG), ..MapRequest::anonymous(HOG_PAGES * PAGE, RW) };
         machine.map(hog);
@@ -295,9 +301,10 @@ proptest! {
         huge in prop::sample::select(vec![HugePolicy::Always, HugePolicy::Madvise]),
         slots in prop::sample::select(vec![0, 300, 5000u64]),
         spare in prop::sample::select(vec![0, 100, 700u64]),
+        share_tables in prop::sample::select(vec![ShareTables::Off, ShareTables::All]),
         ops in prop::collection::vec(op(1040), 1..60),
     ) {
-        let mut pair = Pair::new(name, huge, slots, spare);
+        let mut pair = Pair::new(name, huge, slots, spare, share_tables);
         pair.apply(&Op::Map { page: 0, len: u64::MAX });
         for op in &ops {
             pair.apply(op);

@@ -163,7 +163,7 @@ fn a_group_is_bounded_and_its_worst_is_killed() {
     let group = m.kernel.create_group(100);
     for space in [first, other] {
         m.kernel.set_oom_score_adj(space, 0);
-        m.kernel.join_group(&m.mock, space, Some(group));
+        m.kernel.join_group(&mut m.mock, space, Some(group)).expect("memory");
     }
     let free = fill(&mut m, outside, 150);
     let quiet = fill(&mut m, other, 30);
@@ -199,7 +199,7 @@ fn a_group_is_bounded_and_its_worst_is_killed() {
     assert_eq!(touched, Err(Stop::OutOfMemory));
     let kills = m.kernel.take_oom_kills();
     assert_eq!((kills[0].victim, kills[0].candidates), (other, 1));
-    assert_eq!(kills[0].shortage, Shortage::GroupLimit { pages: 100 });
+    assert_eq!(kills[0].shortage, Shortage::GroupLimit { group, pages: 100 });
     check(&mut m, outside, free, 150);
 }
 

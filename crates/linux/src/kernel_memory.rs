@@ -4,10 +4,10 @@
 use crate::errno::Errno;
 use crate::memory::{PageEntry, SwapUsage, Usage, UserMemory};
 use pagewalk_kernel::{
-    Advice, CollapseSettings, Commitment, CopyError, FileId, FrameSummary, Kernel, Khugepaged,
-    KsmStats, Layout, Lock, MapRequest, Mapping, MemoryLimits, Merging, Msync, ObjectPages,
-    OomKill, Overcommit, Placement, Platform, Pmap, Prot, Region, RegionUsage, Remap, Residency,
-    Shortage, SpaceId, SwapArea, Use, Vmstat,
+    Advice, CollapseSettings, Commitment, CopyError, FileId, FrameSummary, Group, GroupId,
+    GroupLimits, GroupUse, Kernel, Khugepaged, KsmStats, Layout, Lock, MapRequest, Mapping,
+    MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement, Platform, Pmap,
+    Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId, SwapArea, Use, Vmstat,
 };
 use pagewalk_mmu::VirtAddr;
 use std::ops::Range;
@@ -321,6 +321,34 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         self.kernel.set_collapse(settings);
     }
 
+    fn group_of(&self, space: SpaceId) -> Option<GroupId> {
+        self.kernel.group_of(space)
+    }
+
+    fn root_group(&self) -> Option<GroupId> {
+        self.kernel.root_group()
+    }
+
+    fn group(&self, group: GroupId) -> Option<(Group, GroupUse)> {
+        Some((*self.kernel.group(group)?, self.kernel.group_use(group)))
+    }
+
+    fn create_group(&mut self, parent: Option<GroupId>) -> Result<GroupId, Errno> {
+        Ok(self.kernel.create_group_in(parent)?)
+    }
+
+    fn remove_group(&mut self, group: GroupId) -> Result<(), Errno> {
+        Ok(self.kernel.remove_group(group)?)
+    }
+
+    fn join_group(&mut self, space: SpaceId, group: Option<GroupId>) -> Result<(), Errno> {
+        Ok(self.kernel.join_group(self.platform, space, group)?)
+    }
+
+    fn set_group_limits(&mut self, group: GroupId, limits: GroupLimits) {
+        self.kernel.set_group_limits(self.platform, group, limits);
+    }
+
     fn set_overcommit(&mut self, overcommit: Overcommit) {
         self.kernel.set_overcommit(overcommit);
     }
@@ -349,7 +377,8 @@ impl<P: Pmap, M: Platform> UserMemory for KernelMemory<'_, P, M> {
         let (layout, adj) = (self.layout(), self.kernel.oom_score_adj(self.space));
         let new = self.kernel.create_space(self.platform, layout).map_err(|_| Errno::ENOMEM)?;
         self.kernel.set_oom_score_adj(new, adj);
-        self.kernel.join_group(self.platform, new, self.kernel.group_of(self.space));
+        let group = self.kernel.group_of(self.space);
+        self.kernel.join_group(self.platform, new, group)?;
         Ok(new)
     }
 

@@ -27,6 +27,7 @@ mod alarm;
 mod anonymous;
 mod buffers;
 mod call;
+mod cgroups;
 mod clock;
 mod credentials;
 mod deliver;

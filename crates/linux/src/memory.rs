@@ -13,9 +13,10 @@
 
 use crate::errno::Errno;
 use pagewalk_kernel::{
-    Advice, CollapseSettings, Commitment, FileId, FrameSummary, Khugepaged, KsmStats, Lock,
-    MapRequest, MemoryLimits, Merging, Msync, ObjectPages, OomKill, Overcommit, Placement, Prot,
-    Region, RegionUsage, Remap, Residency, Shortage, SpaceId, Vmstat,
+    Advice, CollapseSettings, Commitment, FileId, FrameSummary, Group, GroupId, GroupLimits,
+    GroupUse, Khugepaged, KsmStats, Lock, MapRequest, MemoryLimits, Merging, Msync, ObjectPages,
+    OomKill, Overcommit, Placement, Prot, Region, RegionUsage, Remap, Residency, Shortage, SpaceId,
+    Vmstat,
 };
 use std::ops::Range;
 
@@ -435,6 +436,55 @@ pub trait UserMemory {
     /// Changes what it goes by.
     fn set_collapse(&mut self, settings: CollapseSettings) {
         let _ = settings;
+    }
+
+    /// The group that a space is in.
+    fn group_of(&self, space: SpaceId) -> Option<GroupId> {
+        let _ = space;
+        None
+    }
+
+    /// The group that all others are below, if there is one.
+    fn root_group(&self) -> Option<GroupId> {
+        None
+    }
+
+    /// What a group may have, and what its members have; `None` if there is no such group.
+    fn group(&self, group: GroupId) -> Option<(Group, GroupUse)> {
+        let _ = group;
+        None
+    }
+
+    /// Makes a group below another, or below the root.
+    ///
+    /// # Errors
+    /// ENOSPC if there are too many, EPERM if there are no groups.
+    fn create_group(&mut self, parent: Option<GroupId>) -> Result<GroupId, Errno> {
+        let _ = parent;
+        Err(Errno::EPERM)
+    }
+
+    /// Removes a group.
+    ///
+    /// # Errors
+    /// EBUSY if it has members, or groups below it.
+    fn remove_group(&mut self, group: GroupId) -> Result<(), Errno> {
+        let _ = group;
+        Err(Errno::EPERM)
+    }
+
+    /// Puts a space into a group, or into none.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    fn join_group(&mut self, space: SpaceId, group: Option<GroupId>) -> Result<(), Errno> {
+        let _ = (space, group);
+        Err(Errno::EPERM)
+    }
+
+    /// Changes what a group may have.
+    fn set_group_limits(&mut self, group: GroupId, limits: GroupLimits) {
+        let _ = (group, limits);
     }
 
     /// Sets how much memory programs are promised.

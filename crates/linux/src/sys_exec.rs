@@ -221,6 +221,7 @@ fn become_program(call: &mut Call<'_>, program: Program) -> Result<u64, Errno> {
     let old = call.memory.space();
     let new = call.memory.create_space()?;
     call.memory.switch_space(new);
+    call.memory.set_limits(call.process.limits.of_memory());
     let image = match Image::load(call.memory, call.host, call.clock, program) {
         Ok(image) => image,
         Err(error) => {

@@ -150,7 +150,7 @@ fn create(call: &mut Call<'_>, at: &Location, flags: u32, mode: u32) -> Result<D
             let id = made.or_else(|errno| call.memory.release_object(file).and(Err(errno)))?;
             open_object(call, id, file, flags & !O_TRUNC, &at.guest_path())
         }
-        Mount::Dev | Mount::Proc | Mount::Sys => Err(Errno::EACCES),
+        Mount::Dev | Mount::Proc | Mount::Sys | Mount::Groups => Err(Errno::EACCES),
     }
 }
 

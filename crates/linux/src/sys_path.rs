@@ -3,6 +3,7 @@
 //! ```text
 //!   place ─► its mount:  the host's root    done there; FIFOs stand beside it, in memory
 //!                        a tree in memory   tmpfs.rs
+//!                        /sys/fs/cgroup     directories alone (cgroups.rs)
 //!                        /dev, /proc, /sys  refused
 //! ```
 
@@ -44,7 +45,7 @@ fn free_place(call: &mut Call<'_>, dirfd: u64, path_at: u64) -> Result<Location,
 /// The mount of a place, if names there can be changed.
 fn changeable(call: &Call<'_>, at: &Location) -> Result<Mount, Errno> {
     match call.view().mount(at) {
-        (Mount::Dev | Mount::Proc | Mount::Sys, _) => Err(Errno::EPERM),
+        (Mount::Dev | Mount::Proc | Mount::Sys | Mount::Groups, _) => Err(Errno::EPERM),
         (Mount::Host | Mount::Memory(_), []) => Err(Errno::EBUSY),
         (mount, _) => Ok(mount),
     }
@@ -58,6 +59,9 @@ fn let_go(call: &mut Call<'_>, gone: Option<Gone>) {
 pub(crate) fn mkdirat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let at = free_place(call, args[0], args[1])?;
     let mode = args[2] as u32 & 0o1777 & !call.process.umask;
+    if let (Mount::Groups, names) = call.view().mount(&at) {
+        return call.system.groups.make(call.memory, names).map(|()| 0);
+    }
     match changeable(call, &at)? {
         Mount::Memory(_) => {
             let (parent, name) = memory_place(call, &at)?;
@@ -126,6 +130,11 @@ pub(crate) fn unlinkat(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
     let at = place(call, dirfd, path)?;
     let node = call.view().node(&at)?;
     let removes_directory = flags & AT_REMOVEDIR != 0;
+    if let (Mount::Groups, names) = call.view().mount(&at)
+        && removes_directory
+    {
+        return call.system.groups.remove(call.memory, names).map(|()| 0);
+    }
     let mount = changeable(call, &at)?;
     if let Node::Memory(_) = node {
         let (parent, name) = match mount {

@@ -258,12 +258,15 @@ fn read_limit(call: &mut Call<'_>, index: usize, from: u64) -> Result<[u64; 2], 
     Ok([soft, hard])
 }
 
+/// The limits that the memory manager enforces.
+const OF_MEMORY: [usize; 4] = [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_RSS];
+
 /// Tells whoever enforces it of a limit.
 fn apply_limit(call: &mut Call<'_>, index: usize) {
     if index == RLIMIT_NOFILE {
         call.process.fds.set_limit(call.process.limits.0[index][0]);
     }
-    if [RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_RSS].contains(&index) {
+    if OF_MEMORY.contains(&index) {
         call.memory.set_limits(call.process.limits.of_memory());
     }
 }
@@ -297,6 +300,12 @@ pub(crate) fn prlimit64(call: &mut Call<'_>, args: Args) -> Result<u64, Errno> {
                 other.limits.0[index] = pair;
                 if index == RLIMIT_NOFILE {
                     other.fds.set_limit(pair[0]);
+                }
+                if OF_MEMORY.contains(&index) && other.ended.is_none() {
+                    let (own, limits) = (call.memory.space(), other.limits.of_memory());
+                    call.memory.switch_space(other.space);
+                    call.memory.set_limits(limits);
+                    call.memory.switch_space(own);
                 }
             }
         }

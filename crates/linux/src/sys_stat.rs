@@ -299,6 +299,7 @@ fn write_statfs(call: &mut Call<'_>, magic: u64, to: u64) -> Result<u64, Errno> 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const EXT4_SUPER_MAGIC: u64 = 0xef53;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
@@ -310,6 +311,7 @@ fn magic_of(mount: Mount) -> u64 {
         Mount::Dev | Mount::Memory(_) => TMPFS_MAGIC,
         Mount::Proc => PROC_SUPER_MAGIC,
         Mount::Sys => SYSFS_MAGIC,
+        Mount::Groups => CGROUP2_SUPER_MAGIC,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::account::Account;
 use crate::alarm::Alarms;
 use crate::anonymous::AnonymousTable;
 use crate::call::{Call, Then};
+use crate::cgroups::GroupNames;
 use crate::clock::Clock;
 use crate::deliver::{self, Delivered, Interrupted};
 use crate::epoll::Watches;
@@ -114,6 +115,8 @@ pub struct System {
     /// /tmp is a tree in memory: the root has none.
     pub(crate) has_own_tmp: bool,
     pub(crate) settings: Settings,
+    /// The directories of groups.
+    pub(crate) groups: GroupNames,
     pub(crate) waiters: Waiters,
     pub(crate) anonymous: AnonymousTable,
     pub(crate) last_object: u64,
@@ -163,6 +166,7 @@ impl System {
             object_names: BTreeMap::new(),
             has_own_tmp: host.root.metadata(&Location::default().child(b"tmp")).is_err(),
             settings: Settings::default(),
+            groups: GroupNames::new(memory.root_group().is_some()),
             waiters: Waiters::default(),
             anonymous: AnonymousTable::new(),
             last_object: 0,

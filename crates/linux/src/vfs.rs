@@ -5,6 +5,7 @@
 //!   /dev           devices, links to descriptors       devices.rs
 //!   /dev/shm, /tmp trees in memory                     tmpfs.rs      objects of the kernel
 //!   /proc, /sys    text about the system               procfs/
+//!   /sys/fs/cgroup groups of processes                 cgroups.rs
 //! ```
 //!
 //! /tmp is the root's own if it has one. The other mounts hide what the root has of their names.
@@ -35,6 +36,7 @@ pub(crate) enum Mount {
     Memory(NodeId),
     Proc,
     Sys,
+    Groups,
 }
 
 /// What is at a place.
@@ -138,6 +140,8 @@ impl View<'_> {
             (Mount::Dev, &names[1..])
         } else if is(0, b"proc") {
             (Mount::Proc, &names[1..])
+        } else if is(0, b"sys") && is(1, b"fs") && is(2, b"cgroup") {
+            (Mount::Groups, &names[3..])
         } else if is(0, b"sys") {
             (Mount::Sys, &names[1..])
         } else if is(0, b"tmp") && self.system.has_own_tmp {
@@ -163,6 +167,7 @@ impl View<'_> {
             (Mount::Memory(root), names) => Node::Memory(self.system.tmpfs.find(root, names)?),
             (Mount::Dev, names) => Node::BuiltIn(devices::find(names, self.system.swap_devices)?),
             (Mount::Proc | Mount::Sys, _) => Node::BuiltIn(procfs::find(self, at.components())?),
+            (Mount::Groups, names) => Node::BuiltIn(self.system.groups.find(names)?),
         };
         if at.must_be_directory && self.kind_of(&node) != Kind::Directory {
             return Err(Errno::ENOTDIR);
@@ -222,6 +227,7 @@ impl View<'_> {
         match self.mount(at) {
             (Mount::Dev, names) => devices::names(names, self.system.swap_devices),
             (Mount::Proc | Mount::Sys, _) => procfs::names(self, at.components()),
+            (Mount::Groups, names) => self.system.groups.names(names),
             (Mount::Host, []) => {
                 let tmp = self.system.has_own_tmp.then_some(&b"tmp"[..]);
                 let mounts = [&b"dev"[..], b"proc", b"sys"].into_iter().chain(tmp);

@@ -189,8 +189,9 @@ fn operating_system(
         },
     )?;
     if let Some(limit) = config.limit {
-        let all = kernel.create_group(limit);
-        kernel.join_group(platform, space, Some(all));
+        let all = kernel.create_root_group(limit);
+        // It has no tables that others have.
+        let _joined = kernel.join_group(platform, space, Some(all));
     }
     if let Some(&map) = kernel.kernel_map() {
         platform.memory.set_kernel_map(map);

@@ -1,8 +1,8 @@
 //! The operating system's memory manager: the kernel with pages, or the one without.
 
 use pagewalk_kernel::{
-    AnyPmap, Attempt, FileId, FileSharing, FrameSummary, GroupId, Kernel, KernelMap, Prot,
-    Residency, SegmentKernel, SpaceId, SwapArea, SwapSlot, TransferId, Vmstat, Waited,
+    AnyPmap, Attempt, FileId, FileSharing, FrameSummary, Kernel, KernelMap, Prot, Residency,
+    SegmentKernel, SpaceId, SwapArea, SwapSlot, TransferId, Vmstat, Waited,
 };
 use pagewalk_linux::{KernelMemory, SegmentMemory, UserMemory};
 use pagewalk_mmu::{AccessKind, PageSize, Pfn, VirtAddr};
@@ -286,7 +286,7 @@ impl Os {
     /// Pages that processes gave up for the limit of all of them.
     pub fn group_steals(&self) -> u64 {
         let Self::Paged(kernel) = self else { return 0 };
-        kernel.group(GroupId(0)).map_or(0, |group| group.steals)
+        kernel.root_group().and_then(|root| kernel.group(root)).map_or(0, |group| group.steals)
     }
 
     /// Whether spaces were killed for lack of memory, whose processes are to end.

@@ -5,16 +5,21 @@
 #include "syscall.h"
 
 enum {
-    SYS_NANOSLEEP = 101,
+    SYS_MKDIRAT = 34,
+    SYS_UNLINKAT = 35,
     SYS_PIPE2 = 59,
     SYS_PWRITE64 = 68,
+    SYS_NANOSLEEP = 101,
+    SYS_GETPID = 172,
     SYS_SHMGET = 194,
     SYS_SHMCTL = 195,
     SYS_SHMAT = 196,
     SYS_SHMDT = 197,
     SYS_CLONE = 220,
+    SYS_EXECVE = 221,
     SYS_MSYNC = 227,
     SYS_WAIT4 = 260,
+    SYS_PRLIMIT64 = 261,
     SYS_MEMFD_CREATE = 279,
 };
 
@@ -43,6 +48,22 @@ int wait_for(int process)
         die("cannot wait for a child: %s", error_name(result));
     int signal = status & 0x7f;
     return signal != 0 ? 128 + signal : status >> 8 & 0xff;
+}
+
+int own_process(void)
+{
+    return (int)syscall3(SYS_GETPID, 0, 0, 0);
+}
+
+long sys_execve(const char *path, const char *const *arguments, const char *const *environment)
+{
+    return syscall3(SYS_EXECVE, (u64)path, (u64)arguments, (u64)environment);
+}
+
+long sys_set_limit(int process, int resource, u64 bytes)
+{
+    u64 limits[2] = {bytes, bytes};
+    return syscall6(SYS_PRLIMIT64, (u64)process, (u64)resource, (u64)limits, 0, 0, 0);
 }
 
 void sleep_microseconds(u64 microseconds)
@@ -91,6 +112,51 @@ void await_token(int reader)
 {
     char token;
     read_fully(reader, &token, 1);
+}
+
+// ---- Small files --------------------------------------------------------------------------------
+
+#define AT_FDCWD (-100)
+#define AT_REMOVEDIR 0x200
+
+long sys_mkdir(const char *path)
+{
+    return syscall3(SYS_MKDIRAT, (u64)AT_FDCWD, (u64)path, 0755);
+}
+
+long sys_rmdir(const char *path)
+{
+    return syscall3(SYS_UNLINKAT, (u64)AT_FDCWD, (u64)path, AT_REMOVEDIR);
+}
+
+long write_text(const char *path, const char *text)
+{
+    long fd = sys_openat(path, O_RDWR, 0);
+    if (fd < 0)
+        return fd;
+    long result = sys_write((int)fd, text, strlen(text));
+    sys_close((int)fd);
+    return result;
+}
+
+u64 number_in(const char *path, const char *word)
+{
+    static char text[4096];
+    long fd = sys_openat(path, O_RDONLY, 0);
+    if (fd < 0)
+        die("cannot open %s: %s", path, error_name(fd));
+    long bytes = sys_read((int)fd, text, sizeof(text) - 1);
+    sys_close((int)fd);
+    size_t length = strlen(word);
+    long at = 0;
+    while (at < bytes && memcmp(text + at, word, smaller(length, (size_t)(bytes - at))) != 0)
+        at++;
+    for (at += (long)length; at < bytes && (text[at] < '0' || text[at] > '9');)
+        at++;
+    u64 number = 0;
+    for (; at < bytes && text[at] >= '0' && text[at] <= '9'; at++)
+        number = number * 10 + (u64)(text[at] - '0');
+    return number;
 }
 
 // ---- Shared memory ------------------------------------------------------------------------------

@@ -22,6 +22,17 @@ int fork_process(void);
 // signal's number, as in a shell.
 int wait_for(int process);
 
+int own_process(void); // this process's number
+
+// Replaces the program. Returns only if that fails, with -errno.
+long sys_execve(const char *path, const char *const *arguments, const char *const *environment);
+
+#define RLIMIT_RSS 5
+#define RLIMIT_AS 9
+
+// Sets the soft and the hard limit of a process (0: this one) to so many bytes.
+long sys_set_limit(int process, int resource, u64 bytes);
+
 // Lets time pass; a signal cuts it short.
 void sleep_microseconds(u64 microseconds);
 
@@ -40,6 +51,17 @@ void write_fully(int fd, const void *buffer, size_t bytes);
 // One byte through a pipe, for processes that take turns.
 void send_token(int writer);
 void await_token(int reader);
+
+// ---- Small files --------------------------------------------------------------------------------
+
+long sys_mkdir(const char *path);
+long sys_rmdir(const char *path);
+
+// Writes a text to a file that is there; the result is that of the write or of the open.
+long write_text(const char *path, const char *text);
+
+// The first number in a file behind the first occurrence of `word`, which may be "".
+u64 number_in(const char *path, const char *word);
 
 // ---- Shared memory ------------------------------------------------------------------------------
 

@@ -23,12 +23,14 @@ pub(crate) use pagemap::read as read_pagemap;
 pub(crate) use settings::Settings;
 
 use crate::call::Call;
+use crate::cgroups;
 use crate::errno::Errno;
 use crate::memory::UserMemory;
 use crate::process::Process;
 use crate::system::FIRST;
 use crate::vfs::{BuiltIn, Magic, View};
 use crate::wait::Pid;
+use pagewalk_kernel::GroupId;
 
 /// The system and its memory, as far as they are told about.
 pub(crate) struct Scene<'a> {
@@ -48,6 +50,8 @@ pub(crate) enum Text {
     Thread(Pid, Pid, process::File),
     /// A setting, by its path.
     Setting(&'static str),
+    /// About a group; about all processes if none is named and there is no group above all.
+    Group(Option<GroupId>, cgroups::File),
 }
 
 impl Text {
@@ -57,6 +61,7 @@ impl Text {
             Self::Machine(_) => false,
             Self::Process(_, file) | Self::Thread(_, _, file) => file.is_writable(),
             Self::Setting(path) => settings::is_writable(path),
+            Self::Group(_, file) => file.is_writable(),
         }
     }
 
@@ -79,6 +84,7 @@ impl Text {
             Self::Process(pid, file) => process::make(scene, pid, None, file),
             Self::Thread(pid, tid, file) => process::make(scene, pid, Some(tid), file),
             Self::Setting(path) => Ok(scene.view.system.settings.read(path, scene.memory)),
+            Self::Group(group, file) => cgroups::make(scene, group, file),
         }
     }
 }
@@ -94,6 +100,7 @@ pub(crate) fn write(call: &mut Call<'_>, text: Text, bytes: &[u8]) -> Result<usi
             settings::apply(call.memory, path, bytes)?;
             call.system.settings.write(path, bytes)?;
         }
+        Text::Group(group, file) => cgroups::write(call, group, file, bytes)?,
         Text::Process(pid, file) => process::write(call, pid, pid, file, bytes)?,
         Text::Thread(pid, tid, file) => process::write(call, pid, tid, file, bytes)?,
     }
@@ -134,7 +141,7 @@ pub(crate) fn all_maps(scene: &Scene<'_>, with_usage: bool) -> String {
 pub(crate) fn find(view: &View<'_>, names: &[Vec<u8>]) -> Result<BuiltIn, Errno> {
     let text: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
     match text.as_slice() {
-        [b"proc" | b"sys"] => Ok(BuiltIn::Directory),
+        [b"proc" | b"sys"] | [b"sys", b"fs"] => Ok(BuiltIn::Directory),
         [b"proc", b"self"] => own_link(view, false),
         [b"proc", b"thread-self"] => own_link(view, true),
         [b"proc", b"mounts"] => Ok(BuiltIn::Link(b"self/mounts".to_vec())),
@@ -157,6 +164,12 @@ pub(crate) fn names(view: &View<'_>, at: &[Vec<u8>]) -> Vec<Vec<u8>> {
     };
     let decimal = |n: u64| n.to_string().into_bytes();
     match text.as_slice() {
+        [b"sys"] => {
+            let mut found = settings::names(b"sys");
+            found.push(b"fs".to_vec());
+            found
+        }
+        [b"sys", b"fs"] => vec![b"cgroup".to_vec()],
         [b"proc"] => {
             let links = ["self", "thread-self", "mounts", "sys"].into_iter();
             let files = machine::File::ALL.iter().map(|(name, _)| *name);

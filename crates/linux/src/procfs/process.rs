@@ -19,6 +19,7 @@ use super::status::{self, Sizes};
 /// A file of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum File {
+    Cgroup,
     ClearRefs,
     CommandLine,
     Name,
@@ -38,7 +39,8 @@ pub(crate) enum File {
 
 impl File {
     /// All of them, by name.
-    pub const ALL: [(&'static str, Self); 15] = [
+    pub const ALL: [(&'static str, Self); 16] = [
+        ("cgroup", Self::Cgroup),
         ("clear_refs", Self::ClearRefs),
         ("cmdline", Self::CommandLine),
         ("comm", Self::Name),
@@ -97,6 +99,7 @@ pub(super) fn make(
             format!("{score}\n").into_bytes()
         }
         File::OomScoreAdj => format!("{}\n", process.oom_score_adj).into_bytes(),
+        File::Cgroup => scene.view.system.groups.path_of(scene.memory, process.space),
         File::ClearRefs | File::Pagemap => Vec::new(),
     })
 }
@@ -301,7 +304,8 @@ fn mounts(view: &View<'_>) -> String {
          devtmpfs /dev devtmpfs rw,relatime,mode=755 0 0\n\
          tmpfs /dev/shm tmpfs rw,relatime 0 0\n\
          proc /proc proc rw,relatime 0 0\n\
-         sysfs /sys sysfs rw,relatime 0 0\n",
+         sysfs /sys sysfs rw,relatime 0 0\n\
+         cgroup2 /sys/fs/cgroup cgroup2 rw,relatime 0 0\n",
     );
     if view.system.has_own_tmp {
         text += "tmpfs /tmp tmpfs rw,relatime 0 0\n";
