@@ -7,6 +7,9 @@
 //! Half of the pages loaded were evicted a while ago. A quarter of the pages are modified; what is
 //! asked to be laundered is clean at once. Virtual time is the number of references.
 //!
+//! `none` is what the machine itself costs: no policy, and victims that are all over memory. It is
+//! part of every other figure.
+//!
 //! `cargo bench -p pagewalk-replacement --bench decision`
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
@@ -21,6 +24,8 @@ const FRAMES: u64 = 1 << 20;
 const TICK: u64 = FRAMES / 4;
 const REFERENCES: u64 = 8;
 const BATCH: u64 = 256;
+/// Odd, so that it goes through all frames.
+const STRIDE: u64 = 647_127;
 
 #[derive(Default)]
 struct Bits {
@@ -53,12 +58,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(kind: PolicyKind) -> Self {
+    fn new(policy: Box<dyn Policy>) -> Self {
         let bits = Bits {
             referenced: vec![false; FRAMES as usize],
             modified: vec![false; FRAMES as usize],
         };
-        let mut machine = Self { policy: kind.build(FRAMES, 1), bits, decisions: 0, state: 1 };
+        let mut machine = Self { policy, bits, decisions: 0, state: 1 };
         (0..FRAMES).for_each(|frame| machine.load(Pfn(frame), frame + 1));
         machine
     }
@@ -118,14 +123,45 @@ fn on_processor() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// No policy: looks at one page, and takes it.
+#[derive(Clone, Debug)]
+struct Nothing(u64);
+
+impl Policy for Nothing {
+    fn insert(&mut self, _: Pfn) {}
+
+    fn remove(&mut self, _: Pfn) {}
+
+    fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
+        self.0 = (self.0 + STRIDE) % FRAMES;
+        pages.probe(Pfn(self.0));
+        pages.modified(Pfn(self.0));
+        Some(Pfn(self.0))
+    }
+
+    fn contains(&self, frame: Pfn) -> bool {
+        frame.0 < FRAMES
+    }
+
+    fn len(&self) -> usize {
+        FRAMES as usize
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Policy> {
+        Box::new(self.clone())
+    }
+}
+
 fn decision(c: &mut Criterion) {
     let mut group = c.benchmark_group("decision");
-    for kind in PolicyKind::ALL {
-        let mut machine = Machine::new(kind);
+    let nothing: (&str, Box<dyn Policy>) = ("none", Box::new(Nothing(0)));
+    let kinds = PolicyKind::ALL.map(|kind| (kind.name(), kind.build(FRAMES, 1)));
+    for (name, policy) in std::iter::once(nothing).chain(kinds) {
+        let mut machine = Machine::new(policy);
         // Past the first turns, in which everything is as it was loaded.
         let _warm = machine.batches(2 * FRAMES / BATCH);
         group.throughput(Throughput::Elements(BATCH));
-        group.bench_function(kind.name(), |b| b.iter_custom(|count| machine.batches(count)));
+        group.bench_function(name, |b| b.iter_custom(|count| machine.batches(count)));
     }
     group.finish();
 }

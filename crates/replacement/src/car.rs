@@ -46,8 +46,8 @@
 //! Known weakness: two uses in quick succession make a page one of T2, as in the paper's own CART,
 //! which asks for more. And hardware's one bit hides how often a page was used.
 
-use crate::directory::Directory;
-use crate::lists::Lists;
+use crate::directory::{Directory, names_of};
+use crate::queues::Queues;
 use crate::references::References;
 use crate::{Activity, Page, PageId, Pages, Policy};
 use alloc::boxed::Box;
@@ -66,9 +66,9 @@ const UNUSED: u8 = 4;
 #[derive(Clone, Debug)]
 pub struct Car {
     /// Nodes: the frames, then the ghosts, which are the slots of `ghosts`.
-    lists: Lists,
+    lists: Queues,
     names: Vec<PageId>,
-    ghosts: Directory,
+    ghosts: Directory<()>,
     references: References,
     target: f64,
     activity: Activity,
@@ -78,7 +78,7 @@ impl Car {
     /// A policy over `frames` frames, none known.
     pub fn new(frames: u64) -> Self {
         let ghosts = frames + 1;
-        let mut lists = Lists::new(frames + ghosts, 5);
+        let mut lists = Queues::new(frames + ghosts, 5);
         (frames..frames + ghosts).for_each(|node| lists.push_back(UNUSED, node as u32));
         Self {
             lists,
@@ -101,12 +101,16 @@ impl Car {
 
     fn list(&self, frame: Pfn) -> Option<u8> {
         let node = u32::try_from(frame.0).ok().filter(|&node| node < self.frames())?;
-        self.lists.list(node)
+        self.lists.queue(node)
     }
 
     /// Forgets the oldest page of B1 or B2.
     fn forget_oldest(&mut self, list: u8) {
-        if let Some(node) = self.lists.front(list) {
+        let (frames, ghosts) = (self.frames(), &self.ghosts);
+        let slots = |nodes: &[u32]| {
+            ghosts.read_slots_ahead(nodes.iter().map(|node| node.saturating_sub(frames)));
+        };
+        if let Some(node) = self.lists.head(list, slots) {
             self.ghosts.clear(node - self.frames());
             self.lists.push_back(UNUSED, node);
         }
@@ -127,7 +131,7 @@ impl Car {
     fn adapt(&mut self, slot: u32) {
         let node = self.frames() + slot;
         let [b1, b2] = [B1, B2].map(|list| self.lists.len(list) as f64);
-        if self.lists.list(node) == Some(B1) {
+        if self.lists.queue(node) == Some(B1) {
             self.target = (self.target + (b2 / b1).max(1.0)).min(self.names.len() as f64);
         } else {
             self.target = (self.target - (b1 / b2).max(1.0)).max(0.0);
@@ -144,8 +148,8 @@ impl Car {
             let longer = if self.lists.len(B1) >= self.lists.len(B2) { B1 } else { B2 };
             self.forget_oldest(longer);
         }
-        if let Some(node) = self.lists.front(UNUSED) {
-            self.ghosts.set(node - self.frames(), name);
+        if let Some(node) = self.lists.head(UNUSED, |_| {}) {
+            self.ghosts.set(node - self.frames(), name, ());
             self.lists.push_back(list, node);
         }
     }
@@ -204,7 +208,9 @@ impl Policy for Car {
                 [false, true] => T2,
                 [false, false] => return None,
             };
-            let node = self.lists.front(list)?;
+            let (names, ghosts) = (&self.names, &self.ghosts);
+            let read = |nodes: &[u32]| ghosts.read_ahead(names_of(names, nodes));
+            let node = self.lists.head(list, read)?;
             self.lists.push_back(list, node);
             match self.references.take(Pfn(node.into()), pages) {
                 None => busy[usize::from(list)] += 1,
@@ -221,7 +227,7 @@ impl Policy for Car {
 
     fn tick(&mut self, pages: &mut dyn Pages) {
         for node in 0..self.frames() {
-            if self.lists.list(node).is_some() {
+            if self.lists.queue(node).is_some() {
                 self.references.harvest(Pfn(node.into()), pages);
             }
         }

@@ -30,7 +30,8 @@
 //!
 //! Invariants:
 //! 1. All pages are on one ring: at most c resident, at most c ghosts, which are in test.
-//! 2. The list head is the place before HAND_hot, which gets there last.
+//! 2. The list head is the place before HAND_hot, which gets there last: the ring is kept as a queue
+//!    whose front is where HAND_hot stands.
 //! 3. No hand stands on a page that is not on the ring.
 //! 4. The reference that a page was loaded for does not count.
 //! 5. Hands pass busy pages without a look. If no cold page can go, one hot page turns cold.
@@ -54,8 +55,8 @@
 //! Known weakness: three hands on one list, of which each ends the others' business; the paper is
 //! read in several ways, and programs that call themselves CLOCK-Pro count differently.
 
-use crate::directory::Directory;
-use crate::lists::Lists;
+use crate::directory::{Directory, names_of};
+use crate::queues::{GROUP, Queues};
 use crate::references::References;
 use crate::{Activity, Page, PageId, Pages, Policy};
 use alloc::boxed::Box;
@@ -75,21 +76,22 @@ enum State {
     Test,
 }
 
-/// The hands, which index their places.
-const HOT: usize = 0;
-const COLD: usize = 1;
-const TEST: usize = 2;
+/// The hands that stand on a node of the ring; HAND_hot is where the ring begins.
+const COLD: usize = 0;
+const TEST: usize = 1;
 
 /// CLOCK-Pro; see the module for the paper, the hands and an example.
 #[derive(Clone, Debug)]
 pub struct ClockPro {
     /// Nodes: the frames, then the ghosts, which are the slots of `ghosts`.
-    lists: Lists,
+    lists: Queues,
     states: Vec<State>,
     names: Vec<PageId>,
-    ghosts: Directory,
+    ghosts: Directory<()>,
     references: References,
-    hands: [Option<u32>; 3],
+    hands: [Option<u32>; 2],
+    /// Steps of HAND_cold, which reads ahead every so many.
+    looks: u32,
     hot: usize,
     len: usize,
     cold_target: usize,
@@ -99,7 +101,7 @@ pub struct ClockPro {
 impl ClockPro {
     /// A policy over `frames` frames, none known.
     pub fn new(frames: u64) -> Self {
-        let mut lists = Lists::new(2 * frames, 2);
+        let mut lists = Queues::new(2 * frames, 2);
         (frames..2 * frames).for_each(|node| lists.push_back(UNUSED, node as u32));
         let mut policy = Self {
             lists,
@@ -107,7 +109,8 @@ impl ClockPro {
             names: vec![PageId::UNKNOWN; frames as usize],
             ghosts: Directory::new(frames),
             references: References::new(frames),
-            hands: [None; 3],
+            hands: [None; 2],
+            looks: 0,
             hot: 0,
             len: 0,
             cold_target: 0,
@@ -146,6 +149,11 @@ impl ClockPro {
         self.lists.next(node).or_else(|| self.lists.front(RING)).filter(|&next| next != node)
     }
 
+    /// HAND_hot leaves its node, which so becomes the last.
+    fn pass(&mut self, node: u32) {
+        self.lists.push_back(RING, node);
+    }
+
     /// The node at the hand, which moves on.
     fn step(&mut self, hand: usize) -> Option<u32> {
         let node = self.hands[hand]?;
@@ -153,25 +161,36 @@ impl ClockPro {
         Some(node)
     }
 
-    /// Takes the node off the ring; hands that stand on it move on.
-    fn detach(&mut self, node: u32) {
-        let behind = self.behind(node);
-        for hand in &mut self.hands {
-            if *hand == Some(node) {
-                *hand = behind;
+    /// Hands that stand on the node move on.
+    fn chase(&mut self, node: u32) {
+        for hand in [COLD, TEST] {
+            if self.hands[hand] == Some(node) {
+                self.hands[hand] = self.behind(node);
             }
         }
+    }
+
+    /// Takes the node off the ring.
+    fn detach(&mut self, node: u32) {
+        self.chase(node);
         self.lists.remove(node);
     }
 
     /// Puts a node that is on no list at the list head.
     fn attach(&mut self, node: u32) {
-        match self.hands[HOT] {
-            Some(at) => self.lists.insert_before(at, node),
-            None => {
-                self.lists.push_back(RING, node);
-                self.hands = [Some(node); 3];
-            }
+        self.lists.push_back(RING, node);
+        self.hands = self.hands.map(|hand| hand.or(Some(node)));
+    }
+
+    /// Puts a ghost where the frame's page was, before any hand that stands there.
+    fn leave_ghost(&mut self, node: u32, ghost: u32) {
+        self.lists.remove(ghost);
+        if self.lists.front(RING) == Some(node) {
+            self.detach(node);
+            self.attach(ghost);
+        } else {
+            self.chase(node);
+            self.lists.replace(node, ghost);
         }
     }
 
@@ -204,11 +223,19 @@ impl ClockPro {
         self.lists.push_back(UNUSED, ghost);
     }
 
+    /// The frame's page has left the ring.
+    fn drop_state(&mut self, frame: Pfn) {
+        self.set_state(frame.0 as u32, State::Cold);
+        self.references.forget(frame);
+        self.len -= 1;
+    }
+
     /// HAND_hot turns one hot page cold and stops at the next hot one; false if it cannot.
     fn demote(&mut self, pages: &mut dyn Pages) -> bool {
         // The first turn takes all bits.
         for _ in 0..2 * self.lists.len(RING) {
-            let Some(node) = self.step(HOT) else { return false };
+            let Some(node) = self.lists.head(RING, |_| {}) else { return false };
+            self.pass(node);
             if node >= self.frames() || self.states[node as usize] != State::Hot {
                 self.end_test(node);
             } else if self.references.take(Pfn(node.into()), pages) == Some(false) {
@@ -225,17 +252,28 @@ impl ClockPro {
         if self.hot == 0 {
             return;
         }
-        while let Some(node) = self.hands[HOT]
+        while let Some(node) = self.lists.head(RING, |_| {})
             && (node >= self.frames() || self.states[node as usize] != State::Hot)
         {
-            self.step(HOT);
+            self.pass(node);
             self.end_test(node);
         }
+    }
+
+    /// Reads what HAND_cold and the evictions that follow will want.
+    fn read_ahead(&self) {
+        let Some(node) = self.hands[COLD] else { return };
+        let read = |nodes: &[u32]| self.ghosts.read_ahead(names_of(&self.names, nodes));
+        self.lists.read_behind(node, read);
     }
 
     /// HAND_cold goes round until it finds a victim.
     fn sweep_cold(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         for _ in 0..self.lists.len(RING) {
+            self.looks = self.looks.wrapping_add(1);
+            if self.looks as usize % GROUP == 0 {
+                self.read_ahead();
+            }
             let node = self.step(COLD)?;
             if node >= self.frames() || self.states[node as usize] == State::Hot {
                 continue;
@@ -284,11 +322,8 @@ impl Policy for ClockPro {
 
     fn remove(&mut self, frame: Pfn) {
         if self.contains(frame) {
-            let node = frame.0 as u32;
-            self.detach(node);
-            self.set_state(node, State::Cold);
-            self.references.forget(frame);
-            self.len -= 1;
+            self.detach(frame.0 as u32);
+            self.drop_state(frame);
         }
     }
 
@@ -303,10 +338,11 @@ impl Policy for ClockPro {
                 let Some(node) = self.step(TEST) else { break };
                 self.end_test(node);
             }
-            if let Some(ghost) = self.lists.front(UNUSED) {
-                self.lists.remove(ghost);
-                self.lists.insert_before(frame.0 as u32, ghost);
-                self.ghosts.set(ghost - self.frames(), name);
+            if let Some(ghost) = self.lists.head(UNUSED, |_| {}) {
+                self.ghosts.set(ghost - self.frames(), name, ());
+                self.leave_ghost(frame.0 as u32, ghost);
+                self.drop_state(frame);
+                return;
             }
         }
         self.remove(frame);
@@ -326,7 +362,7 @@ impl Policy for ClockPro {
 
     fn tick(&mut self, pages: &mut dyn Pages) {
         for node in 0..self.frames() {
-            if self.lists.list(node).is_some() {
+            if self.lists.queue(node).is_some() {
                 self.references.harvest(Pfn(node.into()), pages);
             }
         }
@@ -337,7 +373,7 @@ impl Policy for ClockPro {
     }
 
     fn contains(&self, frame: Pfn) -> bool {
-        frame.0 < u64::from(self.frames()) && self.lists.list(frame.0 as u32).is_some()
+        frame.0 < u64::from(self.frames()) && self.lists.queue(frame.0 as u32).is_some()
     }
 
     fn len(&self) -> usize {

@@ -9,14 +9,15 @@
 //!             ┌──┐
 //!   loaded ─► active ── act_count = 0 ──► inactive ── clean ──► cache ──► victim
 //!    init       ▲                          │ │  ▲                 │ │
-//!               │        referenced        │ └──┘ modified: three │ │
-//!               ├──────────────────────────┘      trips, below    │ │
+//!               │        referenced        │ └──┘ modified:       │ │
+//!               ├──────────────────────────┘      two trips       │ │
 //!               └─────────── referenced: its second chance ───────┘ │
 //!                                  inactive ◄── stored to ──────────┘
 //!
 //!   look in active     referenced: act_count := min(64, act_count + advance + 1)
 //!                      not:        act_count := max(0, act_count − decline)
-//!   trips in inactive  first: passed over; second: laundered (32 a scan); third: taken as it is
+//!   modified, inactive first trip: passed over; second: laundered where it is, at most 32 a scan;
+//!                      at the next scan: clean, or else taken as it is
 //! ```
 //!
 //! The queues *wired* and *free* are the caller's: what is in them is busy, or not known here. The
@@ -27,7 +28,8 @@
 //! Invariants:
 //! 1. A known frame is on one queue. `act_count` is 1 to 64 in `active`, and 0 elsewhere.
 //! 2. A victim comes from the head of `cache`: clean and unreferenced at two looks in a row; or it
-//!    is a modified page on its third trip through `inactive`, for which laundering came too late.
+//!    is a modified page for which laundering came too late. A scan ends when it has laundered 32
+//!    (`vm_max_launder`), so that a page is looked at a few times in `inactive`, whatever is modified.
 //! 3. A tick is one sweep of `active`, and of nothing else.
 //! 4. A busy frame goes to the tail of its queue, its bit not taken, its counter as it was.
 //! 5. A victim that is still there at the next call counts as loaded again.
@@ -53,7 +55,7 @@
 //! every active page.
 
 use crate::frame_set::FrameSet;
-use crate::lists::Lists;
+use crate::queues::Queues;
 use crate::{Activity, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -63,6 +65,8 @@ use pagewalk_mmu::Pfn;
 const ACTIVE: u8 = 0;
 const INACTIVE: u8 = 1;
 const CACHE: u8 = 2;
+/// The pages at the head of the inactive queue that were asked to be laundered.
+const ASKED: u8 = 3;
 
 /// `ACT_MAX`: what `act_count` is clipped to.
 pub const ACT_MAX: u8 = 64;
@@ -95,12 +99,10 @@ impl Default for FreeBsdConfig {
 #[derive(Clone, Debug)]
 pub struct FreeBsd {
     config: FreeBsdConfig,
-    lists: Lists,
+    lists: Queues,
     act_counts: Vec<u8>,
     /// `PG_WINATCFLS`: modified, and passed over in `inactive` once.
     passed: FrameSet,
-    /// Modified, and asked to be laundered.
-    asked: FrameSet,
     inactive_target: usize,
     named: Option<Pfn>,
     activity: Activity,
@@ -113,10 +115,9 @@ impl FreeBsd {
         let free_target = 4 * free_min + frames / 768;
         Self {
             config,
-            lists: Lists::new(frames, 3),
+            lists: Queues::new(frames, 4),
             act_counts: vec![0; frames as usize],
             passed: FrameSet::new(frames),
-            asked: FrameSet::new(frames),
             inactive_target: (free_target * 3 / 2).min(frames / 3) as usize,
             named: None,
             activity: Activity::default(),
@@ -130,7 +131,6 @@ impl FreeBsd {
 
     fn activate(&mut self, frame: Pfn, act_count: u8) {
         self.passed.remove(frame);
-        self.asked.remove(frame);
         self.act_counts[frame.0 as usize] = act_count;
         self.lists.push_back(ACTIVE, frame.0 as u32);
     }
@@ -148,7 +148,7 @@ impl FreeBsd {
 
     /// Looks at the head of `active`.
     fn scan_active(&mut self, pages: &mut dyn Pages) {
-        let Some(node) = self.lists.front(ACTIVE) else { return };
+        let Some(node) = self.lists.head(ACTIVE, |_| {}) else { return };
         let frame = Pfn(node.into());
         let act_count = match pages.probe(frame) {
             Probe::Busy => self.act_count(frame),
@@ -163,7 +163,7 @@ impl FreeBsd {
     /// Looks for a victim in `cache`.
     fn scan_cache(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         for _ in 0..self.lists.len(CACHE) {
-            let node = self.lists.front(CACHE)?;
+            let node = self.lists.head(CACHE, |_| {})?;
             let frame = Pfn(node.into());
             match pages.probe(frame) {
                 Probe::Busy => self.lists.push_back(CACHE, node),
@@ -177,34 +177,41 @@ impl FreeBsd {
         None
     }
 
-    /// Looks through `inactive` once, until a page is clean and goes to `cache`, or is on its third
-    /// trip: that is the victim.
+    /// Looks through `inactive` once, until a page is clean and goes to `cache`, or was laundered in
+    /// vain: that is the victim.
     fn scan_inactive(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         let mut launder = LAUNDER_MAX;
-        for _ in 0..self.lists.len(INACTIVE) {
-            let node = self.lists.front(INACTIVE)?;
+        for _ in 0..self.inactive_len() {
+            let asked = self.lists.front(ASKED).filter(|_| launder == LAUNDER_MAX);
+            let node = asked.or_else(|| self.lists.head(INACTIVE, |_| {}))?;
             let frame = Pfn(node.into());
-            self.lists.push_back(INACTIVE, node);
             match pages.probe(frame) {
-                Probe::Busy => {}
+                Probe::Busy => self.lists.push_back(INACTIVE, node),
                 Probe::Referenced => self.reactivate(frame),
                 Probe::Unreferenced if !pages.modified(frame) => {
                     self.passed.remove(frame);
-                    self.asked.remove(frame);
                     self.lists.push_back(CACHE, node);
                     return None;
                 }
-                Probe::Unreferenced if self.passed.insert(frame) => {}
-                Probe::Unreferenced if self.asked.contains(frame) => return Some(frame),
-                Probe::Unreferenced if launder > 0 => {
-                    launder -= 1;
-                    self.asked.insert(frame);
-                    pages.launder(frame);
+                Probe::Unreferenced if asked.is_some() => return Some(frame),
+                Probe::Unreferenced if self.passed.insert(frame) => {
+                    self.lists.push_back(INACTIVE, node);
                 }
-                Probe::Unreferenced => {}
+                Probe::Unreferenced => {
+                    self.lists.push_back(ASKED, node);
+                    pages.launder(frame);
+                    launder -= 1;
+                    if launder == 0 {
+                        return None;
+                    }
+                }
             }
         }
         None
+    }
+
+    fn inactive_len(&self) -> usize {
+        self.lists.len(INACTIVE) + self.lists.len(ASKED)
     }
 }
 
@@ -219,7 +226,6 @@ impl Policy for FreeBsd {
         if self.contains(frame) {
             self.lists.remove(frame.0 as u32);
             self.passed.remove(frame);
-            self.asked.remove(frame);
             self.act_counts[frame.0 as usize] = 0;
             self.named = self.named.filter(|&named| named != frame);
         }
@@ -231,12 +237,12 @@ impl Policy for FreeBsd {
         }
         let mut wanted = self.inactive_target;
         // Each round goes once through `active`, where every look takes one count away, and once
-        // through `inactive`, where every look begins a trip.
-        for round in 0..usize::from(ACT_MAX) + self.len() / LAUNDER_MAX as usize + 8 {
+        // through `inactive`, where every look begins a trip or ends the search.
+        for round in 0..usize::from(ACT_MAX) + 8 {
             let mut found = self.scan_cache(pages);
             if found.is_none() {
                 for _ in 0..self.lists.len(ACTIVE) {
-                    if self.lists.len(INACTIVE) >= wanted {
+                    if self.inactive_len() >= wanted {
                         break;
                     }
                     self.scan_active(pages);
@@ -268,11 +274,11 @@ impl Policy for FreeBsd {
     }
 
     fn contains(&self, frame: Pfn) -> bool {
-        u32::try_from(frame.0).is_ok_and(|node| self.lists.list(node).is_some())
+        u32::try_from(frame.0).is_ok_and(|node| self.lists.queue(node).is_some())
     }
 
     fn len(&self) -> usize {
-        [ACTIVE, INACTIVE, CACHE].map(|list| self.lists.len(list)).into_iter().sum()
+        [ACTIVE, INACTIVE, CACHE, ASKED].map(|list| self.lists.len(list)).into_iter().sum()
     }
 
     fn boxed_clone(&self) -> Box<dyn Policy> {

@@ -57,6 +57,7 @@ mod min_tree;
 pub mod nru;
 pub mod opt;
 pub mod pff;
+mod queues;
 pub mod random;
 pub mod reduce;
 mod references;

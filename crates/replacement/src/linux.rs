@@ -59,9 +59,9 @@
 //! Known weakness: one young bit in the inactive list must tell pages in use from pages read
 //! once, so a page used twice quickly and never again becomes active.
 
-use crate::directory::Directory;
+use crate::directory::{Directory, names_of};
 use crate::frame_set::FrameSet;
-use crate::lists::Lists;
+use crate::queues::{GROUP, Queues};
 use crate::{Activity, Page, PageId, PageKind, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -88,17 +88,28 @@ fn active(kind: usize) -> u8 {
     inactive(kind) + 1
 }
 
-/// What is remembered of an evicted page, as its shadow entry does.
+/// What is remembered of an evicted page, packed as its shadow entry is.
 #[derive(Clone, Copy, Debug, Default)]
-struct Shadow {
-    age: u64,
-    workingset: bool,
+struct Shadow(u64);
+
+impl Shadow {
+    fn new(age: u64, workingset: bool) -> Self {
+        Self(age << 1 | u64::from(workingset))
+    }
+
+    fn age(self) -> u64 {
+        self.0 >> 1
+    }
+
+    fn workingset(self) -> bool {
+        self.0 & 1 != 0
+    }
 }
 
 /// Linux's two lists; see the module for the states and an example.
 #[derive(Clone, Debug)]
 pub struct Linux {
-    lists: Lists,
+    lists: Queues,
     names: Vec<PageId>,
     /// `PG_referenced`.
     marked: FrameSet,
@@ -106,8 +117,7 @@ pub struct Linux {
     text: FrameSet,
     /// `PG_workingset`: was active before.
     workingset: FrameSet,
-    ghosts: Directory,
-    shadows: Vec<Shadow>,
+    ghosts: Directory<Shadow>,
     /// The slot of the next evicted page: the oldest one's.
     ghost_hand: u32,
     nonresident_age: u64,
@@ -128,13 +138,12 @@ impl Linux {
     pub fn new(frames: u64, swappiness: u8) -> Self {
         assert!(swappiness <= 200, "swappiness is 0 to 200");
         Self {
-            lists: Lists::new(frames, 4),
+            lists: Queues::new(frames, 4),
             names: vec![PageId::UNKNOWN; frames as usize],
             marked: FrameSet::new(frames),
             text: FrameSet::new(frames),
             workingset: FrameSet::new(frames),
             ghosts: Directory::new(frames),
-            shadows: vec![Shadow::default(); frames as usize],
             ghost_hand: 0,
             nonresident_age: 0,
             swappiness: swappiness.into(),
@@ -151,12 +160,12 @@ impl Linux {
     }
 
     fn list(&self, frame: Pfn) -> Option<u8> {
-        u32::try_from(frame.0).ok().and_then(|node| self.lists.list(node))
+        u32::try_from(frame.0).ok().and_then(|node| self.lists.queue(node))
     }
 
     /// `workingset_refault`: where a page that was evicted before belongs.
     fn refault(&mut self, frame: Pfn, kind: usize, shadow: Shadow) {
-        let distance = self.nonresident_age - shadow.age;
+        let distance = self.nonresident_age - shadow.age();
         let in_lists = [active(FILE), active(ANON), inactive(ANON + FILE - kind)];
         let room: usize = in_lists.into_iter().map(|list| self.lists.len(list)).sum();
         if distance > room as u64 {
@@ -164,7 +173,7 @@ impl Linux {
         }
         self.activate(frame, kind);
         self.refaulted[kind] = true;
-        if shadow.workingset {
+        if shadow.workingset() {
             self.workingset.insert(frame);
             self.note_cost(kind, CLUSTER as u64);
         }
@@ -215,7 +224,7 @@ impl Linux {
     /// `shrink_active_list`
     fn shrink_active(&mut self, kind: usize, pages: &mut dyn Pages) {
         for _ in 0..CLUSTER.min(self.lists.len(active(kind))) {
-            let Some(node) = self.lists.front(active(kind)) else { return };
+            let Some(node) = self.lists.head(active(kind), |_| {}) else { return };
             let frame = Pfn(node.into());
             let answer = pages.probe(frame);
             let text = answer == Probe::Referenced && self.text.contains(frame);
@@ -232,7 +241,9 @@ impl Linux {
 
     /// Looks at the oldest inactive page (`shrink_inactive_list`, `folio_check_references`).
     fn shrink_inactive(&mut self, kind: usize, pages: &mut dyn Pages) -> Option<Pfn> {
-        let node = self.lists.front(inactive(kind))?;
+        let (names, ghosts) = (&self.names, &self.ghosts);
+        let node =
+            self.lists.head(inactive(kind), |nodes| ghosts.read_ahead(names_of(names, nodes)))?;
         let frame = Pfn(node.into());
         self.lists.push_back(inactive(kind), node);
         let answer = pages.probe(frame);
@@ -279,8 +290,9 @@ impl Policy for Linux {
             self.text.insert(frame);
         }
         if let Some(slot) = self.ghosts.find(page.id) {
+            let shadow = self.ghosts.kept(slot);
             self.ghosts.clear(slot);
-            self.refault(frame, kind, self.shadows[slot as usize]);
+            self.refault(frame, kind, shadow);
         }
     }
 
@@ -300,10 +312,12 @@ impl Policy for Linux {
         let name = self.names[frame.0 as usize];
         if name != PageId::UNKNOWN && self.ghosts.find(name).is_none() {
             let slot = self.ghost_hand;
+            if slot as usize % GROUP == 0 {
+                self.ghosts.read_slots_ahead(slot..slot + GROUP as u32);
+            }
             self.ghost_hand = (slot + 1) % self.names.len() as u32;
             let workingset = self.workingset.contains(frame);
-            self.shadows[slot as usize] = Shadow { age: self.nonresident_age, workingset };
-            self.ghosts.set(slot, name);
+            self.ghosts.set(slot, name, Shadow::new(self.nonresident_age, workingset));
         }
         self.nonresident_age += 1;
         self.remove(frame);

@@ -5,8 +5,8 @@
 //!   list 1 ─► list 1                     empty
 //! ```
 //!
-//! Nodes are numbers: a frame's number, or for a page that is gone (a ghost) the number of frames
-//! and more. Twelve bytes a node, side by side: what costs is how many lines of memory are touched.
+//! Nodes are frames' numbers. A list can be gone along from anywhere; where only fronts are taken,
+//! `queues.rs` is cheaper. Twelve bytes a node, side by side: what costs is how many lines of memory are touched.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -65,12 +65,6 @@ impl Lists {
     pub(crate) fn push_back(&mut self, list: u8, node: u32) {
         self.remove(node);
         self.link_before(self.end(list), list, node);
-    }
-
-    /// Puts the node, which is on no list, before another one on that one's list.
-    pub(crate) fn insert_before(&mut self, at: u32, node: u32) {
-        let list = self.list(at).expect("the other node is on a list");
-        self.link_before(at, list, node);
     }
 
     /// Takes the node off its list, if it is on one, and says which it was.

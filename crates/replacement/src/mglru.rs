@@ -51,8 +51,8 @@
 //! Known weakness: an aging looks at all pages at once, and pages within a generation are in the
 //! order in which they came, whatever their use.
 
-use crate::directory::Directory;
-use crate::lists::Lists;
+use crate::directory::{Directory, names_of};
+use crate::queues::{GROUP, Queues};
 use crate::{Page, PageId, PageKind, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -100,11 +100,10 @@ impl Control {
 /// MGLRU; see the module for the generations and an example.
 #[derive(Clone, Debug)]
 pub struct Mglru {
-    lists: Lists,
+    lists: Queues,
     names: Vec<PageId>,
-    ghosts: Directory,
-    /// The `min_seq` that evicted pages had, by slot.
-    evicted_at: Vec<u64>,
+    /// With the `min_seq` that evicted pages had.
+    ghosts: Directory<u64>,
     /// The slot of the next evicted page: the oldest one's.
     ghost_hand: u32,
     swappiness: u64,
@@ -121,10 +120,9 @@ impl Mglru {
     pub fn new(frames: u64, swappiness: u8) -> Self {
         assert!(swappiness <= 200, "swappiness is 0 to 200");
         Self {
-            lists: Lists::new(frames, 2 * GENS_MAX as u8),
+            lists: Queues::new(frames, 2 * GENS_MAX as u8),
             names: vec![PageId::UNKNOWN; frames as usize],
             ghosts: Directory::new(frames),
-            evicted_at: vec![0; frames as usize],
             ghost_hand: 0,
             swappiness: swappiness.into(),
             max_seq: GENS_MIN - 1,
@@ -141,7 +139,7 @@ impl Mglru {
     }
 
     fn list(&self, frame: Pfn) -> Option<u8> {
-        u32::try_from(frame.0).ok().and_then(|node| self.lists.list(node))
+        u32::try_from(frame.0).ok().and_then(|node| self.lists.queue(node))
     }
 
     fn kind_len(&self, kind: usize) -> usize {
@@ -171,7 +169,7 @@ impl Mglru {
     /// Looks at every page and begins a generation (`try_to_inc_max_seq`).
     fn age(&mut self, pages: &mut dyn Pages) {
         for node in 0..self.names.len() as u32 {
-            if let Some(at) = self.lists.list(node)
+            if let Some(at) = self.lists.queue(node)
                 && pages.probe(Pfn(node.into())) == Probe::Referenced
             {
                 self.promote(node, usize::from(at) / GENS_MAX as usize);
@@ -194,13 +192,8 @@ impl Mglru {
     /// What is left of the oldest generation joins the next one (`inc_min_seq`).
     fn join_oldest(&mut self, kind: usize) {
         let [oldest, next] = [0, 1].map(|behind| list(kind, self.min_seq[kind] + behind));
-        let first = self.lists.front(next);
-        while let Some(node) = self.lists.front(oldest) {
-            self.lists.remove(node);
-            match first {
-                Some(first) => self.lists.insert_before(first, node),
-                None => self.lists.push_back(next, node),
-            }
+        while let Some(node) = self.lists.back(oldest) {
+            self.lists.push_front(next, node);
         }
         self.min_seq[kind] += 1;
     }
@@ -243,7 +236,9 @@ impl Mglru {
     fn scan(&mut self, kind: usize, pages: &mut dyn Pages) -> Option<Pfn> {
         let oldest = list(kind, self.min_seq[kind]);
         for _ in 0..self.lists.len(oldest) {
-            let node = self.lists.front(oldest)?;
+            let (names, ghosts) = (&self.names, &self.ghosts);
+            let read = |nodes: &[u32]| ghosts.read_ahead(names_of(names, nodes));
+            let node = self.lists.head(oldest, read)?;
             self.lists.push_back(oldest, node);
             match pages.probe(Pfn(node.into())) {
                 Probe::Busy => {}
@@ -269,7 +264,7 @@ impl Policy for Mglru {
         self.promote(frame.0 as u32, kind);
         if let Some(slot) = self.ghosts.find(page.id) {
             self.ghosts.clear(slot);
-            let recent = self.max_seq - self.evicted_at[slot as usize] < GENS_MAX;
+            let recent = self.max_seq - self.ghosts.kept(slot) < GENS_MAX;
             self.controls[kind].refaulted += u64::from(recent);
         }
     }
@@ -287,9 +282,11 @@ impl Policy for Mglru {
         let name = self.names[frame.0 as usize];
         if name != PageId::UNKNOWN && self.ghosts.find(name).is_none() {
             let slot = self.ghost_hand;
+            if slot as usize % GROUP == 0 {
+                self.ghosts.read_slots_ahead(slot..slot + GROUP as u32);
+            }
             self.ghost_hand = (slot + 1) % self.names.len() as u32;
-            self.evicted_at[slot as usize] = self.min_seq[kind];
-            self.ghosts.set(slot, name);
+            self.ghosts.set(slot, name, self.min_seq[kind]);
         }
         self.remove(frame);
     }

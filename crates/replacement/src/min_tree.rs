@@ -35,11 +35,21 @@ impl MinTree {
 
     pub(crate) fn set(&mut self, at: u64, key: u16) {
         let mut at = at as usize;
-        self.levels[0][at] = key;
+        let mut was = core::mem::replace(&mut self.levels[0][at], key);
         for height in 1..self.levels.len() {
             at /= FAN;
             let (below, here) = self.levels.split_at_mut(height);
-            here[0][at] = smallest(&below[height - 1], at);
+            let parent = &mut here[0][at];
+            // Where the child was not the smallest, and is not now, nothing changes above it.
+            let now = match (key <= *parent, was == *parent) {
+                (true, _) => key,
+                (false, true) => smallest(&below[height - 1], at),
+                (false, false) => return,
+            };
+            was = core::mem::replace(parent, now);
+            if was == now {
+                return;
+            }
         }
     }
 

@@ -87,11 +87,11 @@ impl Nru {
         found.expect("a known frame has a class")
     }
 
-    fn set_class(&mut self, frame: Pfn, class: usize) {
-        self.classes.iter_mut().for_each(|class| {
-            class.remove(frame);
-        });
-        self.classes[class].insert(frame);
+    fn set_class(&mut self, frame: Pfn, from: usize, to: usize) {
+        if from != to {
+            self.classes[from].remove(frame);
+            self.classes[to].insert(frame);
+        }
     }
 
     /// Looks at the frame, which is in `class`, and puts it where it belongs; `None` if it is busy.
@@ -102,9 +102,7 @@ impl Nru {
             Probe::Unreferenced => class & REFERENCED,
         };
         let now = referenced | usize::from(pages.modified(frame));
-        if now != class {
-            self.set_class(frame, now);
-        }
+        self.set_class(frame, class, now);
         Some(now)
     }
 
@@ -145,7 +143,7 @@ impl Policy for Nru {
     fn victim(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         if let Some(frame) = self.named.take() {
             let class = self.class(frame);
-            self.set_class(frame, class | REFERENCED);
+            self.set_class(frame, class, class | REFERENCED);
         }
         // A frame may turn out to be clean by now and sink: one more round finds it.
         let found = (0..8).find_map(|round| self.search(round % 4, pages));
@@ -161,11 +159,9 @@ impl Policy for Nru {
         let mut from = 0;
         while let Some(frame) = self.known.next(from) {
             from = frame.0 + 1;
-            let class = self.class(frame);
-            if let Some(now) = self.look(frame, class, pages)
-                && now & REFERENCED != 0
-            {
-                self.set_class(frame, now & !REFERENCED);
+            if pages.probe(frame) != Probe::Busy {
+                let class = self.class(frame);
+                self.set_class(frame, class, usize::from(pages.modified(frame)));
             }
         }
     }

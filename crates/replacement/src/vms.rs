@@ -44,7 +44,7 @@
 //! which costs a fault each time, and the share of the lists must be guessed.
 
 use crate::frame_set::FrameSet;
-use crate::lists::Lists;
+use crate::queues::Queues;
 use crate::{Activity, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use pagewalk_mmu::Pfn;
@@ -59,7 +59,7 @@ const CLUSTER: usize = 16;
 /// VMS's lists; see the module for the states and an example.
 #[derive(Clone, Debug)]
 pub struct Vms {
-    lists: Lists,
+    lists: Queues,
     /// Modified, and asked to be laundered.
     asked: FrameSet,
     secondary: u64,
@@ -76,7 +76,7 @@ impl Vms {
     pub fn new(frames: u64, secondary: u8) -> Self {
         assert!((1..=100).contains(&secondary), "the lists have 1 to 100 % of the frames");
         Self {
-            lists: Lists::new(frames, 3),
+            lists: Queues::new(frames, 3),
             asked: FrameSet::new(frames),
             secondary: secondary.into(),
             named: None,
@@ -100,7 +100,7 @@ impl Vms {
             if self.lists.len(STANDBY) + self.lists.len(MODIFIED) >= wanted {
                 return;
             }
-            let Some(node) = self.lists.front(WORKING_SET) else { return };
+            let Some(node) = self.lists.head(WORKING_SET, |_| {}) else { return };
             let frame = Pfn(node.into());
             let list = if pages.probe(frame) == Probe::Busy {
                 WORKING_SET
@@ -117,7 +117,7 @@ impl Vms {
     /// Looks at the first page of a list, which goes back to the working set if it was used; `None`
     /// if it is not to go now.
     fn first(&mut self, list: u8, pages: &mut dyn Pages) -> Option<Pfn> {
-        let node = self.lists.front(list)?;
+        let node = self.lists.head(list, |_| {})?;
         let frame = Pfn(node.into());
         match pages.probe(frame) {
             Probe::Busy => self.lists.push_back(list, node),
@@ -203,7 +203,7 @@ impl Policy for Vms {
     }
 
     fn contains(&self, frame: Pfn) -> bool {
-        u32::try_from(frame.0).is_ok_and(|node| self.lists.list(node).is_some())
+        u32::try_from(frame.0).is_ok_and(|node| self.lists.queue(node).is_some())
     }
 
     fn len(&self) -> usize {

@@ -8,15 +8,16 @@
 //!                 not, age ≤ τ                  in the working set               on
 //!                 not, age > τ, modified        laundered                        on
 //!                 not, age > τ, clean           victim                           stops behind it
-//!   a whole turn, or `launder` pages laundered: the oldest clean page of the 64 oldest,
-//!                                               or else the oldest page
+//!   a whole turn, or `launder` pages laundered: the oldest clean page of the 64 oldest, or else
+//!                                               the oldest page; others passed are laundered
 //! ```
 //!
 //! Invariants:
 //! 1. Age is now − last use, and last use is as exact as looks and ticks are frequent.
 //! 2. The order of last uses is kept beside the clock, so the oldest page is known. While even that
 //!    is not older than τ no look could find a victim: the turn is left out, and its bits stay.
-//! 3. One call launders at most `launder` pages.
+//! 3. One search launders at most `launder` pages, and so does the choice among the oldest where it
+//!    failed: what is passed over for being modified is clean at the next call.
 //! 4. A busy page is passed; what it has stays.
 //! 5. A victim that is still there at the next call counts as used now.
 //!
@@ -47,7 +48,7 @@ use pagewalk_mmu::Pfn;
 
 const ORDER: u8 = 0;
 /// Pages among which a clean one is looked for when the hand finds nothing.
-const OLDEST: usize = 64;
+const OLDEST: u32 = 64;
 
 /// WSClock; see the module for the looks and an example.
 #[derive(Clone, Debug)]
@@ -136,7 +137,12 @@ impl WsClock {
             if !pages.modified(frame) {
                 return Some(frame);
             }
-            first = first.or(Some(frame));
+            match first {
+                None => first = Some(frame),
+                // It is one of the next victims.
+                Some(_) if idle <= self.launder_max => pages.launder(frame),
+                Some(_) => {}
+            }
             idle += 1;
             if idle == OLDEST {
                 break;

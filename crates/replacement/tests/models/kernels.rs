@@ -26,13 +26,15 @@ struct FreeBsd {
     decline: u32,
     active: VecDeque<Counted>,
     inactive: VecDeque<Counted>,
+    /// At the head of the inactive queue, laundered.
+    asked: VecDeque<Counted>,
     cache: VecDeque<Counted>,
     named: Option<u64>,
 }
 
 impl FreeBsd {
-    fn queues(&mut self) -> [&mut VecDeque<Counted>; 3] {
-        [&mut self.active, &mut self.inactive, &mut self.cache]
+    fn queues(&mut self) -> [&mut VecDeque<Counted>; 4] {
+        [&mut self.active, &mut self.inactive, &mut self.asked, &mut self.cache]
     }
 
     fn activated(&self, page: Counted) -> Counted {
@@ -67,28 +69,41 @@ impl FreeBsd {
     }
 
     fn look_inactive(&mut self, shown: &mut Shown) -> Option<u64> {
-        for _ in 0..self.inactive.len() {
-            let mut page = self.inactive.pop_front()?;
+        // No scan here launders more than the limit of 32: there are fewer frames.
+        let asked = std::mem::take(&mut self.asked);
+        let laundered = asked.len();
+        let mut left = asked.into_iter().chain(std::mem::take(&mut self.inactive)).enumerate();
+        let mut kept = VecDeque::new();
+        let mut found = None;
+        for (at, mut page) in left.by_ref() {
             match shown.take(page.frame) {
-                None => self.inactive.push_back(page),
+                None => kept.push_back(page),
                 Some(true) => self.active.push_back(self.activated(page)),
                 Some(false) if !shown.is_modified(page.frame) => {
                     page.trips = 0;
                     self.cache.push_back(page);
-                    return None;
+                    break;
+                }
+                Some(false) if at < laundered => {
+                    found = Some(page.frame);
+                    self.asked.push_back(page);
+                    break;
+                }
+                Some(false) if page.trips == 0 => {
+                    page.trips = 1;
+                    kept.push_back(page);
                 }
                 Some(false) => {
-                    page.trips += 1;
-                    self.inactive.push_back(page);
-                    match page.trips {
-                        1 => {}
-                        2 => shown.laundered.push(page.frame),
-                        _ => return Some(page.frame),
-                    }
+                    self.asked.push_back(page);
+                    shown.laundered.push(page.frame);
                 }
             }
         }
-        None
+        for (at, page) in left {
+            if at < laundered { &mut self.asked } else { &mut self.inactive }.push_back(page);
+        }
+        self.inactive.extend(kept);
+        found
     }
 }
 
@@ -113,7 +128,7 @@ impl Model for FreeBsd {
             self.named = self.look_cache(shown);
             if self.named.is_none() {
                 for _ in 0..self.active.len() {
-                    if self.inactive.len() < wanted {
+                    if self.inactive.len() + self.asked.len() < wanted {
                         self.look_active(shown);
                     }
                 }

@@ -140,6 +140,9 @@ impl WsClock {
                 if !shown.is_modified(frame) {
                     return Some(frame);
                 }
+                if (1..=self.launder).contains(&modified.len()) {
+                    shown.laundered.push(frame);
+                }
                 modified.push(frame);
             }
         }
