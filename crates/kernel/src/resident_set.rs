@@ -297,7 +297,9 @@ impl<P: Pmap> Kernel<P> {
         let asked = (space.limits.resident != u64::MAX).then_some(own);
         let fixed = asked.into_iter().chain(self.config.resident).min();
         let limit = fixed.or_else(|| (self.config.scope == Scope::Process).then(|| self.share()));
-        limit.map(|pages| pages.max(RESIDENT_MIN))
+        // An instruction that copies, twice.
+        let least = (4 * self.config.instruction_pages).clamp(2, RESIDENT_MIN);
+        limit.map(|pages| pages.max(least))
     }
 
     /// An equal share of the memory that is not page tables or kept free.

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Scope};
+use pagewalk_step::Grain;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
 #[derive(Parser)]
@@ -23,6 +24,7 @@ pub enum Command {
     Thrash(ThrashArgs),
     Machines(MachinesArgs),
     Policies(Box<PoliciesArgs>),
+    Demo(DemoArgs),
     Quiz(QuizArgs),
     Grade(GradeArgs),
     /// Print the completion script of a shell.
@@ -41,6 +43,56 @@ pub enum Command {
         #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain", "quiz", "grade"]))]
         of: String,
     },
+}
+
+/// Tell a scenario: virtual memory seen step by step, forwards or backwards.
+///
+/// Without a name, list the scenarios. A scenario is a machine of words, processes with a few lines of code, and what
+/// must hold; it runs over the same page tables, TLBs and kernel as real programs do (docs/scenarios.md). The exit
+/// status is 0 if what the scenario expects held, 1 if it did not, and 2 if it could not be run.
+#[derive(Args)]
+#[command(override_usage = "pagewalk demo [OPTIONS] [NAME|FILE.toml]")]
+pub struct DemoArgs {
+    /// The scenario's name, or a file that ends in .toml.
+    #[arg(value_name = "NAME|FILE")]
+    pub name: Option<String>,
+
+    /// How far apart the steps are.
+    #[arg(long, value_name = "GRAIN", default_value = Grain::Event.name())]
+    #[arg(value_parser = PossibleValuesParser::new(Grain::ALL.map(Grain::name)))]
+    pub by: String,
+
+    /// From the end to the start.
+    #[arg(long)]
+    pub backwards: bool,
+
+    /// The sentences alone, with a picture of the machine at the start and at the end.
+    #[arg(long)]
+    pub brief: bool,
+
+    /// This step alone.
+    #[arg(long, value_name = "N")]
+    pub step: Option<String>,
+
+    /// The states as JSON (`pagewalk schema step`).
+    #[arg(long)]
+    pub json: bool,
+
+    /// Another MMU than the scenario's.
+    #[arg(long, value_name = "MMU")]
+    pub mmu: Option<String>,
+
+    /// Another TLB: none, a number of entries, or its levels (see `pagewalk run`).
+    #[arg(long, value_name = "SPEC")]
+    pub tlb: Option<String>,
+
+    /// Another replacement policy (`pagewalk policies`).
+    #[arg(long, value_name = "NAME[:KEY=VALUE,...]")]
+    pub policy: Option<String>,
+
+    /// Another number of frames for pages.
+    #[arg(long, value_name = "N")]
+    pub frames: Option<String>,
 }
 
 /// Run a RISC-V Linux program and report what it did to memory.

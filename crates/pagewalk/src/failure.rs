@@ -39,6 +39,11 @@ impl Failure {
         Self { status: REFUSED, message: one_line(&error.to_string()) }
     }
 
+    /// A text of several lines that speaks for itself, found before anything was done.
+    pub fn shown(text: String) -> Self {
+        Self { status: REFUSED, message: text }
+    }
+
     /// Results could not be written to `place`.
     pub fn not_written(place: impl Display, error: impl Display) -> Self {
         Self { status: FAILED, message: one_line(&format!("{place}: not written: {error}")) }

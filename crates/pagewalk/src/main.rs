@@ -19,6 +19,7 @@
 mod args;
 mod base;
 mod console;
+mod demo;
 mod explain;
 mod failure;
 mod faults;
@@ -56,6 +57,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Thrash(args) => thrash::run(&args),
         Command::Machines(args) => machines::run(&args),
         Command::Policies(args) => policies::run(*args),
+        Command::Demo(args) => demo::run(&args),
         Command::Quiz(args) => quiz::run(args),
         Command::Grade(args) => grade::run(&args),
         Command::Completions { shell } => generate::completions(shell),

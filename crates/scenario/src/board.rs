@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use pagewalk_kernel::refill::{self, When};
 use pagewalk_kernel::{
-    CachedTranslation, Event, FileId, Flush, IoError, Platform, Store, SwapSlot,
+    CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, Store, SwapSlot,
 };
-use pagewalk_mmu::tlb::Globals;
+use pagewalk_mmu::radix::R3000;
+use pagewalk_mmu::tlb::{Globals, TlbEntry};
 use pagewalk_mmu::{
-    Access, AccessKind, Asid, EntryWidth, Fault, Hit, Mmu, OutOfMemory, PageSize, Pfn, PhysAddr,
-    Probe, Rights, Source, Step, TableMemory, VirtAddr, WalkObserver,
+    Access, AccessKind, Asid, EntryWidth, Fault, Hit, Level, Mmu, OutOfMemory, PageSize, Pfn,
+    PhysAddr, Probe, Rights, Source, Step, TableMemory, VirtAddr, WalkObserver,
 };
 
 use crate::journal::{Journal, What};
@@ -92,7 +93,9 @@ pub struct Board {
     pub swap: Vec<Option<Arc<[u8]>>>,
     /// The files.
     pub files: Vec<File>,
-    /// References that programs have made.
+    /// Translations that were asked for: the MMU's time.
+    pub now: u64,
+    /// Loads and stores that programs have made.
     pub references: u64,
     /// Instructions that they have done.
     pub instructions: u64,
@@ -114,6 +117,7 @@ impl Board {
             mmu,
             swap: vec![None; slots as usize],
             files: Vec::new(),
+            now: 0,
             references: 0,
             instructions: 0,
             page_frames,
@@ -131,18 +135,17 @@ impl Board {
         kind: AccessKind,
         journal: &mut Journal,
     ) -> Result<Hit, Fault> {
-        self.references += 1;
+        self.now += 1;
         let before = self.clone();
         let Some(mmu) = &mut self.mmu else { unreachable!("physical addresses need no MMU") };
         let mut seen = Seen::default();
         let access = Access::user(kind);
-        let mut result =
-            mmu.translate_observed(&mut self.ram, va, access, self.references, &mut seen);
+        let mut result = mmu.translate_observed(&mut self.ram, va, access, self.now, &mut seen);
         let by_software = mmu.is_software_loaded();
         if let Err(fault) = &result
             && by_software
         {
-            let when = When { now: self.references, instructions: self.instructions };
+            let when = When { now: self.now, instructions: self.instructions };
             result = refill::serve(mmu, &mut self.ram, fault, when);
         }
         let source = result.as_ref().map_or(Source::Walk, |hit| hit.source);
@@ -164,6 +167,20 @@ impl Board {
             journal.note(What::TlbFill { address, by_software }, self);
         }
         result
+    }
+}
+
+impl Board {
+    fn tlb_entries(&self) -> impl Iterator<Item = TlbEntry> {
+        let tlb = self.mmu.as_ref().and_then(Mmu::tlb).into_iter();
+        tlb.flat_map(|tlb| tlb.entries()).map(|(_, entry)| entry)
+    }
+
+    /// The first address whose entry is in the page of a table that an entry of the R3000's TLB maps.
+    fn table_mapped(&self, entry: &TlbEntry) -> Option<VirtAddr> {
+        let mmu = self.mmu.as_ref()?;
+        mmu.cp0()?;
+        R3000::mapped_by(entry.vpn.base(self.ram.page))
     }
 }
 
@@ -352,15 +369,26 @@ impl Platform for Wires<'_> {
 
     fn cached_translations(&self, visit: &mut dyn FnMut(CachedTranslation)) {
         let page = self.board.ram.page;
-        let tlb = self.board.mmu.as_ref().and_then(Mmu::tlb);
-        for (_, entry) in tlb.iter().flat_map(|tlb| tlb.entries()) {
+        // The R3000's entries that are not valid translate nothing; those of kseg2 are tables'.
+        let translates =
+            |entry: &TlbEntry| !entry.rights.is_empty() && self.board.table_mapped(entry).is_none();
+        for entry in self.board.tlb_entries().filter(translates) {
             for n in 0..entry.page.bytes() >> page.shift() {
                 visit(CachedTranslation {
                     asid: entry.asid,
                     va: VirtAddr((entry.vpn.0 + n) << page.shift()),
                     pfn: Pfn(entry.pfn.0 + n),
-                    writable: entry.rights.contains(Rights::WRITE),
+                    writable: entry.rights.contains(Rights::WRITE) && entry.dirty,
                 });
+            }
+        }
+    }
+
+    fn cached_tables(&self, visit: &mut dyn FnMut(CachedTable)) {
+        for entry in self.board.tlb_entries() {
+            if let Some(va) = self.board.table_mapped(&entry) {
+                let (asid, pfn) = (entry.asid, entry.pfn);
+                visit(CachedTable { asid, va, level: Level(0), pfn });
             }
         }
     }

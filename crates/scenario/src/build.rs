@@ -16,7 +16,7 @@ use pagewalk_kernel::{
     AnyPmap, Backing, Config, FaultResult, FileId, Kernel, Layout, MapRequest, Mapping, Placement,
     Pmap, SpaceId, Vmstat, Watermarks,
 };
-use pagewalk_mmu::{AccessKind, Mmu, PageSize, Pfn, Tables, VirtAddr};
+use pagewalk_mmu::{AccessKind, Mmu, MmuCounters, PageSize, Pfn, Tables, VirtAddr};
 
 use crate::board::{Board, File, Wires};
 use crate::check::{DataFile, Map, Scenario, Translation};
@@ -67,6 +67,7 @@ fn system(scenario: &Scenario, kernel: Option<Kernel<AnyPmap>>) -> System {
         script: scenario.script.clone(),
         quantum: scenario.quantum,
         baseline: Vmstat::default(),
+        mmu_baseline: MmuCounters::default(),
         is_over: false,
     }
 }
@@ -110,6 +111,9 @@ fn named(program: &Program) -> u16 {
     program.code.iter().map(of).fold(0, |all, bits| all | bits)
 }
 
+/// Paths of tables that a kernel wants room for ([`Kernel::frames_min`]).
+const PATHS_MIN: u64 = 5;
+
 struct Builder<'a> {
     scenario: &'a Scenario,
     tables: Tables,
@@ -125,8 +129,10 @@ impl<'a> Builder<'a> {
         let path = AnyPmap::tables_per_path(&tables);
         // A path of tables for each mapping, and one more that a fork may have in hand.
         let paths = scenario.processes.iter().map(|process| process.maps.len() as u64).sum::<u64>();
-        let own = scenario.spaces * initial + (paths + scenario.spaces) * path;
-        let frames = scenario.frames + own;
+        let own = scenario.spaces * initial + (paths + scenario.spaces).max(PATHS_MIN) * path;
+        // The table that all spaces share lies below.
+        let page_frames = scenario.frames + AnyPmap::machine_tables(&tables);
+        let frames = page_frames + own;
         let config = Config {
             frames,
             swap_slots: scenario.swap,
@@ -141,27 +147,34 @@ impl<'a> Builder<'a> {
         let place = &scenario.place;
         let mut kernel = Kernel::new(tables, config)
             .map_err(|error| place.error(place.machine.clone(), error.to_string()))?;
-        kernel.give_in_order(&order(scenario));
+        kernel.give_in_order(&order(scenario, page_frames));
         let mmu = Mmu::new(tables, scenario.tlb.clone());
-        let mut board = Board::new(Some(mmu), frames, scenario.frames, page, scenario.swap);
+        let mut board = Board::new(Some(mmu), frames, page_frames, page, scenario.swap);
         board.files = scenario.files.iter().map(|file| contents(scenario, file, page)).collect();
         Ok(Self { scenario, tables, board, kernel, journal: Journal::counting() })
     }
 
     fn build(mut self) -> Result<World, ScenarioError> {
+        // These have a space of their own while they are read, before others need the table's frames.
         for number in 0..self.scenario.files.len() {
             self.cache(number)?;
         }
         let mut spaces = Vec::new();
-        for number in 0..self.scenario.processes.len() {
-            spaces.push(self.space(number)?);
+        for _ in &self.scenario.processes {
+            spaces.push(self.new_space()?);
         }
+        // What is on swap was in some frame before; the frames are given in their order after that.
+        self.maps(&spaces, true)?;
+        let order = order(self.scenario, self.board.page_frames);
+        self.kernel.give_in_order(&order);
+        self.maps(&spaces, false)?;
         for (number, &space) in spaces.iter().enumerate() {
             self.warm(number, space)?;
         }
         let Self { scenario, board, kernel, .. } = self;
         let baseline = *kernel.counters();
-        let mut system = System { baseline, ..system(scenario, Some(kernel)) };
+        let mmu_baseline = board.mmu.as_ref().map(|mmu| *mmu.counters()).unwrap_or_default();
+        let mut system = System { baseline, mmu_baseline, ..system(scenario, Some(kernel)) };
         system.processes = spaces
             .iter()
             .enumerate()
@@ -225,13 +238,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn space(&mut self, number: usize) -> Result<SpaceId, ScenarioError> {
-        let space = self.new_space()?;
-        for map in &self.scenario.processes[number].maps {
-            self.map(space, map)?;
-            self.fill(space, map)?;
+    /// Makes the mappings of all processes whose pages are on swap at the start, or those that are not.
+    fn maps(&mut self, spaces: &[SpaceId], swapped: bool) -> Result<(), ScenarioError> {
+        let scenario = self.scenario;
+        for (process, &space) in scenario.processes.iter().zip(spaces) {
+            for map in process.maps.iter().filter(|map| map.swapped == swapped) {
+                self.map(space, map)?;
+                self.fill(space, map)?;
+            }
         }
-        Ok(space)
+        Ok(())
     }
 
     fn map(&mut self, space: SpaceId, map: &Map) -> Result<(), ScenarioError> {
@@ -346,23 +362,22 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        self.board.references = 0;
         Ok(())
     }
 }
 
 /// The frames of pages in the order in which they are given: to the files, to the mappings, to those
 /// that come, then all others.
-fn order(scenario: &Scenario) -> Vec<Pfn> {
+fn order(scenario: &Scenario, page_frames: u64) -> Vec<Pfn> {
     let files = scenario.files.iter().flat_map(|file| file.frames.iter());
     let maps = scenario
         .processes
         .iter()
         .flat_map(|process| process.maps.iter().flat_map(|map| map.frames.iter()));
     let mut order: Vec<u64> = files.chain(maps).chain(&scenario.order).copied().collect();
-    let mut seen = vec![false; scenario.frames as usize];
+    let mut seen = vec![false; page_frames as usize];
     order.retain(|&frame| !std::mem::replace(&mut seen[frame as usize], true));
-    let others = (0..scenario.frames).filter(|&frame| !seen[frame as usize]);
+    let others = (0..page_frames).filter(|&frame| !seen[frame as usize]);
     order.iter().copied().chain(others).map(Pfn).collect()
 }
 

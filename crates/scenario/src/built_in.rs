@@ -22,7 +22,40 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!["virtual-computer", "copy-on-write"];
+scenarios![
+    "virtual-computer",
+    "isolation-lost",
+    "page-tables",
+    "address",
+    "demand-paging",
+    "copy-on-write",
+    "fork",
+    "hit-and-fault",
+    "allocation",
+    "loading",
+    "mapped-file",
+    "decimal",
+    "two-level",
+    "four-level",
+    "pae",
+    "tlb",
+    "asids",
+    "untagged",
+    "inverted",
+    "hashed",
+    "r3000",
+    "base-and-bounds",
+    "null",
+    "protection",
+    "dirty-and-clean",
+    "swap-cache",
+    "swapped-out",
+    "working-set",
+    "thrashing",
+    "belady-3",
+    "belady-4",
+    "fourteen-bits",
+];
 
 /// The scenario of this name.
 pub fn find(name: &str) -> Option<&'static BuiltIn> {

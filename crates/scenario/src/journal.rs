@@ -140,8 +140,7 @@ impl What {
         }
     }
 
-    /// Whether the system's books are those from after the fault from here on: a frame was taken
-    /// for its page.
+    /// Whether the system's books are those from after the fault, or the call, from here on.
     const fn shows_result(&self) -> bool {
         matches!(
             self,
@@ -149,6 +148,9 @@ impl What {
                 | Self::Copy { .. }
                 | Self::FileRead { .. }
                 | Self::SwapRead { .. }
+                | Self::SwapWrite { .. }
+                | Self::Evict { .. }
+                | Self::EvictFrom { .. }
                 | Self::Resolved { .. }
         )
     }

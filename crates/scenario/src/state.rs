@@ -58,6 +58,9 @@ pub fn machine(scenario: &Scenario) -> String {
     }
 }
 
+/// Of frames with more words than so many, those that are not 0 are shown, so many at most.
+const WORDS_MAX: u64 = 64;
+
 struct Viewer<'a> {
     scenario: &'a Scenario,
     moment: &'a Moment,
@@ -196,7 +199,7 @@ impl Viewer<'_> {
     fn frame(&self, pfn: Pfn, pages: Vec<(u32, u64)>) -> Option<FrameState> {
         let table = self.system.kernel.as_ref().map(|kernel| kernel.frame_table());
         let used = table.map_or(Use::Anon { slot: None }, |table| table.used(pfn));
-        if pfn.0 >= self.scenario.frames && used == Use::Free {
+        if pfn.0 >= self.board.page_frames && used == Use::Free {
             return None;
         }
         let name = match used {
@@ -226,7 +229,11 @@ impl Viewer<'_> {
         let start = geometry.frame_start(pfn);
         let (now, then) = (self.board.ram.frame(pfn), self.before.ram.frame(pfn));
         let words = geometry.words(now).zip(geometry.words(then)).zip(start..);
-        words.map(|((value, old), at)| Word { at, value, is_new: value != old }).collect()
+        words
+            .map(|((value, old), at)| Word { at, value, is_new: value != old })
+            .filter(|word| geometry.page_words <= WORDS_MAX || word.value != 0 || word.is_new)
+            .take(WORDS_MAX as usize)
+            .collect()
     }
 
     fn tlb(&self) -> Vec<TlbEntryState> {
@@ -243,6 +250,8 @@ impl Viewer<'_> {
             .collect();
         let mut places: BTreeMap<String, u64> = BTreeMap::new();
         tlb.entries()
+            // After reset, and where software leaves them so, entries allow nothing.
+            .filter(|(_, entry)| !entry.rights.is_empty())
             .map(|(place, entry)| {
                 let side = match place.side {
                     Some(Side::Instruction) => "i",
@@ -301,10 +310,11 @@ impl Viewer<'_> {
         }
         counters.insert("references".to_owned(), self.board.references);
         if let Some(mmu) = &self.board.mmu {
-            let seen = mmu.counters();
-            counters.insert("walks".to_owned(), seen.walks.total());
-            counters.insert("table_reads".to_owned(), seen.walk_reads);
-            counters.insert("tlb_misses".to_owned(), seen.l1_misses.total());
+            let (seen, start) = (mmu.counters(), &self.system.mmu_baseline);
+            counters.insert("walks".to_owned(), seen.walks.total() - start.walks.total());
+            counters.insert("table_reads".to_owned(), seen.walk_reads - start.walk_reads);
+            counters
+                .insert("tlb_misses".to_owned(), seen.l1_misses.total() - start.l1_misses.total());
         }
         counters.retain(|_, value| *value > 0);
         counters

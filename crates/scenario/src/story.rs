@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pagewalk_step::{Base, Grain, Happened, State, picture};
+use pagewalk_step::{Base, Grain, Happened, ProcessStatus, State, picture};
 
 use crate::check::Scenario;
 use crate::player::Player;
@@ -69,7 +69,9 @@ fn introduction(scenario: &Scenario) -> String {
     for paragraph in scenario.about.split("\n\n") {
         wrap(&mut text, "", paragraph);
     }
-    _ = writeln!(text, "\nThe machine: {}.\n", machine(scenario));
+    text.push('\n');
+    wrap(&mut text, "", &format!("The machine: {}.", machine(scenario)));
+    text.push('\n');
     text
 }
 
@@ -85,10 +87,13 @@ fn told(state: &State) -> String {
     text
 }
 
-/// The state without marks of what is new, to be compared.
+/// The state without marks of what is new, and without whose turn it is where: a picture is drawn
+/// when anything else has changed.
 fn plain(state: &State) -> State {
     let mut plain = state.clone();
     for process in &mut plain.processes {
+        process.status = ProcessStatus::Ready;
+        process.code.clear();
         process.registers.iter_mut().for_each(|register| register.is_new = false);
         process.pages.iter_mut().for_each(|page| page.is_new = false);
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use pagewalk_cpu::toy::{Cpu, Program};
 use pagewalk_kernel::{AnyPmap, Kernel, Mapping, SpaceId, Vmstat};
+use pagewalk_mmu::MmuCounters;
 
 use crate::board::{Board, Wires};
 use crate::geometry::Geometry;
@@ -90,6 +91,8 @@ pub struct System {
     pub quantum: u64,
     /// What the kernel had counted at the start.
     pub baseline: Vmstat,
+    /// … and the MMU.
+    pub mmu_baseline: MmuCounters,
     /// Whether it is over.
     pub is_over: bool,
 }

@@ -202,7 +202,7 @@ impl Teller<'_> {
             What::Fork { child, pages } => Self::because(
                 self.new(format!("{who} forks: {} is a copy of it.", self.name(*child))),
                 &[
-                    &format!("The two share {pages} pages; no page was copied."),
+                    &format!("The two share {}; no page was copied.", many(*pages, "page")),
                     "Pages that either may store to are read-only in both page tables now: the \
                      first store is when a copy is made.",
                 ],
@@ -210,20 +210,27 @@ impl Teller<'_> {
             What::Map { address, pages } => Self::because(
                 self.at(
                     *address,
-                    format!("{who} maps {pages} pages from {} on.", self.number(*address)),
+                    format!(
+                        "{who} maps {} from {} on.",
+                        many(*pages, "page"),
+                        self.number(*address)
+                    ),
                 ),
                 &["No frame is taken yet: pages come when they are touched."],
             ),
             What::Unmap { address, pages } => self.at(
                 *address,
-                format!("{who} unmaps {pages} pages from {} on.", self.number(*address)),
+                format!("{who} unmaps {} from {} on.", many(*pages, "page"), self.number(*address)),
             ),
             What::Protect { address, pages, prot } => {
                 let rights = short_rights(*prot);
                 let from = self.number(*address);
                 self.at(
                     *address,
-                    format!("{who} may do this with {pages} pages from {from} on: {rights}."),
+                    format!(
+                        "{who} may do this with {} from {from} on: {rights}.",
+                        many(*pages, "page")
+                    ),
                 )
             }
             What::Refused { reason } => self.new(format!("The system refuses: {reason}.")),
@@ -606,6 +613,11 @@ impl Teller<'_> {
             _ => self.new(format!("`{op}` is done.")),
         }
     }
+}
+
+/// A number of things.
+fn many(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Rights of an entry in words.

@@ -511,6 +511,7 @@ impl WordBus for Bus<'_> {
         let frame = self.board.ram.frame(pa.pfn(geometry.page));
         let offset = VirtAddr(pa.0).offset(geometry.page) / geometry.word;
         let value = geometry.get(frame, offset);
+        self.board.references += 1;
         self.note(What::Load { address, pa, value });
         Ok(value)
     }
@@ -523,6 +524,7 @@ impl WordBus for Bus<'_> {
         let old = geometry.get(frame, offset);
         geometry.put(frame, offset, value);
         let value = geometry.get(frame, offset);
+        self.board.references += 1;
         self.note(What::Store { address, pa, old, value });
         Ok(())
     }

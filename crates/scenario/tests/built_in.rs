@@ -28,13 +28,14 @@ fn open(text: &str, name: &str, overrides: &Overrides) -> Player {
 
 #[test]
 fn every_expectation_holds() {
+    let mut wrong = Vec::new();
     for scenario in BUILT_IN {
         let mut player = open(scenario.text, scenario.name, &Overrides::default());
-        let wrong = check(&mut player);
-        assert!(wrong.is_empty(), "{}", wrong[0]);
+        wrong.extend(check(&mut player).iter().map(ToString::to_string));
         assert_eq!(player.cut(), None, "{}", scenario.name);
         player.audit().unwrap_or_else(|error| panic!("{}: {error}", scenario.name));
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// Whatever the way, a step's state is the same; back undoes forward.

@@ -13,7 +13,7 @@
 use crate::{FrameState, PageState, Presence, ProcessState, ProcessStatus, State};
 
 /// The most lines of code that a box shows, and of pages, frames, TLB entries and slots.
-const CODE_MAX: usize = 12;
+const CODE_MAX: usize = 7;
 const ROWS_MAX: usize = 16;
 /// The most words of a frame.
 const WORDS_MAX: usize = 8;
@@ -191,7 +191,8 @@ fn memory_panel(state: &State, base: Base) -> Option<Panel> {
         frames.iter().map(|frame| frame_line(frame, state, base)).collect();
     let mut lines = some(&rows, rows.len().max(ROWS_MAX).min(2 * ROWS_MAX));
     if !tables.is_empty() {
-        lines.push(format!("page tables: {} frames", tables.len()));
+        let frames = if tables.len() == 1 { "frame" } else { "frames" };
+        lines.push(format!("page tables: {} {frames}", tables.len()));
     }
     (!lines.is_empty()).then(|| Panel { title: "memory".to_owned(), lines })
 }

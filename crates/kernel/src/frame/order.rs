@@ -13,20 +13,24 @@ use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
 
 impl FrameTable {
-    /// Holds the free frames of `order`, for pages in this order; frames in use have had their turn.
+    /// Holds the free frames of `order`, for pages in this order, before those that are held already;
+    /// frames in use have had their turn.
     pub(crate) fn hold(&mut self, order: &[Pfn]) {
         let end = order.iter().map(|pfn| pfn.0 + 1).max().unwrap_or(0);
         self.use_up_to(end.min(self.total()) as u32);
-        let mut held = Vec::with_capacity(order.len());
-        for pfn in order.iter().map(|pfn| pfn.0 as u32) {
-            if u64::from(pfn) < self.total() && self.is_free(pfn) {
+        let mut first = Vec::with_capacity(order.len());
+        let total = self.total();
+        for pfn in order.iter().filter(|pfn| pfn.0 < total).map(|pfn| pfn.0 as u32) {
+            if self.is_free(pfn) {
                 self.unlink(pfn);
                 self.frames[pfn as usize].marks = Marks::HELD;
-                held.push(pfn);
+                first.push(pfn);
+            } else if self.held.contains(&pfn) {
+                self.held.retain(|&held| held != pfn);
+                first.push(pfn);
             }
         }
-        held.reverse();
-        self.held.splice(0..0, held);
+        self.held.extend(first.iter().rev());
     }
 
     /// The next held frame, if `used` is for a page.
@@ -55,6 +59,17 @@ mod tests {
         frames.check_runs().expect("consistent");
         frames.release(Pfn(4));
         assert_eq!(frames.free_list().count(), 4);
+        frames.check_runs().expect("consistent");
+    }
+
+    #[test]
+    fn a_new_order_counts() {
+        let mut frames = FrameTable::new(4, 9);
+        frames.hold(&[0, 1, 2].map(Pfn));
+        frames.hold(&[2, 0, 3].map(Pfn));
+        let page = Use::Anon { slot: None };
+        let given: Vec<_> = (0..4).filter_map(|_| frames.allocate(page)).collect();
+        assert_eq!(given, [2, 0, 3, 1].map(Pfn));
         frames.check_runs().expect("consistent");
     }
 
