@@ -136,7 +136,7 @@ impl<'a> Builder<'a> {
         let config = Config {
             frames,
             swap_slots: scenario.swap,
-            policy: scenario.policy.clone(),
+            policy: scenario.policy,
             watermarks: Some(Watermarks::none()),
             harvest: 1,
             scope: scenario.scope,

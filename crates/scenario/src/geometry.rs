@@ -94,9 +94,9 @@ mod tests {
         let geometry = Geometry { word: 8, page_words: 100, page: PageSize::from_shift(10) };
         assert_eq!(geometry.split(1492), (14, 92));
         let va = geometry.va(1492).unwrap();
-        assert_eq!(va, VirtAddr(14 << 10 | 92 * 8));
+        assert_eq!(va, VirtAddr((14 << 10) | (92 * 8)));
         assert_eq!(geometry.address(va), 1492);
-        assert_eq!(geometry.physical(PhysAddr(27 << 10 | 92 * 8)), 2792);
+        assert_eq!(geometry.physical(PhysAddr((27 << 10) | (92 * 8))), 2792);
         assert_eq!(geometry.va(u64::MAX), None);
     }
 }

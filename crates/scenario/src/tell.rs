@@ -77,16 +77,16 @@ impl Teller<'_> {
         va.vpn(self.scenario.geometry.page).0
     }
 
-    fn new(&self, sentence: String) -> Happened {
+    fn plain(&self, sentence: String) -> Happened {
         Happened::new(self.moment.what.kind(), sentence)
     }
 
     fn at(&self, address: u64, sentence: String) -> Happened {
-        Happened { address: Some(address), ..self.new(sentence) }
+        Happened { address: Some(address), ..self.plain(sentence) }
     }
 
     fn of_frame(&self, pfn: Pfn, sentence: String) -> Happened {
-        Happened { frame: Some(pfn.0), ..self.new(sentence) }
+        Happened { frame: Some(pfn.0), ..self.plain(sentence) }
     }
 
     fn because(happened: Happened, why: &[&str]) -> Happened {
@@ -96,17 +96,17 @@ impl Teller<'_> {
     fn sentence(&self) -> Happened {
         let who = self.who();
         match &self.moment.what {
-            What::Start => self.new(self.scenario.title.clone()),
+            What::Start => self.plain(self.scenario.title.clone()),
             What::Switch => self.switch(),
             What::Swapper { process, out: true } => Self::because(
-                self.new(format!("{} is swapped out as a whole.", self.name(*process))),
+                self.plain(format!("{} is swapped out as a whole.", self.name(*process))),
                 &["It gets no cycles, and all frames that it alone used are free for others."],
             ),
             What::Swapper { process, out: false } => Self::because(
-                self.new(format!("{} may run again.", self.name(*process))),
+                self.plain(format!("{} may run again.", self.name(*process))),
                 &["Its pages come back one by one, as it touches them."],
             ),
-            What::Instruction { op } => self.new(format!("{who} executes `{op}`.")),
+            What::Instruction { op } => self.plain(format!("{who} executes `{op}`.")),
             What::Split { address, kind } => self.split(*address, *kind),
             What::TlbHit { address, source } => self.tlb_hit(*address, *source),
             What::TlbMiss { address } => Self::because(
@@ -118,7 +118,7 @@ impl Teller<'_> {
             ),
             What::TableRead { step } => self.table_read(step),
             What::Probe { probe } => self.probe(probe),
-            What::TableUpdate => self.new(
+            What::TableUpdate => self.plain(
                 "The MMU notes the access in the entry: referenced bit (A), and for a store the \
                  modified bit (D)."
                     .to_owned(),
@@ -200,7 +200,7 @@ impl Teller<'_> {
             }
             What::Retired { op } => self.retired(op),
             What::Fork { child, pages } => Self::because(
-                self.new(format!("{who} forks: {} is a copy of it.", self.name(*child))),
+                self.plain(format!("{who} forks: {} is a copy of it.", self.name(*child))),
                 &[
                     &format!("The two share {}; no page was copied.", many(*pages, "page")),
                     "Pages that either may store to are read-only in both page tables now: the \
@@ -233,16 +233,16 @@ impl Teller<'_> {
                     ),
                 )
             }
-            What::Refused { reason } => self.new(format!("The system refuses: {reason}.")),
-            What::Waits => self.new(format!("{who} waits for the processes that it made.")),
+            What::Refused { reason } => self.plain(format!("The system refuses: {reason}.")),
+            What::Waits => self.plain(format!("{who} waits for the processes that it made.")),
             What::Killed { process, reason } => {
-                self.new(format!("{} is killed: {reason}.", self.name(*process)))
+                self.plain(format!("{} is killed: {reason}.", self.name(*process)))
             }
             What::Exit => Self::because(
-                self.new(format!("{who} ends.")),
+                self.plain(format!("{who} ends.")),
                 &["Frames and swap slots that it alone used are free again."],
             ),
-            What::End { reason } => self.new(reason.clone()),
+            What::End { reason } => self.plain(reason.clone()),
         }
     }
 
@@ -262,7 +262,7 @@ impl Teller<'_> {
             }
             (_, None) => &["Its page table is in force."],
         };
-        Self::because(self.new(format!("{} runs.", self.who())), why)
+        Self::because(self.plain(format!("{} runs.", self.who())), why)
     }
 
     fn split(&self, address: u64, kind: AccessKind) -> Happened {
@@ -315,7 +315,7 @@ impl Teller<'_> {
             ),
             None => format!("It is in a register of the MMU; its bits are {:#x}.", step.raw),
         };
-        Self::because(self.new(sentence), &[&place])
+        Self::because(self.plain(sentence), &[&place])
     }
 
     fn probe(&self, probe: &pagewalk_mmu::Probe) -> Happened {
@@ -334,7 +334,7 @@ impl Teller<'_> {
             "It lies at byte {:#x} of physical memory; its bits are {:#x}.",
             probe.at.0, probe.raw
         );
-        Self::because(self.new(format!("{what} is read: {then}.")), &[&place])
+        Self::because(self.plain(format!("{what} is read: {then}.")), &[&place])
     }
 
     fn translated(&self, address: u64, pa: pagewalk_mmu::PhysAddr) -> Happened {
@@ -512,7 +512,7 @@ impl Teller<'_> {
         );
         let Some((process, then, now)) = changes.first() else {
             return Self::because(
-                self.new("The operating system writes an entry of a table.".to_owned()),
+                self.plain("The operating system writes an entry of a table.".to_owned()),
                 &[&place],
             );
         };
@@ -560,7 +560,7 @@ impl Teller<'_> {
             _ => None,
         };
         let address = Some(now.page * self.scenario.geometry.page_words);
-        Self::because(Happened { address, frame, slot, ..self.new(sentence) }, &[&place])
+        Self::because(Happened { address, frame, slot, ..self.plain(sentence) }, &[&place])
     }
 
     fn flush(&self, what: Flush) -> Happened {
@@ -574,7 +574,7 @@ impl Teller<'_> {
             Flush::All => "The TLB is flushed.".to_owned(),
         };
         Self::because(
-            self.new(sentence),
+            self.plain(sentence),
             &["The entry in memory has changed: what the TLB remembers of it would be wrong."],
         )
     }
@@ -595,7 +595,7 @@ impl Teller<'_> {
         let page = self.page_of(va);
         let sentence = format!("The page fault at page {page} is resolved: {how}.");
         let address = Some(self.scenario.geometry.address(va));
-        let happened = Happened { address, frame: pfn.map(|pfn| pfn.0), ..self.new(sentence) };
+        let happened = Happened { address, frame: pfn.map(|pfn| pfn.0), ..self.plain(sentence) };
         Self::because(happened, &["The instruction is made again, as if it had never begun."])
     }
 
@@ -608,9 +608,9 @@ impl Teller<'_> {
         match (process, written) {
             (Some(process), Some(reg)) => {
                 let value = self.value(process.cpu.get(reg));
-                self.new(format!("`{op}` is done: {reg} of {} is {value}.", process.name))
+                self.plain(format!("`{op}` is done: {reg} of {} is {value}.", process.name))
             }
-            _ => self.new(format!("`{op}` is done.")),
+            _ => self.plain(format!("`{op}` is done.")),
         }
     }
 }

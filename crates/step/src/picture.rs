@@ -189,7 +189,7 @@ fn memory_panel(state: &State, base: Base) -> Option<Panel> {
         state.frames.iter().partition(|frame| frame.used == "page table");
     let rows: Vec<(String, bool)> =
         frames.iter().map(|frame| frame_line(frame, state, base)).collect();
-    let mut lines = some(&rows, rows.len().max(ROWS_MAX).min(2 * ROWS_MAX));
+    let mut lines = some(&rows, 2 * ROWS_MAX);
     if !tables.is_empty() {
         let frames = if tables.len() == 1 { "frame" } else { "frames" };
         lines.push(format!("page tables: {} {frames}", tables.len()));
