@@ -80,6 +80,8 @@ pub enum Shortage {
     IoErrors,
     /// Memory is full of page tables.
     PageTables,
+    /// No fault fails, but pages of files are dropped and read again all the time.
+    Thrashing,
     /// Memory is full of locked pages.
     Locked,
     /// The processes of a group have all that they may have together.
@@ -111,6 +113,10 @@ impl fmt::Display for Shortage {
             Self::SwapFull => "memory and swap are full",
             Self::IoErrors => "memory is full and pages cannot be written out: device errors",
             Self::PageTables => "memory is full of page tables",
+            Self::Thrashing => {
+                "memory is too small for what runs: pages of files are read again all the time, and \
+                 nothing else can go"
+            }
             Self::Locked => "memory is full of locked pages",
             Self::Promises => "no more memory may be promised (vm.overcommit_memory is 2)",
         };

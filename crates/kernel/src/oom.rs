@@ -17,6 +17,9 @@
 //! `oom_score_adj` of -1000 is never killed. Of two that are as bad the younger goes: the one with
 //! the higher number.
 //!
+//! Who watches the whole machine can also find that it stands still though no fault fails, and have the
+//! worst killed ([`Kernel::kill_for_thrashing`]).
+//!
 //! The victim's memory is taken here and at once, as Linux's `oom_reaper` takes it: else it would come
 //! when the victim next runs, which can be long after. Its page tables stay until it has ended, empty.
 //!
@@ -118,6 +121,17 @@ impl<P: Pmap> Kernel<P> {
     /// Whether the space's memory was taken: its processes are about to end.
     pub fn is_killed(&self, id: SpaceId) -> bool {
         self.space(id).is_killed
+    }
+
+    /// Kills the worst space because memory is too small for what runs, `asked` being what runs now.
+    /// When that is so is the caller's to say: no fault has failed.
+    pub fn kill_for_thrashing(&mut self, platform: &mut impl Platform, asked: SpaceId) {
+        self.kill_worst(platform, asked, Shortage::Thrashing);
+    }
+
+    /// Whether a page could be written to swap that was not before.
+    pub fn swap_has_room(&self) -> bool {
+        self.swap.has_room()
     }
 
     /// Kills the worst space for a fault of `asked`, and returns it. It is `asked` itself if that is

@@ -29,6 +29,7 @@ mod inspect;
 mod kernel_events;
 mod kernel_view;
 mod listener;
+mod livelock;
 mod load_control;
 mod machine;
 mod memory;

@@ -30,6 +30,7 @@ use crate::error::MachineError;
 use crate::event_watcher::EventWatcher;
 use crate::guest_clock::{GuestClock, SplitMix64};
 use crate::listener::Listener;
+use crate::livelock::Livelock;
 use crate::load_control::LoadControl;
 use crate::memory::Memory;
 use crate::os::Os;
@@ -77,6 +78,7 @@ pub struct Machine {
     pub(crate) queues: DeviceQueues,
     pub(crate) pressure: Pressure,
     pub(crate) load_control: LoadControl,
+    pub(crate) livelock: Livelock,
     pub(crate) listener: Listener,
     random: SplitMix64,
     pub(crate) tally: Tally,
@@ -181,6 +183,7 @@ impl Machine {
             queues: parts.queues,
             pressure: Pressure::default(),
             load_control: LoadControl::default(),
+            livelock: Livelock::default(),
             listener: parts.listener,
             random,
             tally: Tally::default(),
@@ -457,6 +460,7 @@ impl Machine {
             queues: self.queues.clone(),
             pressure: self.pressure,
             load_control: self.load_control.clone(),
+            livelock: self.livelock,
             listener: self.listener.snapshot(),
             random: self.random.clone(),
             tally: self.tally.clone(),
@@ -518,6 +522,7 @@ impl Machine {
         if let Some(failure) = &failure {
             self.host.say_once(failure);
         }
+        self.watch_for_livelock();
         if self.os.has_oom_kills() {
             let situation = self.fullness();
             self.with_system(|system, memory, _, _| system.end_oom_victims(memory, &situation));

@@ -110,6 +110,18 @@ impl Os {
         }
     }
 
+    /// Whether a page could be written to swap that was not before.
+    pub fn swap_has_room(&self) -> bool {
+        matches!(self, Self::Paged(kernel) if kernel.swap_has_room())
+    }
+
+    /// Kills the worst process because memory is too small for what runs.
+    pub fn kill_for_thrashing(&mut self, platform: &mut MachinePlatform<'_>, asked: SpaceId) {
+        if let Self::Paged(kernel) = self {
+            kernel.kill_for_thrashing(platform, asked);
+        }
+    }
+
     /// Zeroes free frames, at most so many.
     pub fn zero_ahead(&mut self, platform: &mut MachinePlatform<'_>, frames_max: u64) {
         if let Self::Paged(kernel) = self {
