@@ -4,6 +4,7 @@
 //!   set_time(now) ─────────────► Policy::set_time
 //!   daemon ─┬─ time for it ────► Policy::tick      probe, probe, …             pgscan_harvest
 //!           ├─ pages too many ─► Policy::surplus   probe, …      ─► evict      pgsurplus
+//!           │                                      launder ─► queue ─► write   pglaunder
 //!           └─ frames too few ─► Policy::victim    probe,                      pgscan_kswapd,
 //!   fault ──── frames too few ─► Policy::victim    modified,     ─► evict      pgscan_direct
 //!                                                  launder ─► queue ─► write   pglaunder
@@ -123,6 +124,8 @@ impl<P: Pmap> Kernel<P> {
             }
             self.counters.pgsurplus += 1;
         }
+        // A policy with a daemon of its own launders without giving anything up.
+        self.launder_queued(platform);
     }
 
     fn ask<M: Platform, T>(

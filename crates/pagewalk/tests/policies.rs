@@ -5,7 +5,7 @@ mod common;
 use common::{guest, number, pagewalk, report};
 use serde_json::Value;
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "clock",
     "fifo",
     "random",
@@ -14,9 +14,11 @@ const NAMES: [&str; 16] = [
     "nru",
     "aging",
     "freebsd",
+    "freebsd-laundry",
     "linux",
     "car",
     "clock-pro",
+    "lirs-scan",
     "ws",
     "wsclock",
     "pff",

@@ -64,6 +64,12 @@ impl PolicyKind {
                 "A page once hot needs up to 64 looks to become inactive.",
                 "FreeBSD, sys/vm/vm_pageout.c, before version 7",
             ),
+            Self::FreeBsdLaundry(_) => (
+                "The same counters, on a clock of two hands; modified pages go to a laundry of their \
+                 own, and a controller says how many clean ones are freed in an `interval`.",
+                "In a shortage every active page is looked at in each run.",
+                "FreeBSD 13, sys/vm/vm_pageout.c and sys/kern/subr_pidctrl.c",
+            ),
             Self::Linux { .. } => (
                 "Active and inactive lists for anonymous pages and for those of files; a page that \
                  comes back soon enough becomes active at once (refault distance).",
@@ -81,6 +87,12 @@ impl PolicyKind {
                  used again becomes hot, and the share of the cold adapts.",
                 "The adaptation is slow where phases are short.",
                 "Jiang, Chen, Zhang, CLOCK-Pro, USENIX ATC 2005",
+            ),
+            Self::LirsScan { .. } => (
+                "LIRS as far as bits show it: pages whose last two uses were close stay; the others, \
+                 `hirs` percent of memory, go in turn, and are remembered.",
+                "Between two harvests all uses are alike; a small `hirs` gives late uses no chance.",
+                "Jiang, Zhang, LIRS, SIGMETRICS 2002; used as the harvest finds it",
             ),
             Self::WorkingSet { .. } => (
                 "Pages used in the last `tau` cycles stay; the others are given up although no frame \

@@ -1,8 +1,9 @@
 //! Policies by name: `NAME` or `NAME:KEY=VALUE,KEY=VALUE`.
 
 use crate::{
-    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, GClock, Linux, Lru, Mglru, Nru,
-    NruPick, Opt, Pff, Policy, Random, SecondChance, Vms, WorkingSet, WsClock,
+    Aging, Car, Clock, ClockPro, Fifo, FreeBsd, FreeBsdConfig, FreeBsdLaundry,
+    FreeBsdLaundryConfig, GClock, Linux, LirsScan, Lru, Mglru, Nru, NruPick, Opt, Pff, Policy,
+    Random, SecondChance, Vms, WorkingSet, WsClock,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -41,6 +42,8 @@ pub enum PolicyKind {
     Aging,
     /// [`FreeBsd`].
     FreeBsd(FreeBsdConfig),
+    /// [`FreeBsdLaundry`].
+    FreeBsdLaundry(FreeBsdLaundryConfig),
     /// [`Linux`].
     Linux {
         /// How willingly anonymous pages are scanned, 0 to 200.
@@ -50,6 +53,13 @@ pub enum PolicyKind {
     Car,
     /// [`ClockPro`].
     ClockPro,
+    /// [`LirsScan`].
+    LirsScan {
+        /// The share of the frames that is not for LIR pages, in percent, 1 to 99.
+        hirs: u8,
+        /// Evicted pages that are remembered, in percent of the frames, 0 to 1000.
+        ghosts: u16,
+    },
     /// [`WorkingSet`].
     WorkingSet {
         /// The window, in units of virtual time.
@@ -86,7 +96,7 @@ pub enum PolicyKind {
 impl PolicyKind {
     /// All policies with the parameters that they have by default, in the order in which help
     /// texts list them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Clock,
         Self::Fifo,
         Self::Random,
@@ -95,9 +105,11 @@ impl PolicyKind {
         Self::Nru { pick: NruPick::Random },
         Self::Aging,
         Self::FreeBsd(FreeBsdConfig::DEFAULT),
+        Self::FreeBsdLaundry(FreeBsdLaundryConfig::DEFAULT),
         Self::Linux { swappiness: 60 },
         Self::Car,
         Self::ClockPro,
+        Self::LirsScan { hirs: 1, ghosts: 100 },
         Self::WorkingSet { tau: TAU },
         Self::WsClock { tau: TAU, launder: 32 },
         Self::Pff { threshold: THRESHOLD },
@@ -129,9 +141,11 @@ impl PolicyKind {
             Self::Nru { .. } => "nru",
             Self::Aging => "aging",
             Self::FreeBsd(_) => "freebsd",
+            Self::FreeBsdLaundry(_) => "freebsd-laundry",
             Self::Linux { .. } => "linux",
             Self::Car => "car",
             Self::ClockPro => "clock-pro",
+            Self::LirsScan { .. } => "lirs-scan",
             Self::WorkingSet { .. } => "ws",
             Self::WsClock { .. } => "wsclock",
             Self::Pff { .. } => "pff",
@@ -163,7 +177,9 @@ impl PolicyKind {
             Self::GClock { .. } => "bits=1..8",
             Self::Nru { .. } => "pick=random|first",
             Self::FreeBsd(_) => "init=1..64, advance=0..64, decline=1..64",
+            Self::FreeBsdLaundry(_) => "interval=1.., weight=1..64, rate=10..65535",
             Self::Linux { .. } | Self::Mglru { .. } => "swappiness=0..200",
+            Self::LirsScan { .. } => "hirs=1..99, ghosts=0..1000",
             Self::WorkingSet { .. } => "tau=1..",
             Self::WsClock { .. } => "tau=1.., launder=0..65535",
             Self::Pff { .. } => "threshold=1..",
@@ -183,9 +199,11 @@ impl PolicyKind {
             Self::Nru { pick } => Box::new(Nru::new(frames, pick, seed)),
             Self::Aging => Box::new(Aging::new(frames)),
             Self::FreeBsd(config) => Box::new(FreeBsd::new(frames, config)),
+            Self::FreeBsdLaundry(config) => Box::new(FreeBsdLaundry::new(frames, config)),
             Self::Linux { swappiness } => Box::new(Linux::new(frames, swappiness)),
             Self::Car => Box::new(Car::new(frames)),
             Self::ClockPro => Box::new(ClockPro::new(frames)),
+            Self::LirsScan { hirs, ghosts } => Box::new(LirsScan::new(frames, hirs, ghosts)),
             Self::WorkingSet { tau } => Box::new(WorkingSet::new(frames, tau)),
             Self::WsClock { tau, launder } => Box::new(WsClock::new(frames, tau, launder)),
             Self::Pff { threshold } => Box::new(Pff::new(frames, threshold)),
@@ -210,9 +228,20 @@ impl PolicyKind {
             (Self::FreeBsd(config), "init") => config.init = number(value, 1..=64)? as u8,
             (Self::FreeBsd(config), "advance") => config.advance = number(value, 0..=64)? as u8,
             (Self::FreeBsd(config), "decline") => config.decline = number(value, 1..=64)? as u8,
+            (Self::FreeBsdLaundry(config), "interval") => {
+                config.interval = number(value, 1..=u64::MAX)?;
+            }
+            (Self::FreeBsdLaundry(config), "weight") => {
+                config.weight = number(value, 1..=64)? as u8;
+            }
+            (Self::FreeBsdLaundry(config), "rate") => {
+                config.rate = number(value, 10..=65535)? as u32;
+            }
             (Self::Linux { swappiness } | Self::Mglru { swappiness }, "swappiness") => {
                 *swappiness = number(value, 0..=200)? as u8
             }
+            (Self::LirsScan { hirs, .. }, "hirs") => *hirs = number(value, 1..=99)? as u8,
+            (Self::LirsScan { ghosts, .. }, "ghosts") => *ghosts = number(value, 0..=1000)? as u16,
             (Self::WorkingSet { tau } | Self::WsClock { tau, .. }, "tau") => {
                 *tau = number(value, 1..=u64::MAX)?;
             }
@@ -237,9 +266,13 @@ impl fmt::Display for PolicyKind {
             Self::FreeBsd(FreeBsdConfig { init, advance, decline }) => {
                 write!(f, ":init={init},advance={advance},decline={decline}")
             }
+            Self::FreeBsdLaundry(FreeBsdLaundryConfig { interval, weight, rate }) => {
+                write!(f, ":interval={interval},weight={weight},rate={rate}")
+            }
             Self::Linux { swappiness } | Self::Mglru { swappiness } => {
                 write!(f, ":swappiness={swappiness}")
             }
+            Self::LirsScan { hirs, ghosts } => write!(f, ":hirs={hirs},ghosts={ghosts}"),
             Self::WorkingSet { tau } => write!(f, ":tau={tau}"),
             Self::WsClock { tau, launder } => write!(f, ":tau={tau},launder={launder}"),
             Self::Pff { threshold } => write!(f, ":threshold={threshold}"),

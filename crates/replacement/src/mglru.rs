@@ -17,6 +17,9 @@
 //!              > (anon_refaulted + 1) · file_total · (200 − swappiness), and 64 or more
 //! ```
 //!
+//! Pages of the two youngest generations are active (`lru_gen_is_active`): a page is activated when
+//! it comes to the youngest from an older one, and deactivated when its generation becomes the third.
+//!
 //! A refault counts if the page was evicted less than four generations ago. The counts are averaged
 //! with half weights at each aging (`reset_ctrl_pos`).
 //!
@@ -53,7 +56,7 @@
 
 use crate::directory::{Directory, names_of};
 use crate::queues::{GROUP, Queues};
-use crate::{Page, PageId, PageKind, Pages, Policy, Probe};
+use crate::{Activity, Page, PageId, PageKind, Pages, Policy, Probe};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -110,6 +113,7 @@ pub struct Mglru {
     max_seq: u64,
     min_seq: [u64; 2],
     controls: [Control; 2],
+    activity: Activity,
 }
 
 impl Mglru {
@@ -128,6 +132,7 @@ impl Mglru {
             max_seq: GENS_MIN - 1,
             min_seq: [0; 2],
             controls: [Control::default(); 2],
+            activity: Activity::default(),
         }
     }
 
@@ -172,6 +177,7 @@ impl Mglru {
             if let Some(at) = self.lists.queue(node)
                 && pages.probe(Pfn(node.into())) == Probe::Referenced
             {
+                self.count_activation(at);
                 self.promote(node, usize::from(at) / GENS_MAX as usize);
             }
         }
@@ -181,8 +187,16 @@ impl Mglru {
             }
             self.controls[kind].carry_over();
         }
+        self.activity.deactivations += self.generation_len(self.max_seq - 1) as u64;
         self.max_seq += 1;
         self.drop_empty();
+    }
+
+    /// A page leaves this list for the youngest one.
+    fn count_activation(&mut self, from: u8) {
+        let kind = usize::from(from) / GENS_MAX as usize;
+        let active = [self.max_seq, self.max_seq - 1].map(|seq| list(kind, seq));
+        self.activity.activations += u64::from(!active.contains(&from));
     }
 
     fn promote(&mut self, node: u32, kind: usize) {
@@ -242,7 +256,10 @@ impl Mglru {
             self.lists.push_back(oldest, node);
             match pages.probe(Pfn(node.into())) {
                 Probe::Busy => {}
-                Probe::Referenced => self.promote(node, kind),
+                Probe::Referenced => {
+                    self.count_activation(oldest);
+                    self.promote(node, kind);
+                }
                 Probe::Unreferenced => return Some(Pfn(node.into())),
             }
         }
@@ -306,6 +323,10 @@ impl Policy for Mglru {
             self.age(pages);
         }
         None
+    }
+
+    fn activity(&self) -> Option<Activity> {
+        Some(self.activity)
     }
 
     fn contains(&self, frame: Pfn) -> bool {

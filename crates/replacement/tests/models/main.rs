@@ -5,5 +5,7 @@ mod clock_pro;
 mod generations;
 mod harness;
 mod kernels;
+mod laundry;
+mod lirs;
 mod textbook;
 mod working_sets;
