@@ -5,11 +5,13 @@
 #include "syscall.h"
 
 enum {
+    SYS_DUP3 = 24,
     SYS_MKDIRAT = 34,
     SYS_UNLINKAT = 35,
     SYS_PIPE2 = 59,
     SYS_PWRITE64 = 68,
     SYS_NANOSLEEP = 101,
+    SYS_KILL = 129,
     SYS_GETPID = 172,
     SYS_SHMGET = 194,
     SYS_SHMCTL = 195,
@@ -53,6 +55,16 @@ int wait_for(int process)
 int own_process(void)
 {
     return (int)syscall3(SYS_GETPID, 0, 0, 0);
+}
+
+long sys_kill(int process, int signal)
+{
+    return syscall3(SYS_KILL, (u64)process, (u64)signal, 0);
+}
+
+long sys_dup3(int from, int to, int flags)
+{
+    return syscall3(SYS_DUP3, (u64)from, (u64)to, (u64)flags);
 }
 
 long sys_execve(const char *path, const char *const *arguments, const char *const *environment)

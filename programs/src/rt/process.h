@@ -27,6 +27,13 @@ int own_process(void); // this process's number
 // Replaces the program. Returns only if that fails, with -errno.
 long sys_execve(const char *path, const char *const *arguments, const char *const *environment);
 
+#define SIGKILL 9
+
+long sys_kill(int process, int signal);
+
+// Lets descriptor `to` be what `from` is.
+long sys_dup3(int from, int to, int flags);
+
 #define RLIMIT_RSS 5
 #define RLIMIT_AS 9
 
