@@ -62,7 +62,7 @@ impl<P: Pmap> Kernel<P> {
         match self.share_pages(platform, parent, child) {
             Ok(Shared { pages, slots }) => {
                 if self.space(parent).set.is_some() {
-                    self.need_resident_set(platform, child);
+                    self.begin_resident_set(platform, child);
                     self.join_all(platform, child);
                 }
                 self.counters.forks += 1;

@@ -204,7 +204,7 @@ impl<P: Pmap> Kernel<P> {
         }
         self.space_mut(id).group = group;
         if group.is_some() {
-            self.need_resident_set(platform, id);
+            self.begin_resident_set(platform, id);
         }
         self.look_at_swap_limits();
         Ok(())

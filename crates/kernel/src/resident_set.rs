@@ -257,8 +257,16 @@ impl<P: Pmap> Kernel<P> {
         wanted.then(|| Box::new(ResidentSet::new(self.config.policy, self.config.seed)))
     }
 
-    /// A space with a limit of its own gets a set, with all that it maps.
-    pub fn need_resident_set(&mut self, platform: &impl Platform, id: SpaceId) {
+    /// A space with a limit of its own gets a set, with all that it maps. It gets page tables of its
+    /// own as well, as far as there are frames: its policy looks at no shared ones.
+    pub fn need_resident_set(&mut self, platform: &mut impl Platform, id: SpaceId) {
+        let end = self.space(id).layout.user_end;
+        let _as_far_as_frames_go = self.own_tables(platform, id, VirtAddr(0), end);
+        self.begin_resident_set(platform, id);
+    }
+
+    /// As [`Kernel::need_resident_set`], for a space that shares no tables.
+    pub(crate) fn begin_resident_set(&mut self, platform: &impl Platform, id: SpaceId) {
         if self.space(id).set.is_none() {
             let set = ResidentSet::new(self.config.policy, self.config.seed);
             self.space_mut(id).set = Some(Box::new(set));

@@ -107,7 +107,11 @@ impl<P: Pmap> Kernel<P> {
         owners(&self.spaces, &self.frames, pfn)
     }
 
-    /// The table of a page that others refer to as well.
+    /// The table of a page, if other spaces refer to it as well.
+    pub fn table_shared(&self, id: SpaceId, va: VirtAddr) -> Option<TableShared> {
+        self.shared_at(id, va)
+    }
+
     #[inline]
     pub(crate) fn shared_at(&self, id: SpaceId, va: VirtAddr) -> Option<TableShared> {
         self.space(id).pmap.shared_at(va)
@@ -552,9 +556,14 @@ impl<P: Pmap> Kernel<P> {
             let mut regions = space.regions.iter().filter(same);
             let base = regions.find_map(|region| base_of(region, wanted, span))?;
             let table = space.pmap.table(platform, base, BASE).filter(|_| space.set.is_none())?;
-            let is_copied = |shared: TableShared| shared.on_write == OnWrite::Copy;
-            let copied = space.pmap.shared_at(base).is_some_and(is_copied);
-            (!copied).then_some(Offer { owner, base, table })
+            // A space has a table once, even if it maps the object twice.
+            let mut sharers = self.frames.sharers(table).iter();
+            let has_it = sharers.any(|sharer| sharer.space == fault.space);
+            (!has_it && !self.is_copied_on_write(owner, base)).then_some(Offer {
+                owner,
+                base,
+                table,
+            })
         })
     }
 }

@@ -140,7 +140,7 @@ fn rlimit_rss_holds_from_when_it_is_set_and_across_fork() {
     let va = fill(&mut m, parent, 60);
     let limits = MemoryLimits { resident: 20 * PAGE, ..MemoryLimits::stack(PAGE) };
     m.kernel.set_limits(parent, limits);
-    m.kernel.need_resident_set(&m.mock, parent);
+    m.kernel.need_resident_set(&mut m.mock, parent);
     m.audit();
     assert_eq!(rss(&m, parent), 60, "what is there stays until the next fault");
     fill(&mut m, parent, 2);
