@@ -208,6 +208,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         fit: Fit::First,
         kernel: KernelMapping::Absent,
         self_map: false,
+        share_tables: pagewalk_machine::ShareTables::Off,
         device_wait: if bit(5) { DeviceWait::Thread } else { DeviceWait::Hart },
         load_control: bit(6),
         cost: CostModel::default(),

@@ -103,8 +103,11 @@ counters! {
     fork_slots_shared,
     /// References to page tables that other spaces had (`--share-tables`).
     tables_shared,
-    /// Entries that these tables had then, which nobody copied or filled in again.
+    /// Entries that tables had which forks shared, and that were not copied.
     table_entries_shared,
+    /// Entries that tables of shared mappings had when another space referred to them: no fault is
+    /// needed to fill them in again.
+    table_entries_found,
     /// Shared page tables that were copied, because one of their spaces was to change them alone.
     tables_copied,
     /// Entries that were copied then.

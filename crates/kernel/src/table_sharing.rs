@@ -61,7 +61,15 @@ impl ShareTables {
     /// Every choice.
     pub const ALL: [Self; 4] = [Self::Off, Self::Fork, Self::Maps, Self::All];
 
-    /// Its name on the command line.
+    /// The names of all choices.
+    pub const NAMES: &'static [&'static str] = &["off", "fork", "maps", "all"];
+
+    /// The choice called `name`, one of [`ShareTables::NAMES`].
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+
+    /// The name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -260,8 +268,12 @@ impl<P: Pmap> Kernel<P> {
         let space = space_in(&mut self.spaces, new);
         space.pmap.refer_to(platform, &mut self.frames, to, TableShared { table, on_write });
         space.residency.add(&holds);
+        let entries = holds.rss() + holds.swapped;
         self.counters.tables_shared += 1;
-        self.counters.table_entries_shared += holds.rss() + holds.swapped;
+        *(match on_write {
+            OnWrite::Copy => &mut self.counters.table_entries_shared,
+            OnWrite::Keep => &mut self.counters.table_entries_found,
+        }) += entries;
         Ok((holds, debt))
     }
 

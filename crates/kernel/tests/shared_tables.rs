@@ -382,7 +382,7 @@ fn who_maps_the_same_object_finds_the_table_that_another_filled() {
         if !software {
             assert_eq!(counters.pgfault - before, 1, "{name}: the one that found the table");
         }
-        assert_eq!((counters.tables_shared, counters.table_entries_shared), (1, 8), "{name}");
+        assert_eq!((counters.tables_shared, counters.table_entries_found), (1, 8), "{name}");
         assert!(tables_of(&m) - tables < AnyPmap::tables_per_path(&m.mock.tables), "{name}");
         m.store(there + 9 * PAGE, 42).unwrap();
         m.audit();

@@ -285,6 +285,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         resident: config.resident,
         harvest: config.harvest,
         huge: config.huge,
+        share_tables: config.share_tables,
         seed: config.seed,
         kernel: config.kernel,
         self_map: config.self_map,

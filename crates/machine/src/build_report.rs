@@ -47,6 +47,7 @@ impl Machine {
             kernel: self.kernel_report(),
             faults: self.fault_report(),
             memory: self.memory_report(),
+            shared_tables: self.shared_table_report(),
             segments: self.segment_report(),
             replacement: self.replacement_report(),
             pressure: self.pressure_report(),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pagewalk_kernel::{DeviceWait, Fit, HugePolicy, KernelMapping, Scope};
+use pagewalk_kernel::{DeviceWait, Fit, HugePolicy, KernelMapping, Scope, ShareTables};
 use pagewalk_mmu::WalkCacheConfig;
 use pagewalk_mmu::cache::CacheConfig;
 use pagewalk_mmu::tlb::TlbConfig;
@@ -61,6 +61,8 @@ pub struct Config {
     pub zero_ahead: bool,
     /// What large pages are used for.
     pub huge: HugePolicy,
+    /// Which page tables processes share.
+    pub share_tables: ShareTables,
     /// Where the kernel's own memory is mapped.
     pub kernel: KernelMapping,
     /// The top table of each space maps itself.

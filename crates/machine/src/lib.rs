@@ -43,6 +43,7 @@ mod schedule;
 mod segment_report;
 mod segmentation;
 mod serve;
+mod shared_table_report;
 mod shootdown;
 mod stdio;
 mod swap_devices;
@@ -66,7 +67,7 @@ pub use memory::Memory;
 pub use observe::{Entry, Reader, Recording, SizesConfig, SizesFormat};
 pub use pagewalk_kernel::{
     DeviceWait, Fit, HARVEST_DEFAULT, HugePolicy, KernelMapping, READ_AHEAD_MAX, RESIDENT_MIN,
-    SWAP_DEVICES_MAX, Scope,
+    SWAP_DEVICES_MAX, Scope, ShareTables,
 };
 pub use ram::Ram;
 pub use report::Report;

@@ -325,6 +325,14 @@ impl Os {
         }
     }
 
+    /// Frames that shared page tables save: now, and at most.
+    pub fn table_frames_saved(&self) -> (u64, u64) {
+        match self {
+            Self::Paged(kernel) => kernel.frame_table().table_frames_saved(),
+            Self::Segments(_) => (0, 0),
+        }
+    }
+
     /// What the kernel knows of the swap devices.
     pub fn swap_devices(&self) -> &[SwapArea] {
         match self {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, ValueHint};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Scope};
+use pagewalk_machine::{DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Scope, ShareTables};
 use pagewalk_step::Grain;
 
 /// Run real programs on a machine with a simulated MMU, TLB, RAM and kernel, and see what happened.
@@ -213,6 +213,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "POLICY", default_value = HugePolicy::Never.name())]
     #[arg(value_parser = PossibleValuesParser::new(HugePolicy::NAMES))]
     pub huge: String,
+
+    /// Which page tables processes share, where the format has trees of them: off, fork (a child has
+    /// its parent's until one of them stores), maps (those of shared mappings), or all.
+    #[arg(long, value_name = "WHICH", default_value = ShareTables::Off.name())]
+    #[arg(value_parser = PossibleValuesParser::new(ShareTables::NAMES))]
+    pub share_tables: String,
 
     /// Which free block of memory a request gets, on machines without pages.
     #[arg(long, value_name = "FIT")]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use pagewalk_machine::{
     Compressor, Config, CostModel, DeviceModel, DeviceWait, Fit, HARTS_MAX, HARVEST_DEFAULT,
     Hardware, HugePolicy, KernelMapping, Program, READ_AHEAD_MAX, RESIDENT_MIN, SWAP_DEVICES_MAX,
-    Scope, SizesConfig, SizesFormat, SwapConfig, SwapStore, ZswapConfig,
+    Scope, ShareTables, SizesConfig, SizesFormat, SwapConfig, SwapStore, ZswapConfig,
 };
 use pagewalk_replacement::{PolicyError, PolicyKind};
 
@@ -130,6 +130,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
         zero_ahead: args.zero_ahead,
         harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
         huge: huge(&args.huge)?,
+        share_tables: share_tables(args)?,
         kernel: kernel(&args.kernel)?,
         self_map: args.self_map,
         device_wait: device_wait(&args.io)?,
@@ -173,6 +174,8 @@ fn check_pages(args: &RunArgs, hardware: &Hardware) -> Result<(), Failure> {
                 .then(|| ("read-ahead", args.read_ahead.clone(), "there are no pages to swap")))
             .or((args.io != DeviceWait::Hart.name())
                 .then(|| ("io", args.io.clone(), "there are no pages to wait for")))
+            .or((args.share_tables != ShareTables::Off.name())
+                .then(|| ("share-tables", args.share_tables.clone(), "there are no page tables")))
             .or((args.scope != "global")
                 .then(|| ("scope", args.scope.clone(), "there are no pages to replace")))
             .or(given(&args.tlb).map(|text| ("tlb", text, "there is no TLB")))
@@ -305,6 +308,22 @@ fn device_wait(name: &str) -> Result<DeviceWait, Failure> {
 fn huge(name: &str) -> Result<HugePolicy, Failure> {
     let expected = || format!("give one of {}", HugePolicy::NAMES.join(", "));
     HugePolicy::by_name(name).ok_or_else(|| Failure::bad_value("huge", name, expected()))
+}
+
+/// What each process may have by itself is counted page by page, and so is what shares its tables.
+fn share_tables(args: &RunArgs) -> Result<ShareTables, Failure> {
+    let name = args.share_tables.as_str();
+    let refuse = |problem| Failure::bad_value("share-tables", name, problem);
+    let expected = || refuse(format!("give one of {}", ShareTables::NAMES.join(", ")));
+    let choice = ShareTables::by_name(name).ok_or_else(expected)?;
+    let alone = args.scope == Scope::Process.name();
+    if choice != ShareTables::Off && (alone || args.resident.is_some() || args.limit.is_some()) {
+        return Err(refuse(
+            "what each process has is bounded: give no --scope process, --resident or --limit"
+                .to_owned(),
+        ));
+    }
+    Ok(choice)
 }
 
 fn kernel(name: &str) -> Result<KernelMapping, Failure> {

@@ -27,6 +27,7 @@ mod policies;
 mod processes;
 mod replacement;
 mod segments;
+mod shared_tables;
 mod swap;
 mod text;
 mod thrash;

@@ -36,6 +36,9 @@ pub fn text(report: &Report) -> String {
     }
     faults(&mut page, &report.faults);
     memory(&mut page, &report.memory, &report.machine);
+    if let Some(tables) = &report.shared_tables {
+        crate::shared_tables::show(&mut page, tables);
+    }
     if let Some(segments) = &report.segments {
         crate::segments::show(&mut page, segments);
     }

@@ -102,6 +102,7 @@ fn sample() -> Report {
             oom_kills: vec![],
             free: 38,
         },
+        shared_tables: None,
         segments: None,
         replacement: Some(ReplacementReport {
             policy: "linux:swappiness=60".into(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use pagewalk_machine::{
     Config, CostModel, DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Machine, Program,
-    Scope, Stdio, SwapConfig,
+    Scope, ShareTables, Stdio, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -59,6 +59,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         fit: Fit::First,
         kernel: KernelMapping::Absent,
         self_map: false,
+        share_tables: ShareTables::Off,
         device_wait: DeviceWait::Hart,
         load_control: false,
         scope: Scope::Global,
