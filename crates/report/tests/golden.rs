@@ -163,6 +163,26 @@ fn the_text_of_a_run() {
 }
 
 #[test]
+fn shared_page_tables_show_what_they_save() {
+    let mut report = sample();
+    report.shared_tables = Some(SharedTableReport {
+        which: "all".into(),
+        shared: 40,
+        entries_not_copied: 16_384,
+        faults_saved: 12,
+        copied: 3,
+        entries_copied: 1_100,
+        frames_saved: 1,
+        peak_frames_saved: 33,
+        cycles_saved: 775_000,
+    });
+    let shown = text(&report);
+    let part: Vec<&str> =
+        shown.lines().skip_while(|line| !line.starts_with("Shared page tables")).take(7).collect();
+    insta::assert_snapshot!(part.join("\n"));
+}
+
+#[test]
 fn caches_and_a_walk_cache_show_what_they_did() {
     let lookups = |hits: u64, misses: u64| CacheLookups {
         lookups: hits + misses,
