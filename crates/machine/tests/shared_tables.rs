@@ -19,8 +19,8 @@ const PROGRAMS: &[&[&str]] = &[
 /// The formats whose tables can be shared.
 fn formats() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().copied().filter(|format| {
-        let tables = config(format, 1 << 20).hardware.tables();
-        tables.is_some_and(|tables| AnyPmap::shared_span(&tables).is_some())
+        let hardware = config(format, 1 << 20).hardware;
+        hardware.tables().is_some_and(|tables| AnyPmap::shared_span(tables).is_some())
     })
 }
 
