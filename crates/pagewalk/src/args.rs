@@ -21,6 +21,7 @@ pub struct Cli {
 pub enum Command {
     Run(Box<RunArgs>),
     Explain(Box<ExplainArgs>),
+    Step(Box<StepArgs>),
     Thrash(ThrashArgs),
     Machines(MachinesArgs),
     Policies(Box<PoliciesArgs>),
@@ -40,7 +41,7 @@ pub enum Command {
     /// Print the JSON Schema of what a subcommand writes with --json.
     Schema {
         /// Of which subcommand.
-        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain", "quiz", "grade"]))]
+        #[arg(default_value = "run", value_parser = PossibleValuesParser::new(["run", "policies", "thrash", "explain", "step", "quiz", "grade"]))]
         of: String,
     },
 }
@@ -576,6 +577,55 @@ pub struct GradeArgs {
     pub json: bool,
 }
 
+/// Step through a scenario or a program, forwards and backwards.
+///
+/// In a terminal, keys move and show (? lists them). Without one, --do carries out commands and prints
+/// what they find (`--do help` lists them), and --json writes the state at --at. The program works on a
+/// copy of the directory that --root names, which stays as it is; swap files are temporary.
+/// The exit status is 0, or 1 if a command failed, and 2 if something given is wrong.
+#[derive(Args)]
+#[command(override_usage = "pagewalk step [OPTIONS] SCENARIO|PROGRAM [ARGS]...")]
+#[command(after_help = STEP_EXAMPLES)]
+#[command(mut_arg("json", |json| json.help("Write the state as JSON; - is standard output")))]
+#[command(mut_arg("program", |program| program.help(
+    "A scenario's name or file (.toml), or a program and its arguments, as for run"
+)))]
+#[command(mut_args(|arg| if is_about_reports(arg.get_id().as_str()) { arg.hide(true) } else { arg }))]
+pub struct StepArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Carry out commands, with semicolons between them, and print what they find.
+    #[arg(long = "do", value_name = "COMMANDS")]
+    pub commands: Option<String>,
+
+    /// Start at a step; of a program, behind instruction N, or at thing K behind it.
+    #[arg(long, value_name = "STEP|N|N.K")]
+    pub at: Option<String>,
+
+    /// The host's memory for copies of the machine: with more of them, far steps back take less time.
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub memory: String,
+}
+
+/// Whether an option of `run` is about its report.
+fn is_about_reports(option: &str) -> bool {
+    const OPTIONS: [&str; 11] = [
+        "events",
+        "explain_faults",
+        "snapshot",
+        "gap",
+        "sizes",
+        "sizes_step",
+        "tau",
+        "quiet",
+        "maps",
+        "smaps",
+        "audit",
+    ];
+    OPTIONS.contains(&option)
+}
+
 impl Cli {
     /// Parses a command line.
     ///
@@ -590,6 +640,7 @@ impl Cli {
         let (name, args) = match &cli.command {
             Command::Run(args) => ("run", &**args),
             Command::Policies(args) => ("policies", &args.run),
+            Command::Step(args) => ("step", &args.run),
             _ => return Ok(cli),
         };
         if args.program.iter().take(1).any(|name| name.to_string_lossy().starts_with('-')) {
@@ -620,6 +671,12 @@ Examples:
   pagewalk quiz linear --seed 3
   pagewalk quiz linear --seed 3 --answers --html > linear.html
   pagewalk quiz linear --seed 3 --sheet > sheet.txt; pagewalk grade sheet.txt";
+
+const STEP_EXAMPLES: &str = "\
+Examples:
+  pagewalk step copy-on-write
+  pagewalk step --ram 1MiB --root /tmp programs/bin/extsort /in /out
+  pagewalk step --ram 512KiB --do 'run swap-in; cause; state' programs/bin/matmul 100";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:

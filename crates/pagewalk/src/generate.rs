@@ -52,6 +52,7 @@ pub fn schema(of: &str) -> Result<ExitCode, Failure> {
         "quiz" => pagewalk_exercises::schema(),
         "grade" => pagewalk_exercises::grade_schema(),
         "policies" => pagewalk_report::policies_schema(),
+        "step" => pagewalk_step::schema(),
         "thrash" => pagewalk_report::thrash_schema(),
         _ => pagewalk_report::schema(),
     })?;

@@ -33,6 +33,7 @@ mod policies;
 mod quiz;
 mod run;
 mod snapshot;
+mod step;
 mod thrash;
 mod two_runs;
 
@@ -54,6 +55,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(args) => run::run(Options::new(*args)?),
         Command::Explain(args) => explain::run(&args),
+        Command::Step(args) => step::run(*args),
         Command::Thrash(args) => thrash::run(&args),
         Command::Machines(args) => machines::run(&args),
         Command::Policies(args) => policies::run(*args),

@@ -527,6 +527,7 @@ fn check_directory(option: &str, path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Where a result goes: `-` is standard output.
 pub fn target(path: &Path) -> Target {
     match path.as_os_str() == OsStr::new("-") {
         true => Target::Stdout,

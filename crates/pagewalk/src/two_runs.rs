@@ -48,7 +48,7 @@ pub fn first_run(
     stdin: Box<dyn Read + Send>,
     go: &mut dyn FnMut(&mut Machine),
 ) -> Result<FirstRun, Failure> {
-    let root = program.root.as_deref().map(copy_of).transpose()?;
+    let root = program.root.as_deref().map(|root| copy_of(root, "--policy opt")).transpose()?;
     let program =
         Program { root: root.as_ref().map(|root| root.path().to_owned()), ..program.clone() };
     let swap = config.swap.iter().map(temporary).collect();
@@ -77,7 +77,7 @@ fn not_recorded(error: &io::Error) -> Failure {
 }
 
 /// A device like this one that leaves nothing behind.
-fn temporary(device: &SwapConfig) -> SwapConfig {
+pub fn temporary(device: &SwapConfig) -> SwapConfig {
     let store = match &device.store {
         SwapStore::File(_) => SwapStore::Temporary,
         other => other.clone(),
@@ -91,14 +91,14 @@ struct Budget {
     files: u64,
 }
 
-/// A copy of a directory.
-fn copy_of(root: &Path) -> Result<tempfile::TempDir, Failure> {
+/// A copy of a root directory, which `who` needs for a run that leaves no trace.
+///
+/// # Errors
+/// Why there can be none.
+pub fn copy_of(root: &Path, who: &str) -> Result<tempfile::TempDir, Failure> {
     let refuse = |error: &io::Error| {
         let shown = root.display().to_string();
-        let problem = format!(
-            "--policy opt runs the program twice, the first time on a copy: {}",
-            plain(error)
-        );
+        let problem = format!("{who} runs the program on a copy: {}", plain(error));
         Failure::bad_value("root", &shown, problem)
     };
     let copy = tempfile::tempdir().map_err(|error| refuse(&error))?;
@@ -187,7 +187,7 @@ mod tests {
         let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
         let file = File::open(path("dir/file")).unwrap();
         file.set_times(FileTimes::new().set_modified(old)).unwrap();
-        let copy = copy_of(root.path()).unwrap();
+        let copy = copy_of(root.path(), "a test").unwrap();
         let copied = copy.path().join("dir/file");
         assert_eq!(fs::read_to_string(&copied).unwrap(), "text");
         assert_eq!(fs::metadata(&copied).unwrap().modified().unwrap(), old);

@@ -32,3 +32,16 @@ pub use state::{
     Register, SlotState, State, TlbEntryState, Word,
 };
 pub use stepper::{Break, Grain, StepError, Stepper};
+
+/// A state as indented JSON with a final newline.
+pub fn json(state: &State) -> String {
+    let text = serde_json::to_string_pretty(state);
+    // Serialising to memory fails only on maps whose keys are not strings.
+    text.expect("the keys of a state are strings") + "\n"
+}
+
+/// The JSON Schema (draft 2020-12) of what [`json`] writes.
+pub fn schema() -> String {
+    let schema = schemars::schema_for!(State);
+    serde_json::to_string_pretty(&schema).expect("a schema has string keys") + "\n"
+}
