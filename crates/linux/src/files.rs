@@ -15,13 +15,16 @@
 //! [`Files`] is a handle: clones name the same table, one for the system calls and one for the
 //! platform. [`Files::snapshot`] makes a table of its own for a copied machine.
 
+use crate::moved::Moved;
 use cap_std::fs::Metadata;
 use cap_std::fs::MetadataExt;
 use std::collections::BTreeMap;
 use std::fs::{File, FileTimes};
 use std::io;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use pagewalk_kernel::FileId;
@@ -33,12 +36,14 @@ pub struct Files(Arc<Mutex<Table>>);
 #[derive(Clone, Default)]
 struct Table {
     next: u32,
+    /// How often a file was changed; copies of the table share it.
+    changes: Arc<AtomicU64>,
     entries: BTreeMap<FileId, Entry>,
     by_inode: BTreeMap<Inode, FileId>,
 }
 
 /// A host file's identity: device and inode.
-pub(crate) type Inode = (u64, u64);
+pub type Inode = (u64, u64);
 
 #[derive(Clone)]
 struct Entry {
@@ -113,6 +118,7 @@ impl Files {
     /// # Errors
     /// As the host's, if nothing was written.
     pub fn write_at(&self, id: FileId, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        self.note_change();
         let file = self.entry(id)?.writer.ok_or_else(unknown_file)?;
         let mut done = 0;
         while done < bytes.len() {
@@ -176,6 +182,7 @@ impl Files {
     /// # Errors
     /// As the host's.
     pub fn set_len(&self, id: FileId, len: u64) -> io::Result<()> {
+        self.note_change();
         self.entry(id)?.writer.ok_or_else(unknown_file)?.set_len(len)
     }
 
@@ -184,6 +191,7 @@ impl Files {
     /// # Errors
     /// As the host's.
     pub fn punch(&self, id: FileId, range: Range<u64>) -> io::Result<()> {
+        self.note_change();
         static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         let file = self.entry(id)?.writer.ok_or_else(unknown_file)?;
         let range = range.start..range.end.min(self.len(id)?);
@@ -236,6 +244,7 @@ impl Files {
     /// # Errors
     /// As the host's.
     pub fn set_times(&self, id: FileId, times: FileTimes) -> io::Result<()> {
+        self.note_change();
         self.entry(id)?.any()?.set_times(times)
     }
 
@@ -260,6 +269,46 @@ impl Files {
     /// An independent table of the same open files.
     pub fn snapshot(&self) -> Self {
         Self(Arc::new(Mutex::new(self.table().clone())))
+    }
+
+    /// How often files were changed, or were to be.
+    pub(crate) fn changes(&self) -> u64 {
+        self.table().changes.load(Ordering::Relaxed)
+    }
+
+    fn note_change(&self) {
+        self.table().changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Open files that have lost all their names.
+    pub(crate) fn nameless(&self) -> io::Result<Vec<(Inode, File)>> {
+        let mut files = Vec::new();
+        for entry in self.table().entries.values() {
+            let file = entry.any()?;
+            if Metadata::from_file(&*file)?.nlink() == 0 {
+                // It may be open for writing alone.
+                let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+                files.push((entry.inode, File::open(again)?));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Opens files where they are now.
+    pub(crate) fn move_to(&self, moved: &BTreeMap<Inode, Moved>) -> io::Result<()> {
+        let mut table = self.table();
+        for entry in table.entries.values_mut() {
+            let Some(Moved { inode, path }) = moved.get(&entry.inode) else { continue };
+            if entry.reader.is_some() {
+                entry.reader = Some(Arc::new(File::open(path)?));
+            }
+            if entry.writer.is_some() {
+                entry.writer = Some(Arc::new(File::options().write(true).open(path)?));
+            }
+            entry.inode = *inode;
+        }
+        table.by_inode = table.entries.iter().map(|(id, entry)| (entry.inode, *id)).collect();
+        Ok(())
     }
 
     fn entry(&self, id: FileId) -> io::Result<Entry> {

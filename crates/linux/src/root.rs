@@ -22,6 +22,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Which of the two directories a name is found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +39,14 @@ pub enum Layer {
 pub struct Root {
     dir: Option<Arc<Dir>>,
     sysroot: Option<Arc<Dir>>,
+    /// How often the directory was given to somebody who changes it; copies share it.
+    changes: Arc<AtomicU64>,
 }
 
 impl Root {
     /// The tree below a directory of the host.
     pub fn below(dir: Dir) -> Self {
-        Self { dir: Some(Arc::new(dir)), sysroot: None }
+        Self { dir: Some(Arc::new(dir)), ..Self::default() }
     }
 
     /// The tree below the directory at `path`, and what it has not of that at `sysroot`.
@@ -55,7 +58,8 @@ impl Root {
             let dir = path.map(|path| Dir::open_ambient_dir(path, ambient_authority()));
             dir.transpose().map(|dir| dir.map(Arc::new)).map_err(|error| (layer, error))
         };
-        Ok(Self { dir: open(Layer::Root, path)?, sysroot: open(Layer::Sysroot, sysroot)? })
+        let (dir, sysroot) = (open(Layer::Root, path)?, open(Layer::Sysroot, sysroot)?);
+        Ok(Self { dir, sysroot, changes: Arc::default() })
     }
 
     /// Whether the guest sees any files at all.
@@ -68,6 +72,7 @@ impl Root {
     /// # Errors
     /// EROFS if there is only a sysroot, ENOENT if there is nothing.
     pub fn dir(&self) -> Result<&Dir, Errno> {
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let absent = if self.sysroot.is_some() { Errno::EROFS } else { Errno::ENOENT };
         self.dir.as_deref().ok_or(absent)
     }
@@ -81,6 +86,16 @@ impl Root {
             (Layer::Root, _) => self.dir(),
             (Layer::Sysroot, _) => Err(Errno::EROFS),
         }
+    }
+
+    /// How often somebody was given the directory to change it.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// The directory of `other` in place of this one; the sysroot stays.
+    pub(crate) fn moved_to(&self, other: Self) -> Self {
+        Self { dir: other.dir, ..self.clone() }
     }
 
     /// The directories, with what they are.

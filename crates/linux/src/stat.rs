@@ -6,6 +6,7 @@
 
 use crate::clock::NS_PER_S;
 use crate::files::Inode;
+use crate::moved::Moved;
 use cap_std::fs::{FileType, Metadata, MetadataExt, PermissionsExt};
 use std::collections::BTreeMap;
 
@@ -181,6 +182,13 @@ impl Inodes {
             true => self.numbers.get(&inode).copied().unwrap_or(HOST_INODES | inode.1),
             false => *self.numbers.entry(inode).or_insert(next),
         }
+    }
+
+    /// Files are others of the host's now.
+    pub(crate) fn move_to(&mut self, moved: &BTreeMap<Inode, Moved>) {
+        let numbers = std::mem::take(&mut self.numbers).into_iter();
+        let now = |inode| moved.get(&inode).map_or(inode, |moved| moved.inode);
+        self.numbers = numbers.map(|(inode, number)| (now(inode), number)).collect();
     }
 
     /// The guest's number of a file, if it has met it.

@@ -14,12 +14,17 @@
 //! One machine is one run: the same configuration, program and input give the same report and the
 //! same events, byte for byte.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use pagewalk_cpu::{Blocks, Hart, Stop, run, run_plain};
 use pagewalk_kernel::{DeviceWait, SpaceId};
-use pagewalk_linux::{Clock, Host, Outcome, Pid, Regs, Signal, System, UserMemory};
+use pagewalk_linux::{
+    Clock, Host, HostInode, Moved, Outcome, Pid, Regs, Root, Signal, System, UserMemory,
+};
 use pagewalk_mmu::Mmu;
 
 use crate::build_report::total;
@@ -108,7 +113,7 @@ pub(crate) struct Tally {
     /// Transfers that were done while others ran.
     pub interrupts: u64,
     /// System calls, by number; all that can be none under the highest.
-    pub syscalls: std::collections::BTreeMap<u64, u64>,
+    pub syscalls: BTreeMap<u64, u64>,
     /// System calls in all.
     pub syscalls_total: u64,
     /// Stops since an instruction was retired last.
@@ -469,6 +474,32 @@ impl Machine {
             turn: self.turn,
             audits: self.audits,
         })
+    }
+
+    /// How often files below the root were changed, or may have been: by this machine or its copies.
+    pub fn file_changes(&self) -> u64 {
+        self.host.changes()
+    }
+
+    /// Files that the program has open and that have lost all their names.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn nameless_files(&self) -> io::Result<Vec<(HostInode, File)>> {
+        self.host.nameless()
+    }
+
+    /// Has another root directory, with the same files: `moved` says which is which.
+    ///
+    /// # Errors
+    /// If one cannot be opened there.
+    pub fn move_files(
+        &mut self,
+        root: &Path,
+        moved: &BTreeMap<HostInode, Moved>,
+    ) -> io::Result<()> {
+        let root = Root::open(Some(root), None).map_err(|(_, error)| error)?;
+        self.host.move_to(root, moved)
     }
 
     /// The swap devices, to inject faults into.

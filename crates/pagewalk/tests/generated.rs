@@ -48,6 +48,7 @@ fn the_schema_is_the_documented_one() {
         ("run", "report.schema.json"),
         ("policies", "policies.schema.json"),
         ("thrash", "thrash.schema.json"),
+        ("step", "step.schema.json"),
         ("explain", "explain.schema.json"),
         ("quiz", "quiz.schema.json"),
         ("grade", "grade.schema.json"),

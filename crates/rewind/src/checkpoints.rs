@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use pagewalk_machine::Machine;
 
+use crate::files::{Keeper, SavedFiles};
 use crate::streams::Mark;
 
 /// Copies are so many instructions apart at first.
@@ -47,6 +48,8 @@ impl Default for Limits {
 pub(crate) struct Saved {
     pub machine: Machine,
     pub streams: Mark,
+    /// Its files, if it has a directory.
+    pub files: Option<SavedFiles>,
     pub bytes: u64,
 }
 
@@ -89,15 +92,17 @@ impl Checkpoints {
         }
     }
 
-    /// The last copy at or before a number of instructions, and where it is.
-    pub fn last(&self, instructions: u64) -> Option<(u64, &Saved)> {
+    /// Where the last copy at or before a number of instructions is.
+    pub fn last(&self, instructions: u64) -> Option<u64> {
         let last = |map: &'_ BTreeMap<u64, Saved>| {
             map.range(..=instructions).next_back().map(|(at, _)| *at)
         };
-        let (kept, near) = (last(&self.kept), last(&self.near));
-        let at = kept.max(near)?;
-        let from = if kept == Some(at) { &self.kept } else { &self.near };
-        from.get(&at).map(|saved| (at, saved))
+        last(&self.kept).max(last(&self.near))
+    }
+
+    /// The copy that was made there.
+    pub fn at(&mut self, instructions: u64) -> Option<&mut Saved> {
+        self.kept.get_mut(&instructions).or_else(|| self.near.get_mut(&instructions))
     }
 
     /// Where copies are wanted on the way from `from` to `to`, which was gone back to.
@@ -127,11 +132,16 @@ impl Saved {
     /// A copy of a machine as it is.
     ///
     /// # Errors
-    /// If its swap devices cannot be copied.
-    pub fn of(machine: &mut Machine, streams: Mark) -> std::io::Result<Self> {
+    /// If its swap devices or files cannot be copied.
+    pub fn of(
+        machine: &mut Machine,
+        streams: Mark,
+        keeper: Option<&mut Keeper>,
+    ) -> std::io::Result<Self> {
         let page = machine.ram().page().bytes();
         let (free, total) = machine.inspect().free_frames();
         let frames = (total - free).saturating_mul(page);
-        Ok(Self { machine: machine.snapshot()?, streams, bytes: frames + FIXED_BYTES })
+        let files = keeper.map(|keeper| keeper.save(machine)).transpose()?;
+        Ok(Self { machine: machine.snapshot()?, streams, files, bytes: frames + FIXED_BYTES })
     }
 }

@@ -45,6 +45,7 @@
 mod accesses;
 mod checkpoints;
 mod events;
+mod files;
 mod instruction;
 mod place;
 mod rewind;

@@ -16,6 +16,7 @@ use pagewalk_step::{Break, Grain, Happened, Kind, State, StepError, Stepper};
 
 use crate::checkpoints::{Checkpoints, Limits, Saved};
 use crate::events::Log;
+use crate::files::Keeper;
 use crate::instruction;
 use crate::place::Place;
 use crate::state::{Scene, build};
@@ -86,6 +87,7 @@ pub struct Rewind {
     operations: u32,
     pub(crate) log: Log,
     pub(crate) streams: Streams,
+    keeper: Option<Keeper>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) place: Place,
     /// What happens behind the instruction that was looked at last.
@@ -134,11 +136,12 @@ impl Rewind {
         let streams = Streams::new(stdin)?;
         let title = program.args.join(" ");
         let policy = config.policy.name().to_owned();
+        let mut keeper = program.root.clone().map(Keeper::new);
         let mut machine = Machine::new(config, program, streams.stdio())?;
         let log = Log::default();
         machine.tell_events(Box::new(log.clone()));
         let mut checkpoints = Checkpoints::new(limits);
-        checkpoints.keep(0, Saved::of(&mut machine, streams.mark())?);
+        checkpoints.keep(0, Saved::of(&mut machine, streams.mark(), keeper.as_mut())?);
         Ok(Self {
             title,
             policy,
@@ -146,6 +149,7 @@ impl Rewind {
             operations: 0,
             log,
             streams,
+            keeper,
             checkpoints,
             place: Place::default(),
             window: None,
@@ -166,12 +170,19 @@ impl Rewind {
     }
 
     /// Has the machine be that of a copy.
-    fn load(&mut self, saved: LoadFrom) -> Result<(), StepError> {
-        let saved = match saved {
-            LoadFrom::Window => self.window.as_ref().map(|window| &window.base),
-            LoadFrom::Checkpoint(at) => self.checkpoints.last(at).map(|(_, saved)| saved),
+    fn load(&mut self, from: LoadFrom) -> Result<(), StepError> {
+        let saved = match from {
+            LoadFrom::Window => self.window.as_mut().map(|window| &mut window.base),
+            LoadFrom::Checkpoint(until) => {
+                let last = self.checkpoints.last(until);
+                last.and_then(|at| self.checkpoints.at(at))
+            }
         };
         let Some(saved) = saved else { return Err(failed("there is no copy of the machine")) };
+        if let (Some(keeper), Some(files)) = (&mut self.keeper, &mut saved.files) {
+            let loaded = keeper.load(&mut saved.machine, files);
+            loaded.map_err(|error| failed(&format!("the program's files: {error}")))?;
+        }
         let mut machine = saved.machine.snapshot().map_err(|error| failed(&error))?;
         self.streams.go_to(&saved.streams);
         machine.tell_events(Box::new(self.log.clone()));
@@ -198,7 +209,7 @@ impl Rewind {
             self.run_to(instructions, true)?;
         } else if here.0 < instructions {
             // A copy that lies between saves the way.
-            let nearest = self.checkpoints.last(instructions).map(|(at, _)| at);
+            let nearest = self.checkpoints.last(instructions);
             if nearest.is_some_and(|at| at > here.0) {
                 self.load(LoadFrom::Checkpoint(instructions))?;
             }
@@ -266,7 +277,8 @@ impl Rewind {
     }
 
     fn copy(&mut self) -> Result<Saved, StepError> {
-        Saved::of(&mut self.machine, self.streams.mark()).map_err(|error| failed(&error))
+        Saved::of(&mut self.machine, self.streams.mark(), self.keeper.as_mut())
+            .map_err(|error| failed(&error))
     }
 
     /// Has what happens behind an instruction written down.
@@ -275,8 +287,9 @@ impl Rewind {
             self.window.as_ref().is_some_and(|window| window.instructions == instructions);
         if !is_there {
             self.go(instructions, 0)?;
-            let Self { machine, log, streams, policy, .. } = self;
-            let window = Writer { machine, log, streams, policy }.window();
+            let Self { machine, log, streams, policy, keeper, .. } = self;
+            let keeper = keeper.as_mut();
+            let window = Writer { machine, log, streams, policy, keeper }.window();
             let window = window.map_err(|error| failed(&error))?;
             self.operations = if window.is_last() { window.operations } else { 0 };
             self.window = Some(window);

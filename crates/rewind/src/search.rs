@@ -108,7 +108,7 @@ impl Rewind {
         let mut stretch = STRETCH;
         while end > 0 {
             let begin = match pace(breaks) {
-                Pace::Running => self.checkpoints.last(end - 1).map_or(0, |(at, _)| at),
+                Pace::Running => self.checkpoints.last(end - 1).unwrap_or(0),
                 Pace::Stepping => end.saturating_sub(stretch),
             };
             stretch = (2 * stretch).min(STRETCH_MAX);

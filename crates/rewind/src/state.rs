@@ -239,7 +239,14 @@ impl Builder<'_, '_> {
             Where::Nowhere => (Presence::Absent, None, None),
         };
         let happened = &self.scene.happened;
-        let changes = [Kind::Resolved, Kind::Evict, Kind::TableUpdate, Kind::TableWrite];
+        let changes = [
+            Kind::Resolved,
+            Kind::SwapIn,
+            Kind::FileRead,
+            Kind::Evict,
+            Kind::TableUpdate,
+            Kind::TableWrite,
+        ];
         let page = self.look.page().bytes();
         let is_new = changes.contains(&happened.kind)
             && happened.process.is_some()

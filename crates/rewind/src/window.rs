@@ -20,6 +20,7 @@ use pagewalk_step::{Happened, Kind};
 use crate::accesses::{self, Wanted};
 use crate::checkpoints::Saved;
 use crate::events::{Log, What};
+use crate::files::Keeper;
 use crate::instruction::{self, Next};
 use crate::place::THINGS_MAX;
 use crate::sentences::Storyteller;
@@ -84,6 +85,7 @@ pub(crate) struct Writer<'a> {
     pub log: &'a Log,
     pub streams: &'a Streams,
     pub policy: &'a str,
+    pub keeper: Option<&'a mut Keeper>,
 }
 
 impl Writer<'_> {
@@ -92,9 +94,9 @@ impl Writer<'_> {
     /// # Errors
     /// If the machine cannot be copied.
     pub fn window(self) -> io::Result<Window> {
-        let Writer { machine, log, streams, policy } = self;
+        let Writer { machine, log, streams, policy, keeper } = self;
         let instructions = machine.instructions();
-        let mut base = Saved::of(machine, streams.mark())?;
+        let mut base = Saved::of(machine, streams.mark(), keeper)?;
         let mut things: Vec<Thing> = Vec::new();
         let mut owners = BTreeMap::new();
         let mut processes = BTreeMap::new();

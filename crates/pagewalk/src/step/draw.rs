@@ -184,7 +184,7 @@ impl Painter {
             (Some(typed), _) => format!(":{}_", printable(typed)),
             (None, Some(message)) => printable(message),
             (None, None) => {
-                "n/p instruction  t/T table  e/E event  f/F fault  r/R run  c cause  ? help  q quit"
+                "n p instruction  t T table  e E event  f F fault  r R run  c cause  ? help  q"
                     .into()
             }
         };

@@ -206,11 +206,11 @@ fn regions(process: &ProcessState, base: Base, _: usize) -> Vec<Line> {
 }
 
 fn pages(process: &ProcessState, base: Base, _: usize) -> Vec<Line> {
-    let heading = Line::plain("page         where          rights  A D");
+    let heading = Line::plain("page        where      rights");
     let rows = process.pages.iter().map(|page| {
         let bit = |is_set: bool, letter: char| if is_set { letter } else { '-' };
         let text = format!(
-            "{:<12} {:<14} {:<7} {} {}",
+            "{:<11} {:<10} {} {}{}",
             base.number(page.page),
             place(page),
             page.rights,
