@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use common::{Capture, FORMATS, UNPAGED, config, input, program, run};
 use pagewalk_kernel::{IoError, SwapSlot};
 use pagewalk_machine::{
-    Config, DeviceWait, End, HugePolicy, Injected, Machine, Scope, Stdio, SwapConfig,
+    Config, DeviceWait, End, HugePolicy, Injected, Machine, Scope, ShareTables, Stdio, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 
@@ -108,6 +108,7 @@ impl Case {
             scope: draw.of(&[Scope::Global, Scope::Global, Scope::Process]),
             zero_ahead: draw.one_in(3),
             load_control: draw.one_in(4),
+            share_tables: ShareTables::ALL[(number % 4) as usize],
             seed: number,
             instructions_max: Some(60_000_000),
             ..config(format, ram_kib << 10)

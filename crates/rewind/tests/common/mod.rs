@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pagewalk_machine::{
     Config, CostModel, DeviceWait, Fit, Hardware, HugePolicy, KernelMapping, Program, Scope,
-    SwapConfig,
+    ShareTables, SwapConfig,
 };
 use pagewalk_replacement::PolicyKind;
 use pagewalk_rewind::{Limits, Rewind};
@@ -32,6 +32,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         fit: Fit::First,
         kernel: KernelMapping::Absent,
         self_map: false,
+        share_tables: ShareTables::Off,
         device_wait: DeviceWait::Hart,
         load_control: false,
         scope: Scope::Global,
