@@ -96,6 +96,20 @@ impl Form {
         })
     }
 
+    /// The form in a few words, beside a label; empty for plain numbers.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Number => String::new(),
+            Self::NumberOr { words } => format!("a number, or {}", words.join(" or ")),
+            Self::Word { words } => words.join(" or "),
+            Self::Numbers => "numbers in their order, or none".into(),
+            Self::Set => "numbers in any order, or none".into(),
+            Self::Words { words } => format!("words in their order: {}", words.join(" or ")),
+            Self::Decimal { places } => format!("to {places} digits after the point"),
+            Self::Size => "as 4096, 4KiB or 2^12".into(),
+        }
+    }
+
     fn read(&self, text: &str) -> Option<Meaning> {
         let text = text.trim();
         if text.len() > LENGTH_MAX {

@@ -132,13 +132,14 @@ impl Grade {
                 Mark::Form => "wrong form",
                 Mark::Missing => "missing",
             };
-            let given = field.given.as_deref().map(|given| format!("  {given}"));
-            let wanted = field.wanted.as_deref().map(|wanted| format!("; write {wanted}"));
             let is_right = field.mark == Mark::Right;
+            let wanted = field.wanted.as_deref().map(|wanted| format!("write {wanted}"));
             let expected = field.expected.as_deref().filter(|_| !is_right);
-            let expected = expected.map(|right| format!("; expected {right}"));
-            let parts = [given, wanted, expected].map(Option::unwrap_or_default).concat();
-            format!("{:width$}  {mark:<10}{parts}", field.name).trim_end().to_owned() + "\n"
+            let expected = expected.map(|right| format!("expected {right}"));
+            let parts = [field.given.clone(), wanted, expected];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            let line = format!("{:width$}  {mark:<10}  {}", field.name, parts.join("; "));
+            line.trim_end().to_owned() + "\n"
         });
         let lines: String = lines.collect();
         format!(

@@ -73,7 +73,7 @@ fn put_blanks(page: &mut String, question: &Question) {
     page.push_str("<dl>\n");
     for field in &question.fields {
         let label = escape(&field.label);
-        let wanted = escape(&field.form.to_string());
+        let wanted = escape(&field.form.brief());
         let _ = writeln!(
             page,
             "<dt>{label}</dt><dd><span class=\"blank\"></span> \

@@ -19,6 +19,7 @@ mod draw;
 mod form;
 mod grade;
 mod html;
+pub mod ostep;
 mod quiz;
 mod sheet;
 mod text;

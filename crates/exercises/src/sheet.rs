@@ -76,13 +76,18 @@ pub fn sheet(quiz: &Quiz) -> String {
     let questions = text(&quiz.clone().without_answers());
     let mut sheet: String =
         questions.lines().map(|line| format!("# {line}").trim_end().to_owned() + "\n").collect();
-    sheet.push_str("#\n# Write each answer behind its =, then: pagewalk grade FILE\n\n");
+    sheet.push_str("#\n# Write each answer behind its =, then: pagewalk grade FILE\n");
+    sheet.push_str("# Numbers may be written as 1492, 0x5d4, 0b101 or 2^20.\n\n");
     sheet.push_str(&format!("topic = {}\nseed = {}\n", quiz.topic, quiz.seed));
     if !quiz.options.is_empty() {
         sheet.push_str(&format!("options = {}\n", quiz.options.join(" ")));
     }
     for (name, field) in quiz.fields() {
-        sheet.push_str(&format!("\n# {}: {}\n{name} =\n", field.label, field.form));
+        let brief = match field.form.brief() {
+            brief if brief.is_empty() || field.label.contains(" or ") => String::new(),
+            brief => format!(": {brief}"),
+        };
+        sheet.push_str(&format!("\n# {}{brief}\n{name} =\n", field.label));
     }
     sheet
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::draw::Draw;
+use crate::ostep;
 use crate::quiz::{Block, Question, Quiz};
 use crate::topics::{self, Data};
 
@@ -18,8 +19,8 @@ pub struct Topic {
     pub about: &'static str,
     /// The variants that can be asked for; without one, the seed chooses.
     pub variants: &'static [&'static str],
-    /// Draws a quiz of a variant.
-    pub(crate) make: fn(&mut Draw, &'static str) -> Body,
+    /// Draws a quiz of a variant; `None` for those of OSTEP, which have streams of their own.
+    pub(crate) make: Option<fn(&mut Draw, &'static str) -> Body>,
 }
 
 /// What a topic draws.
@@ -44,6 +45,13 @@ pub enum TopicError {
         /// The variants that there are.
         variants: &'static [&'static str],
     },
+    /// A script of OSTEP would not take its options.
+    Ostep {
+        /// The topic.
+        topic: String,
+        /// What is wrong, and what would work.
+        problem: String,
+    },
     /// The topic takes no options.
     Options {
         /// The topic.
@@ -66,6 +74,7 @@ impl fmt::Display for TopicError {
             Self::Variant { topic, given, variants } => {
                 write!(f, "{topic} has no variant {given:?}: give one of {}", variants.join(", "))
             }
+            Self::Ostep { topic, problem } => write!(f, "{topic}: {problem}"),
             Self::Options { topic, given } => {
                 write!(f, "{topic} has no option {given:?}; only topics of OSTEP take options")
             }
@@ -92,7 +101,7 @@ pub fn quiz(name: &str, seed: u64, options: &[String]) -> Result<Quiz, TopicErro
     let shortened = |text: &str| text.chars().take(40).collect::<String>();
     let topic = topics().iter().find(|topic| topic.name == base);
     let topic = topic.ok_or_else(|| TopicError::Unknown(shortened(name)))?;
-    if let Some(given) = options.first() {
+    if let Some(given) = options.first().filter(|_| topic.make.is_some()) {
         return Err(TopicError::Options { topic: topic.name, given: shortened(given) });
     }
     let mut draw = Draw::new(topic.name, seed);
@@ -104,7 +113,8 @@ pub fn quiz(name: &str, seed: u64, options: &[String]) -> Result<Quiz, TopicErro
             TopicError::Variant { topic: topic.name, given: shortened(given), variants }
         })?,
     };
-    let mut body = (topic.make)(&mut draw, variant);
+    let Some(make) = topic.make else { return ostep::quiz(variant, seed, options) };
+    let mut body = make(&mut draw, variant);
     for (number, question) in (1..).zip(&mut body.questions) {
         question.number = number;
     }

@@ -6,12 +6,15 @@
 //!
 //! What stands behind TOPIC and is no option of ours is the topic's; ours may stand there, too.
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use pagewalk_exercises::ostep::wants_answers;
 use pagewalk_exercises::{Quiz, all_topics, html, quiz, sheet, text};
 
 use crate::args::QuizArgs;
 use crate::failure::Failure;
+use crate::options::plain;
 use crate::run::print;
 
 /// Prints a quiz, or the list of topics.
@@ -24,6 +27,8 @@ pub fn run(mut args: QuizArgs) -> Result<ExitCode, Failure> {
         print(&topics())?;
         return Ok(ExitCode::SUCCESS);
     };
+    read_addresses(topic, &mut args.options)?;
+    args.answers |= wants_answers(topic, &args.options);
     let given = args.seed.as_deref().unwrap_or("0");
     let seed = given.parse::<u64>();
     let seed = seed.map_err(|_| Failure::bad_value("seed", given, "give a whole number"))?;
@@ -31,6 +36,21 @@ pub fn run(mut args: QuizArgs) -> Result<ExitCode, Failure> {
     let quiz = quiz(topic, seed, &args.options).map_err(refused)?;
     print(&rendered(&args, quiz)?)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts what the file of the scripts' option `-f` has in its place, so that the exercise is complete
+/// in itself.
+fn read_addresses(topic: &str, options: &mut [String]) -> Result<(), Failure> {
+    let names = ["-f", "--addressfile"];
+    let place = options.iter().position(|word| names.contains(&word.as_str()));
+    let Some(place) = place.filter(|_| topic == "ostep:policy") else { return Ok(()) };
+    if let Some([option, path]) = options.get_mut(place..place + 2) {
+        let text = std::fs::read_to_string(&*path)
+            .map_err(|error| Failure::bad_file(Path::new(&path), plain(&error)))?;
+        *option = "-a".into();
+        *path = text.split_whitespace().collect::<Vec<_>>().join(",");
+    }
+    Ok(())
 }
 
 fn rendered(args: &QuizArgs, quiz: Quiz) -> Result<String, Failure> {

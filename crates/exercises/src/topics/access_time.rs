@@ -13,7 +13,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "access-time",
     about: "average memory references and time of an access, with TLB and page faults",
     variants: &["references", "time", "faults"],
-    make,
+    make: Some(make),
 };
 
 /// Digits after the point that are asked for.

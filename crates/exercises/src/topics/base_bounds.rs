@@ -15,7 +15,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "base-bounds",
     about: "translation by a pair of base and bounds registers, and moving a domain",
     variants: &[],
-    make,
+    make: Some(make),
 };
 
 /// The registers, and what is translated.

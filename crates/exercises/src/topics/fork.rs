@@ -15,7 +15,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "fork",
     about: "copy-on-write and fork: faults, copies, frames and their reference counts",
     variants: &[],
-    make,
+    make: Some(make),
 };
 
 /// Memory, a process, and what happens.

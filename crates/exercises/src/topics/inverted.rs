@@ -23,14 +23,14 @@ pub(crate) const INVERTED: Topic = Topic {
     name: "inverted",
     about: "look-ups in an inverted page table: hash anchor, chain, match of PID and page",
     variants: &[],
-    make: make_inverted,
+    make: Some(make_inverted),
 };
 
 pub(crate) const HASHED: Topic = Topic {
     name: "hashed",
     about: "look-ups in a hashed page table, whose entries hold the frame numbers",
     variants: &[],
-    make: make_hashed,
+    make: Some(make_hashed),
 };
 
 /// Frames of the inverted table, and entries of the hashed one.

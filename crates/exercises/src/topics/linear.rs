@@ -17,7 +17,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "linear",
     about: "translation by a single-level page table: page number, offset, frame, fault",
     variants: &["decimal", "binary"],
-    make,
+    make: Some(make),
 };
 
 /// The page table, and what is translated.
@@ -131,8 +131,14 @@ fn given(data: &LinearData, first: u64, is_decimal: bool) -> Vec<Block> {
     });
     let head = ["page", "valid", "frame", "permissions"];
     let head = &head[..if is_decimal { 3 } else { 4 }];
-    let rest = "An access to a page whose entry is not valid, or whose permissions do not allow it, is \
-                a page fault. Entries that are not shown are not valid.";
+    let refused = match is_decimal {
+        true => "An access to a page whose entry is not valid is a page fault.",
+        false => {
+            "An access to a page whose entry is not valid, or whose permissions do not allow it, is a page \
+             fault."
+        }
+    };
+    let rest = format!("{refused} Entries that are not shown are not valid.");
     vec![
         Block::text(format!("{pages} {rest}")),
         Block::table("The page table of the process", head, rows.collect()),

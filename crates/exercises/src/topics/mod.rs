@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Topic] = &[
     working_set::TOPIC,
     fork::TOPIC,
     swap_cache::TOPIC,
+    crate::ostep::TOPIC,
 ];
 
 /// What is given, for programs: each topic has its own shape.
@@ -72,6 +73,8 @@ pub enum Data {
     Fork(fork::ForkData),
     /// Of `swap-cache`.
     SwapCache(swap_cache::SwapCacheData),
+    /// Of `ostep`.
+    Ostep(crate::ostep::OstepData),
     /// Of `table-size`.
     TableSize(table_size::TableSizeData),
 }
@@ -141,7 +144,7 @@ pub struct AccessData {
 }
 
 /// `count` things, with the word in the right number.
-fn plural(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 {one}"),
         _ => format!("{count} {many}"),

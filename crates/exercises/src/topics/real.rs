@@ -17,7 +17,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "processor",
     about: "translation by the page tables of real processors, from the bits in memory",
     variants: &["ia32", "pae", "x86-64", "sv32", "sv39", "sv48"],
-    make,
+    make: Some(make),
 };
 
 /// Where the top table lies.

@@ -31,7 +31,7 @@ pub(crate) const TOPIC: Topic = Topic {
         "aging",
         "freebsd",
     ],
-    make,
+    make: Some(make),
 };
 
 /// References of a string.

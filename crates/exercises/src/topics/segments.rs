@@ -15,7 +15,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "segments",
     about: "translation by a segment table with bounds, directions and rights",
     variants: &[],
-    make,
+    make: Some(make),
 };
 
 /// The segment table, and what is translated.

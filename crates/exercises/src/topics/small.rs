@@ -19,7 +19,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "multilevel",
     about: "translation by small page tables of two or three levels, shown in full",
     variants: &["two", "three"],
-    make,
+    make: Some(make),
 };
 
 /// Frames of physical memory.

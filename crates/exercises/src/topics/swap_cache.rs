@@ -13,7 +13,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "swap-cache",
     about: "a shared page goes to swap and comes back: (S, P) pairs, counts, transfers",
     variants: &[],
-    make,
+    make: Some(make),
 };
 
 /// A page that is shared, and what happens to it.

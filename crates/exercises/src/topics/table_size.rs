@@ -13,7 +13,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "table-size",
     about: "sizes of linear, multi-level and inverted page tables; bits of addresses",
     variants: &["linear", "levels", "inverted"],
-    make,
+    make: Some(make),
 };
 
 /// A machine.

@@ -15,7 +15,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "tlb",
     about: "TLB look-ups: set, tag, hit or miss, with ASIDs or flushed at each switch",
     variants: &["tagged", "untagged"],
-    make,
+    make: Some(make),
 };
 
 /// References that are asked.

@@ -16,7 +16,7 @@ pub(crate) const TOPIC: Topic = Topic {
     name: "working-set",
     about: "working sets and their sizes over time, and the faults if they are kept in memory",
     variants: &[],
-    make,
+    make: Some(make),
 };
 
 /// A string of references, and a window.
