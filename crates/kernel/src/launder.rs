@@ -10,8 +10,9 @@
 //! store that comes later finds the bit clear, sets it, and so is not lost; taken after the write,
 //! the bit would take that store's mark with it.
 //!
-//! What is laundered is the policy's to say; nothing is written that is clean, gone by now, or part of
-//! a large page, which has no slot of its own.
+//! What is laundered is the policy's to say; nothing is written that is clean or gone by now. A large
+//! page that is dirty is split first, for it is written and evicted part by part (FreeBSD demotes a
+//! superpage for that); its first base page is written, and of the others the policy knows from then on.
 
 use crate::frame::Part;
 use crate::{FileId, Kernel, Platform, Pmap, SwapSlot, Use};
@@ -32,8 +33,13 @@ impl<P: Pmap> Kernel<P> {
     }
 
     fn launder(&mut self, platform: &mut impl Platform, pfn: Pfn) {
-        if !self.policy.contains(pfn) || self.frames.part(pfn) != Part::Base {
+        if !self.policy.contains(pfn) {
             return;
+        }
+        if self.frames.part(pfn) == Part::First {
+            let is_dirty = self.frames.dirty(pfn) || self.is_modified(platform, pfn);
+            let Some(place) = self.frames.first_mapping(pfn).filter(|_| is_dirty) else { return };
+            self.split_at(platform, place.space, place.va);
         }
         self.collect_modified(platform, pfn);
         if !self.frames.dirty(pfn) {

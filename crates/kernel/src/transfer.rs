@@ -479,6 +479,9 @@ impl<P: Pmap> Kernel<P> {
                 }
                 self.drop_slot_name(slot);
             }
+            // Once nobody maps a file, it may be closed: its pages are forgotten, and a page that came
+            // now would be there still when the file is opened again, whatever became of it.
+            Source::File(file, _) if self.mapped_bytes(file) == 0 => {}
             Source::File(file, offset) => {
                 let _told = self.cached_page(platform, file, offset, kind);
             }

@@ -5,9 +5,10 @@ mod common;
 use common::*;
 use pagewalk_kernel::{
     Advice, AnyPmap, CollapseSettings, Config, Errno, HugeAdvice, HugePolicy, IoError, MapRequest,
-    Pmap, SpaceId, Watermarks,
+    Pmap, Prot, SpaceId, Watermarks,
 };
 use pagewalk_mmu::VirtAddr;
+use pagewalk_replacement::{FreeBsdConfig, PolicyKind};
 
 const VA: u64 = 0x2000_0000;
 
@@ -319,6 +320,30 @@ fn a_program_can_ask_for_it() {
         assert_eq!(advise(m, VA, pages, Advice::Collapse), Err(Errno::Einval));
         assert_eq!(wake(m), 0);
     });
+}
+
+#[test]
+fn a_dirty_large_page_is_laundered_part_by_part() {
+    let pages = large("sv39");
+    let policy = PolicyKind::FreeBsd(FreeBsdConfig::DEFAULT);
+    let config =
+        Config { frames: 2 * pages, huge: HugePolicy::Always, policy, ..Config::default() };
+    let mut m = Machine::new("sv39", config);
+    m.map(MapRequest { place: at(VA), ..MapRequest::anonymous(pages * PAGE, RW) });
+    (0..pages).for_each(|page| m.store(VA + page * PAGE + 9, byte(page)).expect("memory"));
+    assert_eq!(huge(&m), pages);
+    // Nothing but the large page is dirty while a file is read that takes the rest of memory.
+    m.mock.files.push(vec![1; (4 * pages * PAGE) as usize]);
+    let file = m.map_file(0, 4 * pages, Prot::READ, false);
+    (0..4 * pages).for_each(|page| assert_eq!(m.load(file + page * PAGE), Ok(1)));
+    let counters = *m.kernel.counters();
+    assert_eq!((huge(&m), counters.thp_split_page), (0, 1));
+    assert!(counters.pglaunder > 0);
+    // It was split to be written, not to be evicted: if the page goes at once, it goes clean.
+    let split = m.mock.events.iter().position(|event| event.starts_with("Split"));
+    let then = &m.mock.events[split.expect("it was split") + 1..][..2];
+    assert!(then[0].starts_with("PageOut") && !then[1].contains("dirty: true"), "{then:?}");
+    check(&mut m, pages);
 }
 
 #[test]

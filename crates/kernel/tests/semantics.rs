@@ -710,3 +710,22 @@ fn a_full_machine_still_runs_what_can_be_dropped() {
         }
     });
 }
+
+#[test]
+fn a_page_that_arrives_after_its_file_was_closed_is_not_kept() {
+    let config = Config { device_wait: DeviceWait::Thread, ..Config::default() };
+    let mut m = Machine::new("sv39", config);
+    m.mock.files.push(vec![1; PAGE as usize]);
+    let va = m.map_file(0, 1, RW, true);
+    let attempt = m.attempt(VirtAddr(va), AccessKind::Read, Waited::default());
+    let Attempt::Wait { on: Some(read), .. } = attempt else { panic!("{attempt:?}") };
+    // Who waited is killed, and its descriptors are closed.
+    m.unmap(va, 1);
+    assert!(m.kernel.forget_file(&mut m.mock, FileId(0)));
+    m.complete(read);
+    m.audit();
+    // Opened again, and truncated, which nobody is told: no page of it is known.
+    m.mock.files[0].fill(2);
+    let va = m.map_file(0, 1, RW, true);
+    assert_eq!(m.load(va), Ok(2));
+}
