@@ -688,6 +688,11 @@ impl<P: Pmap> Kernel<P> {
         self.frames.total() - self.frames.take_fewest_tables()
     }
 
+    /// What the replacement policy keeps, by the names of its queues.
+    pub fn policy_queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        self.policy.queues()
+    }
+
     /// The replacement policy, to be told of references that the kernel does not see.
     pub fn policy_mut(&mut self) -> &mut dyn Policy {
         self.policy.as_mut()

@@ -38,6 +38,8 @@
 use crate::frame_set::FrameSet;
 use crate::{Pages, Policy, Probe};
 use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
 use pagewalk_mmu::Pfn;
 
 /// CLOCK; see the module for paper, variant and example.
@@ -80,6 +82,16 @@ impl Policy for Clock {
             }
         }
         None
+    }
+
+    fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        let mut hand = self.hand;
+        let frames = (0..self.known.len()).map_while(|_| {
+            let frame = self.known.next_circular(hand)?;
+            hand = frame.0 + 1;
+            Some(frame)
+        });
+        vec![("clock, from the hand", frames.collect())]
     }
 
     fn contains(&self, frame: Pfn) -> bool {

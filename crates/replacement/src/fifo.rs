@@ -122,6 +122,16 @@ impl Policy for Fifo {
         None
     }
 
+    fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        let mut next = self.head;
+        let frames = core::iter::from_fn(|| {
+            let frame = next;
+            next = self.links.get(frame as usize)?.next;
+            Some(Pfn(u64::from(frame)))
+        });
+        vec![("queue", frames.collect())]
+    }
+
     fn contains(&self, frame: Pfn) -> bool {
         self.links.get(frame.0 as usize).is_some_and(|link| link.next != OUT)
     }

@@ -273,6 +273,12 @@ impl Policy for FreeBsd {
         Some(self.activity)
     }
 
+    fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        let inactive = [self.lists.frames(ASKED), self.lists.frames(INACTIVE)].concat();
+        let (active, cache) = (self.lists.frames(ACTIVE), self.lists.frames(CACHE));
+        vec![("active", active), ("inactive", inactive), ("cache", cache)]
+    }
+
     fn contains(&self, frame: Pfn) -> bool {
         u32::try_from(frame.0).is_ok_and(|node| self.lists.queue(node).is_some())
     }

@@ -97,6 +97,7 @@ pub use working_set::WorkingSet;
 pub use ws_clock::WsClock;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use pagewalk_mmu::Pfn;
 
@@ -243,6 +244,12 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// How often it changed its mind, for a policy that keeps some pages longer than others.
     fn activity(&self) -> Option<Activity> {
         None
+    }
+
+    /// What it keeps, for whoever wants to see it: its queues by name, each with the next to be looked
+    /// at first. Empty for a policy that shows nothing.
+    fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        Vec::new()
     }
 
     /// Whether `frame` is known.

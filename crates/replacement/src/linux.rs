@@ -348,6 +348,16 @@ impl Policy for Linux {
         Some(self.activity)
     }
 
+    fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        let queue = |name, list| (name, self.lists.frames(list));
+        vec![
+            queue("active_anon", active(ANON)),
+            queue("inactive_anon", inactive(ANON)),
+            queue("active_file", active(FILE)),
+            queue("inactive_file", inactive(FILE)),
+        ]
+    }
+
     fn contains(&self, frame: Pfn) -> bool {
         self.list(frame).is_some()
     }

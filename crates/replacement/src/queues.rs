@@ -28,6 +28,7 @@ use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::hint::black_box;
+use pagewalk_mmu::Pfn;
 
 /// The queue of a node that is in none.
 const OUT: u8 = u8::MAX;
@@ -96,6 +97,12 @@ impl Queues {
     /// How many nodes are in the queue.
     pub(crate) fn len(&self, queue: u8) -> usize {
         self.queues[usize::from(queue)].len
+    }
+
+    /// The nodes of the queue as frames, the front first.
+    pub(crate) fn frames(&self, queue: u8) -> Vec<Pfn> {
+        let entries = self.queues[usize::from(queue)].entries.iter();
+        entries.filter(|&&node| node != GAP).map(|&node| Pfn(u64::from(node))).collect()
     }
 
     pub(crate) fn front(&self, queue: u8) -> Option<u32> {

@@ -142,6 +142,7 @@ impl<'a> Builder<'a> {
             scope: scenario.scope,
             resident: scenario.resident,
             instruction_pages: 0,
+            share_tables: scenario.share_tables,
             ..Config::default()
         };
         let place = &scenario.place;

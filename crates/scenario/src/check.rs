@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pagewalk_cpu::toy::{Program, Reg, assemble};
-use pagewalk_kernel::{Prot, Scope};
+use pagewalk_kernel::{Prot, Scope, ShareTables};
 use pagewalk_mmu::radix::{Format, Linear, Radix};
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_mmu::{PageSize, Tables};
@@ -104,6 +104,8 @@ pub struct Scenario {
     pub script: Vec<Turn>,
     /// The first words of physical memory, where there are no pages.
     pub memory: Vec<u64>,
+    /// Which page tables processes share.
+    pub share_tables: ShareTables,
     /// Address spaces that there can be at once.
     pub spaces: u64,
     /// The base that addresses are written in: 10 or 16.
@@ -328,6 +330,7 @@ impl Checker<'_> {
             swap: self.optional(&machine.swap, "swap", 0..=PAGES_MAX, 0)?,
             quantum: self.optional(&machine.quantum, "quantum", 1..=u64::MAX, u64::MAX)?,
             script: self.script(&machine, &names)?,
+            share_tables: self.share_tables(machine.share_tables.as_ref())?,
             memory: machine.memory,
             spaces: self.optional(&machine.spaces, "spaces", 1..=PROCESSES_MAX as u64, {
                 let forks = raw.process.get_ref().iter().any(|process| has_fork(process.get_ref()));
@@ -514,6 +517,22 @@ impl Checker<'_> {
             Some(("process", _)) => Ok(Scope::Process),
             Some((scope, span)) => {
                 self.error(span, format!("there is no scope {scope}"), "global or process")
+            }
+        }
+    }
+
+    fn share_tables(&self, name: Option<&Spanned<String>>) -> Checked<ShareTables> {
+        let Some(name) = name else { return Ok(ShareTables::Off) };
+        let known = ShareTables::ALL.into_iter().find(|share| share.name() == name.get_ref());
+        match known {
+            Some(share) => Ok(share),
+            None => {
+                let problem = format!("page tables are not shared {:?}", name.get_ref());
+                self.error(
+                    name.span(),
+                    problem,
+                    &ShareTables::ALL.map(ShareTables::name).join(", "),
+                )
             }
         }
     }

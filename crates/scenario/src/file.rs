@@ -46,6 +46,7 @@ pub struct Machine {
     #[serde(default)]
     pub memory: Vec<u64>,
     pub spaces: Option<Spanned<u64>>,
+    pub share_tables: Option<Spanned<String>>,
     pub base: Option<Spanned<u8>>,
 }
 

@@ -6,8 +6,8 @@ use pagewalk_kernel::{Backing, Mapping, Use};
 use pagewalk_mmu::tlb::Side;
 use pagewalk_mmu::{Pfn, Rights, VirtAddr};
 use pagewalk_step::{
-    CodeLine, FrameState, PageState, Presence, ProcessState, ProcessStatus, Region, Register,
-    SlotState, State, TlbEntryState, Word,
+    CodeLine, FrameState, PageState, Presence, ProcessState, ProcessStatus, QueueState, Region,
+    Register, SlotState, State, TlbEntryState, Word,
 };
 
 use crate::board::Board;
@@ -31,7 +31,7 @@ pub fn state(scenario: &Scenario, moment: &Moment, before: &Board, position: (u6
         frames: viewer.frames(),
         tlb: viewer.tlb(),
         swap: viewer.swap(),
-        queues: Vec::new(),
+        queues: viewer.queues(),
         counters: viewer.counters(),
         output: String::new(),
     }
@@ -296,6 +296,17 @@ impl Viewer<'_> {
                 entries: kernel.swap().names(slot).into(),
                 cached: kernel.cached_frame(slot).map(|pfn| pfn.0),
                 is_written: self.board.swap[slot.0 as usize].is_some(),
+            })
+            .collect()
+    }
+
+    fn queues(&self) -> Vec<QueueState> {
+        let queues = self.system.kernel.as_ref().map(|kernel| kernel.policy_queues());
+        let queues = queues.unwrap_or_default().into_iter();
+        queues
+            .map(|(name, frames)| QueueState {
+                name: name.to_owned(),
+                frames: frames.into_iter().map(|pfn| pfn.0).collect(),
             })
             .collect()
     }
