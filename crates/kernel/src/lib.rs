@@ -150,3 +150,8 @@ pub use sync::Msync;
 pub use table_sharing::ShareTables;
 pub use transfer::{Attempt, DeviceWait, TransferId, Waited};
 pub use watermarks::Watermarks;
+
+/// The chapter of the book on these crates, whose examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/book/kernel-developers.md")]
+struct Book;

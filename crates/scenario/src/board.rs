@@ -6,14 +6,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pagewalk_kernel::refill::{self, When};
+use pagewalk_kernel::segments::{Registers, SegmentPlatform};
 use pagewalk_kernel::{
     CachedTable, CachedTranslation, Event, FileId, Flush, IoError, Platform, Store, SwapSlot,
 };
 use pagewalk_mmu::radix::R3000;
+use pagewalk_mmu::segment::{Descriptor, SegmentTable};
 use pagewalk_mmu::tlb::{Globals, TlbEntry};
 use pagewalk_mmu::{
     Access, AccessKind, Asid, EntryWidth, Fault, Hit, Level, Mmu, OutOfMemory, PageSize, Pfn,
-    PhysAddr, Probe, Rights, Source, Step, TableMemory, VirtAddr, WalkObserver,
+    PhysAddr, Privilege, Probe, Rights, Source, Step, TableMemory, VirtAddr, WalkObserver,
 };
 
 use crate::journal::{Journal, What};
@@ -89,6 +91,8 @@ pub struct Board {
     pub ram: Ram,
     /// The MMU; `None` where programs use physical addresses.
     pub mmu: Option<Mmu>,
+    /// The table of segments, where there is one.
+    pub segments: Option<SegmentTable>,
     /// What was written to each slot.
     pub swap: Vec<Option<Arc<[u8]>>>,
     /// The files.
@@ -115,6 +119,7 @@ impl Board {
         Self {
             ram: Ram::new(frames, page),
             mmu,
+            segments: None,
             swap: vec![None; slots as usize],
             files: Vec::new(),
             now: 0,
@@ -254,12 +259,14 @@ impl Platform for Wires<'_> {
 
     fn copy_frame(&mut self, from: Pfn, to: Pfn) {
         self.board.ram.frames[to.0 as usize] = self.board.ram.frames[from.0 as usize].clone();
-        self.note(What::Copy { from, to });
+        if self.board.segments.is_none() {
+            self.note(What::Copy { from, to });
+        }
     }
 
     fn zero_frame(&mut self, pfn: Pfn) {
         self.board.ram.frame_mut(pfn).fill(0);
-        if pfn.0 < self.board.page_frames {
+        if pfn.0 < self.board.page_frames && self.board.segments.is_none() {
             self.note(What::Zero { pfn });
         }
     }
@@ -391,5 +398,27 @@ impl Platform for Wires<'_> {
                 visit(CachedTable { asid, va, level: Level(0), pfn });
             }
         }
+    }
+}
+
+/// Descriptors are registers: what is loaded is in force. That words were moved for it is told with
+/// the descriptor, and not word by word.
+impl SegmentPlatform for Wires<'_> {
+    fn load_bounds(&mut self, _: PhysAddr, _: u64, _: u64) {}
+
+    fn load_descriptor(&mut self, number: u32, descriptor: Option<Descriptor>) {
+        let Some(table) = &mut self.board.segments else { return };
+        let old = table.descriptor(number).copied();
+        if old == descriptor {
+            return;
+        }
+        // The kernel makes them by the table's own shape.
+        let loaded = table.load(Privilege::Supervisor, number, descriptor);
+        loaded.expect("a descriptor that fits");
+        self.note(What::Descriptor { number, old, new: descriptor });
+    }
+
+    fn registers(&self) -> Registers<'_> {
+        self.board.segments.as_ref().map_or(Registers::None, Registers::Table)
     }
 }

@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use pagewalk_cpu::toy::{Cpu, Op, Operand, Program, Reg};
 use pagewalk_kernel::{
-    AnyPmap, Backing, Config, FaultResult, FileId, Kernel, Layout, MapRequest, Mapping, Placement,
-    Pmap, SpaceId, Vmstat, Watermarks,
+    AnyPmap, Backing, Config, FaultResult, FileId, Fit, Kernel, Layout, MapRequest, Mapping,
+    Placement, Pmap, SegmentKernel, SpaceId, Vmstat, Watermarks,
 };
+use pagewalk_mmu::segment::{SegmentTable, Shape};
 use pagewalk_mmu::{AccessKind, Mmu, MmuCounters, PageSize, Pfn, Tables, VirtAddr};
 
 use crate::board::{Board, File, Wires};
@@ -32,6 +33,7 @@ use crate::world::World;
 pub fn build(scenario: &Scenario) -> Result<World, ScenarioError> {
     let world = match scenario.translation {
         Translation::Paged(tables) => Builder::new(scenario, tables)?.build()?,
+        Translation::Segments(shape) => segmented(scenario, shape)?,
         Translation::Physical | Translation::Bounds => unpaged(scenario),
     };
     Ok(world)
@@ -49,6 +51,51 @@ fn unpaged(scenario: &Scenario) -> World {
     World { board, system }
 }
 
+/// A machine whose addresses choose a segment.
+fn segmented(scenario: &Scenario, shape: Shape) -> Result<World, ScenarioError> {
+    let page = scenario.geometry.page;
+    let geometry = pagewalk_kernel::Geometry::Table(shape);
+    let mut kernel = SegmentKernel::new(geometry, page, 0..scenario.frames, Fit::First);
+    let mut board = Board::new(None, scenario.frames, scenario.frames, page, 0);
+    board.segments = Some(SegmentTable::new(shape));
+    let mut journal = Journal::counting();
+    let mut system = system(scenario, None);
+    let end = VirtAddr(1 << shape.va_bits());
+    let layout = Layout {
+        user_start: VirtAddr(0),
+        user_end: end,
+        mmap_base: end,
+        stack_top: end,
+        stack_limit: 0,
+    };
+    for (number, process_spec) in scenario.processes.iter().enumerate() {
+        let space = kernel.create_space(layout);
+        let wires = &mut Wires { board: &mut board, journal: &mut journal };
+        kernel.activate(wires, space);
+        for map in &process_spec.maps {
+            let va = scenario.geometry.page_va(map.page).unwrap_or(end);
+            let request = MapRequest {
+                place: Placement::FixedNoReplace(va),
+                ..MapRequest::anonymous(map.pages << page.shift(), map.prot)
+            };
+            kernel.mmap(wires, space, request).map_err(|error| {
+                let problem = format!("the words from {} on cannot be had: {error}", map.page);
+                scenario.place.error(map.span.clone(), problem)
+            })?;
+            for (&word, n) in map.words.iter().zip(0..) {
+                let va = VirtAddr(va.0 + (n << page.shift()));
+                let domain = kernel.domains(space).iter().find(|domain| domain.contains(va));
+                if let Some(pfn) = domain.map(|domain| domain.frame_of(va, page)) {
+                    scenario.geometry.put(wires.board.ram.frame_mut(pfn), 0, word);
+                }
+            }
+        }
+        system.processes.push(process(scenario, number, Some(space)));
+    }
+    system.segments = Some(kernel);
+    Ok(World { board, system })
+}
+
 /// Puts a word into physical memory.
 fn put(board: &mut Board, scenario: &Scenario, address: u64, word: u64) {
     let (frame, offset) = scenario.geometry.split(address);
@@ -61,6 +108,7 @@ fn system(scenario: &Scenario, kernel: Option<Kernel<AnyPmap>>) -> System {
     System {
         geometry: scenario.geometry,
         kernel,
+        segments: None,
         processes: Vec::new(),
         running: None,
         left: 0,

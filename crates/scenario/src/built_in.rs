@@ -46,6 +46,7 @@ scenarios![
     "hashed",
     "r3000",
     "base-and-bounds",
+    "segments",
     "pmap",
     "pfault",
     "null",

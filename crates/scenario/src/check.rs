@@ -8,6 +8,7 @@ use std::sync::Arc;
 use pagewalk_cpu::toy::{Program, Reg, assemble};
 use pagewalk_kernel::{Prot, Scope, ShareTables};
 use pagewalk_mmu::radix::{Format, Linear, Radix};
+use pagewalk_mmu::segment::Shape;
 use pagewalk_mmu::tlb::TlbConfig;
 use pagewalk_mmu::{PageSize, Tables};
 use pagewalk_replacement::PolicyKind;
@@ -30,6 +31,9 @@ const LINEAR_BITS_MAX: u32 = 32;
 /// The bytes of an entry of the single-level table: a frame holds at least one.
 const ENTRY_BYTES: u64 = 4;
 
+/// The MMU of bases and bounds that the address chooses.
+const SEGMENTS: &str = "segments";
+
 /// The schemes without pages.
 const UNPAGED: [(&str, Translation); 2] =
     [("none", Translation::Physical), ("base-bounds", Translation::Bounds)];
@@ -41,6 +45,8 @@ pub enum Translation {
     Physical,
     /// By a pair of registers.
     Bounds,
+    /// By a table of such pairs.
+    Segments(Shape),
     /// By page tables.
     Paged(Tables),
 }
@@ -302,6 +308,11 @@ impl Checker<'_> {
         let page_words = self.optional(&machine.page, "page", 1..=PAGE_WORDS_MAX, 1)?;
         let word = self.word(&machine)?;
         let translation = self.translation(&machine, frames, word, page_words, pages)?;
+        let (translation, page_words) = match self.mmu(&machine) {
+            // Segments are cut to the word.
+            SEGMENTS => (Translation::Segments(self.shape(&machine)?), 1),
+            _ => (translation, page_words),
+        };
         let page = match translation {
             Translation::Paged(tables) => tables.base_page(),
             _ => page_for(word * page_words),
@@ -320,7 +331,7 @@ impl Checker<'_> {
             source: raw.text,
             translation,
             geometry,
-            pages: self.pages_of(&translation, pages),
+            pages: self.pages_of(&translation, pages, word),
             frames,
             order: self.order(&machine, frames)?,
             tlb: self.tlb(&machine, &translation)?,
@@ -420,15 +431,14 @@ impl Checker<'_> {
         page_words: u64,
         pages: u64,
     ) -> Checked<Translation> {
-        let name = self.overrides.mmu.as_deref();
-        let name = name.or(machine.mmu.as_ref().map(|name| name.get_ref().as_str()));
-        let name = name.unwrap_or("linear");
+        let name = self.mmu(machine);
         let span = machine.mmu.as_ref().map_or(machine.frames.span(), Spanned::span);
         if let Some(&(_, unpaged)) = UNPAGED.iter().find(|(known, _)| *known == name) {
             return Ok(unpaged);
         }
         let bytes = word * page_words;
-        if name == "linear" {
+        // Segments have a shape of their own, and are put in later.
+        if name == "linear" || name == SEGMENTS {
             let shift = page_for(bytes.max(ENTRY_BYTES)).shift();
             let bits = u32::from(shift) + u64::BITS - (pages - 1).max(1).leading_zeros();
             let linear = (bits <= LINEAR_BITS_MAX).then(|| Linear::new(shift, bits as u8));
@@ -451,18 +461,44 @@ impl Checker<'_> {
             }
             None => {
                 let known = Format::NAMES.join(", ");
-                let help = format!("none, base-bounds, linear, {known}, inverted, hashed or ppc");
+                let help = format!(
+                    "none, base-bounds, segments, linear, {known}, inverted, hashed or ppc"
+                );
                 self.error(span, format!("there is no MMU called {name}"), &help)
             }
         }
     }
 
+    /// The MMU that is asked for.
+    fn mmu<'a>(&'a self, machine: &'a file::Machine) -> &'a str {
+        let written = machine.mmu.as_ref().map(|name| name.get_ref().as_str());
+        self.overrides.mmu.as_deref().or(written).unwrap_or("linear")
+    }
+
+    /// How many segments, and of how many words.
+    fn shape(&self, machine: &file::Machine) -> Checked<Shape> {
+        let segments = self.optional(&machine.segments, "segments", 2..=256, 4)?;
+        let words = self.optional(&machine.segment, "segment", 2..=PAGE_WORDS_MAX, 32)?;
+        let bytes = words * self.word(machine)?;
+        let span = machine.segment.as_ref().map_or(machine.frames.span(), Spanned::span);
+        let bits = |count: u64| count.trailing_zeros() as u8;
+        match Shape::new(bits(segments), bits(bytes)) {
+            Some(shape) if segments.is_power_of_two() && bytes.is_power_of_two() => Ok(shape),
+            _ => self.error(
+                span,
+                format!("{segments} segments of {words} words cannot be"),
+                "both are powers of two, and a segment has at least 256 bytes",
+            ),
+        }
+    }
+
     /// Real formats have the pages that they have, of which the first are used.
-    fn pages_of(&self, translation: &Translation, pages: u64) -> u64 {
+    fn pages_of(&self, translation: &Translation, pages: u64, word: u64) -> u64 {
         match translation {
             Translation::Paged(Tables::Radix(Format::Linear(linear))) => {
                 1 << (linear.geometry().va_bits - linear.geometry().base_page().shift())
             }
+            Translation::Segments(shape) => (1 << shape.va_bits()) / word,
             _ => pages,
         }
     }
@@ -619,11 +655,11 @@ impl Checker<'_> {
     fn process(&self, scenario: &Scenario, raw: Spanned<file::Process>) -> Checked<Process> {
         let span = raw.span();
         let raw = raw.into_inner();
-        let is_paged = matches!(scenario.translation, Translation::Paged(_));
+        let maps = matches!(scenario.translation, Translation::Paged(_) | Translation::Segments(_));
         if let Some(map) = raw.map.first()
-            && !is_paged
+            && !maps
         {
-            return self.error(map.span(), "this MMU has no pages to map".into(), "");
+            return self.error(map.span(), "this MMU has nothing to map".into(), "");
         }
         let bounds = match (&scenario.translation, &raw.bounds) {
             (Translation::Bounds, Some(bounds)) => {

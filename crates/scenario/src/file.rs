@@ -32,6 +32,8 @@ pub struct Machine {
     pub word: Option<Spanned<u64>>,
     pub page: Option<Spanned<u64>>,
     pub pages: Option<Spanned<u64>>,
+    pub segments: Option<Spanned<u64>>,
+    pub segment: Option<Spanned<u64>>,
     pub frames: Spanned<u64>,
     #[serde(default)]
     pub order: Vec<Spanned<u64>>,

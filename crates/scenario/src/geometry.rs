@@ -29,6 +29,11 @@ impl Geometry {
         (address / self.page_words, address % self.page_words)
     }
 
+    /// The bytes of so many pages; more than there are addresses are as many as there are.
+    pub fn len(&self, pages: u64) -> u64 {
+        pages.saturating_mul(self.page.bytes())
+    }
+
     /// Where a word lies in the MMU's address space. `None` if that is beyond 64 bits.
     pub fn va(&self, address: u64) -> Option<VirtAddr> {
         let (page, offset) = self.split(address);

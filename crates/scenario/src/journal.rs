@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use pagewalk_cpu::toy::Op;
 use pagewalk_kernel::{FaultCause as Resolution, FileId, Flush, Prot, SpaceId, SwapSlot};
+use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::{AccessKind, Fault, Pfn, PhysAddr, Probe, Source, Step as TableStep, VirtAddr};
 use pagewalk_step::Kind;
 
@@ -68,6 +69,8 @@ pub enum What {
     Evict { pfn: Pfn, slot: Option<SwapSlot>, was_dirty: bool },
     /// A page left one process, and stays for others.
     EvictFrom { space: SpaceId, va: VirtAddr, pfn: Pfn, slot: Option<SwapSlot> },
+    /// A segment's descriptor was loaded.
+    Descriptor { number: u32, old: Option<Descriptor>, new: Option<Descriptor> },
     /// The system wrote an entry.
     TableWrite { at: PhysAddr, raw: u64 },
     /// Translations were invalidated.
@@ -124,7 +127,7 @@ impl What {
             Self::SwapRead { .. } => Kind::SwapIn,
             Self::SwapWrite { .. } => Kind::SwapOut,
             Self::Evict { .. } | Self::EvictFrom { .. } => Kind::Evict,
-            Self::TableWrite { .. } => Kind::TableWrite,
+            Self::TableWrite { .. } | Self::Descriptor { .. } => Kind::TableWrite,
             Self::Flush { .. } => Kind::Flush,
             Self::Resolved { .. } => Kind::Resolved,
             Self::Load { .. } => Kind::Load,

@@ -29,6 +29,7 @@ mod expect;
 mod file;
 mod geometry;
 mod journal;
+mod memory_call;
 mod player;
 mod state;
 mod story;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pagewalk_kernel::{Backing, Mapping, Use};
+use pagewalk_kernel::{Backing, Mapping, SegmentKernel, SpaceId, Use};
 use pagewalk_mmu::tlb::Side;
 use pagewalk_mmu::{Pfn, Rights, VirtAddr};
 use pagewalk_step::{
@@ -46,6 +46,11 @@ pub fn machine(scenario: &Scenario) -> String {
     match &scenario.translation {
         Translation::Physical => "no translation".to_owned(),
         Translation::Bounds => "base and bounds".to_owned(),
+        Translation::Segments(shape) => format!(
+            "{} segments of up to {} words",
+            shape.segments(),
+            shape.segment_bytes() / scenario.geometry.word
+        ),
         Translation::Paged(tables) => {
             let tlb = scenario.tlb.as_ref().map_or("no TLB".to_owned(), |tlb| format!("TLB {tlb}"));
             format!(
@@ -130,6 +135,9 @@ impl Viewer<'_> {
     }
 
     fn regions(&self, process: &Process) -> Vec<Region> {
+        if let (Some(segments), Some(space)) = (&self.system.segments, process.space) {
+            return self.segments(segments, space);
+        }
         let (Some(kernel), Some(space)) = (&self.system.kernel, process.space) else {
             return process.bounds.map(bounds).into_iter().collect();
         };
@@ -147,6 +155,23 @@ impl Viewer<'_> {
                     format!("{name} from page {}", VirtAddr(offset).vpn(geometry.page).0)
                 }
             },
+        };
+        kernel.regions(space).map(region).collect()
+    }
+
+    /// What a process has in segments: regions, and where their domains are.
+    fn segments(&self, kernel: &SegmentKernel, space: SpaceId) -> Vec<Region> {
+        let geometry = self.scenario.geometry;
+        let word = |va: VirtAddr| va.vpn(geometry.page).0;
+        let region = |region: &pagewalk_kernel::Region| {
+            let domain = kernel.domains(space).iter().find(|domain| domain.contains(region.start));
+            let at = domain.map_or(0, |domain| domain.frame_of(region.start, geometry.page).0);
+            Region {
+                start: word(region.start),
+                end: word(region.end),
+                rights: rights(region.prot) + "p",
+                backing: format!("physical memory from {at}"),
+            }
         };
         kernel.regions(space).map(region).collect()
     }
@@ -202,6 +227,11 @@ impl Viewer<'_> {
         if pfn.0 >= self.board.page_frames && used == Use::Free {
             return None;
         }
+        let is_free = |free: &std::ops::Range<u64>| free.contains(&pfn.0);
+        let used = match &self.system.segments {
+            Some(kernel) if kernel.blocks().free().iter().any(is_free) => Use::Free,
+            _ => used,
+        };
         let name = match used {
             Use::Free => "free",
             Use::MachineTable | Use::Table { .. } => "page table",

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use pagewalk_cpu::toy::{Cpu, Program};
-use pagewalk_kernel::{AnyPmap, Kernel, Mapping, SpaceId, Vmstat};
+use pagewalk_kernel::{AnyPmap, Kernel, Mapping, SegmentKernel, SpaceId, Vmstat};
 use pagewalk_mmu::MmuCounters;
 
 use crate::board::{Board, Wires};
@@ -79,6 +79,8 @@ pub struct System {
     pub geometry: Geometry,
     /// The kernel; `None` without pages.
     pub kernel: Option<Kernel<AnyPmap>>,
+    /// The manager of memory in segments.
+    pub segments: Option<SegmentKernel>,
     /// All processes that ever were.
     pub processes: Vec<Process>,
     /// Who runs.

@@ -6,6 +6,7 @@
 use pagewalk_cpu::toy::Op;
 use pagewalk_kernel::{Backing, FaultCause as Resolution, Flush, Mapping, Prot, SwapSlot};
 use pagewalk_mmu::radix::Entry;
+use pagewalk_mmu::segment::Descriptor;
 use pagewalk_mmu::{AccessKind, FaultCause, Pfn, ProbeKind, Rights, Source, Step, VirtAddr};
 use pagewalk_step::Happened;
 
@@ -180,6 +181,7 @@ impl Teller<'_> {
                 let slot = slot.map(|slot| slot.0.into());
                 Happened { slot, ..self.of_frame(*pfn, sentence) }
             }
+            What::Descriptor { number, old, new } => self.descriptor(*number, *old, *new),
             What::TableWrite { at, raw } => self.table_write(at.0, *raw),
             What::Flush { what } => self.flush(*what),
             What::Resolved { va, cause, pfn } => self.resolved(*va, *cause, *pfn),
@@ -253,6 +255,7 @@ impl Teller<'_> {
     fn switch(&self) -> Happened {
         let why: &[&str] = match (&self.scenario.translation, &self.scenario.tlb) {
             (Translation::Physical, _) => &["Memory is the same for all processes."],
+            (Translation::Segments(_), _) => &["Its table of segments is loaded."],
             (Translation::Bounds, _) => &["Its base and bounds are loaded into the registers."],
             (_, Some(tlb)) if tlb.is_tagged() => &[
                 "Its page table is in force. TLB entries are tagged with their address space (ASID): those of others stay, and do not match.",
@@ -270,6 +273,14 @@ impl Teller<'_> {
             if kind == AccessKind::Write { "store to" } else { "load from" },
             self.number(address),
         );
+        if let Translation::Segments(shape) = self.scenario.translation {
+            let words = shape.segment_bytes() / self.scenario.geometry.word;
+            let (number, offset) = (address / words, address % words);
+            return self.at(
+                address,
+                format!("A {verb} address {shown}: segment {number}, offset {offset}."),
+            );
+        }
         let Translation::Paged(_) = self.scenario.translation else {
             return self.at(address, format!("A {verb} address {shown}."));
         };
@@ -354,6 +365,10 @@ impl Teller<'_> {
                     &[&why],
                 )
             }
+            Translation::Segments(_) => Self::because(
+                self.at(address, format!("Address {shown} is physical address {physical}.")),
+                &["The offset is within the segment's bounds; its base is added."],
+            ),
             Translation::Paged(_) => {
                 let pfn = pa.pfn(geometry.page);
                 let (page, offset) = geometry.split(address);
@@ -381,6 +396,11 @@ impl Teller<'_> {
 
     fn fault(&self, address: u64, cause: FaultCause) -> Happened {
         let (who, page) = (self.who(), self.page(address));
+        if let FaultCause::Segment(cause) = cause {
+            let sentence =
+                format!("Trap at address {} of {who}: {}.", self.number(address), cause.describe());
+            return self.at(address, sentence);
+        }
         let reason = match cause {
             FaultCause::NotPresent => "the entry is not valid".to_owned(),
             FaultCause::Protection => "the entry does not allow this access".to_owned(),
@@ -561,6 +581,30 @@ impl Teller<'_> {
         };
         let address = Some(now.page * self.scenario.geometry.page_words);
         Self::because(Happened { address, frame, slot, ..self.plain(sentence) }, &[&place])
+    }
+
+    fn descriptor(
+        &self,
+        number: u32,
+        old: Option<Descriptor>,
+        new: Option<Descriptor>,
+    ) -> Happened {
+        let words = |bytes: u64| bytes / self.scenario.geometry.word;
+        let moved = "What is behind a segment in memory is in the way of its growth: it was copied to \
+                     where there is room, and the program's addresses stay the same.";
+        match (old, new) {
+            (_, None) => self.plain(format!("Segment {number} is not valid any more.")),
+            (old, Some(new)) => {
+                let sentence = format!(
+                    "Segment {number} begins at {} and has {}.",
+                    words(new.base),
+                    many(words(new.bounds), "word")
+                );
+                let has_moved = old.is_some_and(|old| old.base != new.base);
+                let why: &[&str] = if has_moved { &[moved] } else { &[] };
+                Self::because(self.plain(sentence), why)
+            }
+        }
     }
 
     fn flush(&self, what: Flush) -> Happened {

@@ -4,15 +4,13 @@
 //! instruction is executed, faults are handled and the instruction is made again, calls are served.
 
 use pagewalk_cpu::toy::{Call, Op, Outcome, Rights, WordBus};
-use pagewalk_kernel::{
-    AnyPmap, Errno, Evicted, FaultResult, Kernel, KernelError, MapRequest, Placement, Prot,
-    SegvCode, Signal, SpaceId,
-};
-use pagewalk_mmu::{AccessKind, PhysAddr, VirtAddr};
+use pagewalk_kernel::{Errno, FaultResult, KernelError, Prot, SegvCode, Signal};
+use pagewalk_mmu::{Access, AccessKind, PhysAddr, VirtAddr};
 use pagewalk_step::Kind;
 
 use crate::board::{Board, Wires};
 use crate::journal::{Journal, What};
+use crate::memory_call::{Manager, MemoryCall};
 use crate::system::{Process, Status, System, Turn};
 
 /// How often an access may fault before it is taken that it never succeeds.
@@ -120,8 +118,11 @@ impl World {
         let is_first = self.system.running.is_none();
         self.system.running = Some(process);
         let Self { board, system } = self;
-        if let (Some(kernel), Some(space)) = (&system.kernel, system.processes[process].space) {
-            kernel.activate(&mut Wires { board, journal }, space);
+        let wires = &mut Wires { board, journal };
+        match (&system.kernel, &mut system.segments, system.processes[process].space) {
+            (Some(kernel), _, Some(space)) => kernel.activate(wires, space),
+            (_, Some(segments), Some(space)) => segments.activate(wires, space),
+            _ => {}
         }
         journal.set_process(Some(process));
         journal.set_system(&self.system, journal.len());
@@ -208,8 +209,11 @@ impl World {
         let since = journal.len();
         let Self { board, system } = self;
         let space = system.processes[process].space.take();
-        if let (Some(kernel), Some(space)) = (&mut system.kernel, space) {
-            kernel.destroy_space(&mut Wires { board, journal }, space);
+        let wires = &mut Wires { board, journal };
+        match (&mut system.kernel, &mut system.segments, space) {
+            (Some(kernel), _, Some(space)) => kernel.destroy_space(wires, space),
+            (_, Some(segments), Some(space)) => segments.destroy_space(wires, space),
+            _ => {}
         }
         system.processes[process].status = status;
         self.wake_parent(process);
@@ -244,46 +248,23 @@ impl World {
                 }
             },
             Call::Map(address, pages, rights) => {
-                let (len, prot) = (pages << self.system.geometry.page.shift(), prot_of(rights));
-                self.memory_call(
-                    process,
-                    address,
-                    journal,
-                    What::Map { address, pages },
-                    |mut call| {
-                        let place = Placement::FixedNoReplace(call.va);
-                        let request = MapRequest { place, ..MapRequest::anonymous(len, prot) };
-                        call.kernel.mmap(&mut call.wires, call.space, request).map(|_| ())
-                    },
-                );
+                let (len, prot) = (self.system.geometry.len(pages), prot_of(rights));
+                let what = What::Map { address, pages };
+                self.memory_call(process, address, journal, what, |call| call.map(len, prot));
             }
             Call::Unmap(address, pages) => {
-                let len = pages << self.system.geometry.page.shift();
-                self.memory_call(
-                    process,
-                    address,
-                    journal,
-                    What::Unmap { address, pages },
-                    |mut call| call.kernel.munmap(&mut call.wires, call.space, call.va, len),
-                );
+                let (len, what) = (self.system.geometry.len(pages), What::Unmap { address, pages });
+                self.memory_call(process, address, journal, what, |call| call.unmap(len));
             }
             Call::Protect(address, pages, rights) => {
-                let (len, prot) = (pages << self.system.geometry.page.shift(), prot_of(rights));
+                let (len, prot) = (self.system.geometry.len(pages), prot_of(rights));
                 let what = What::Protect { address, pages, prot };
-                self.memory_call(process, address, journal, what, |mut call| {
-                    call.kernel.mprotect(&mut call.wires, call.space, call.va, len, prot)
-                });
+                self.memory_call(process, address, journal, what, |call| call.protect(len, prot));
             }
             Call::Evict(address) => {
                 // The moments of the eviction say it all.
                 let what = What::Refused { reason: String::new() };
-                self.memory_call(process, address, journal, what, |mut call| {
-                    let gone = call.kernel.evict_from(&mut call.wires, call.space, call.va);
-                    match gone {
-                        Some(Evicted::Shared | Evicted::Gone) => Ok(()),
-                        None => Err(Errno::Ebusy),
-                    }
-                });
+                self.memory_call(process, address, journal, what, |call| call.evict());
             }
         }
     }
@@ -340,12 +321,17 @@ impl World {
         let since = journal.len();
         let va = self.system.geometry.va(address);
         let Self { board, system } = self;
-        let result = match (&mut system.kernel, system.processes[process].space, va) {
-            (Some(kernel), Some(space), Some(va)) => {
-                let wires = Wires { board, journal };
-                call(MemoryCall { kernel, wires, space, va }).map_err(|error| error.to_string())
+        let wires = Wires { board, journal };
+        let manager = match (&mut system.kernel, &mut system.segments) {
+            (Some(kernel), _) => Some(Manager::Pages(kernel)),
+            (_, Some(kernel)) => Some(Manager::Segments(kernel)),
+            _ => None,
+        };
+        let result = match (manager, system.processes[process].space, va) {
+            (Some(manager), Some(space), Some(va)) => {
+                call(MemoryCall { manager, wires, space, va }).map_err(|error| error.to_string())
             }
-            (None, ..) => Err("without pages there is nothing to map".to_owned()),
+            (None, ..) => Err("nobody manages memory here".to_owned()),
             _ => Err("the address is beyond the address space".to_owned()),
         };
         if let Some(reg) = pagewalk_cpu::toy::Reg::new(0) {
@@ -368,18 +354,13 @@ impl World {
     pub fn audit(&mut self) -> Result<(), String> {
         let Self { board, system } = self;
         let mut journal = Journal::counting();
-        let Some(kernel) = &system.kernel else { return Ok(()) };
         let wires = Wires { board, journal: &mut journal };
-        kernel.audit(&wires).map_err(|error| error.to_string())
+        match (&system.kernel, &system.segments) {
+            (Some(kernel), _) => kernel.audit(&wires).map_err(|error| error.to_string()),
+            (_, Some(segments)) => segments.audit(&wires),
+            _ => Ok(()),
+        }
     }
-}
-
-/// What a call about pages works with.
-struct MemoryCall<'a> {
-    kernel: &'a mut Kernel<AnyPmap>,
-    wires: Wires<'a>,
-    space: SpaceId,
-    va: VirtAddr,
 }
 
 const fn prot_of(rights: Rights) -> Prot {
@@ -406,6 +387,9 @@ impl Bus<'_> {
     /// The physical address of a word, once its page is there.
     fn reach(&mut self, address: u64, kind: AccessKind) -> Result<PhysAddr, Stop> {
         self.note(What::Split { address, kind });
+        if self.board.segments.is_some() {
+            return self.reach_in_segment(address, kind);
+        }
         if self.system.kernel.is_none() {
             return self.reach_unpaged(address);
         }
@@ -444,6 +428,25 @@ impl Bus<'_> {
         let pa = PhysAddr((frame << geometry.page.shift()) + offset * geometry.word);
         self.note(What::Translated { address, pa });
         Ok(pa)
+    }
+
+    /// The address chooses a segment, whose bounds are checked and whose base is added.
+    fn reach_in_segment(&mut self, address: u64, kind: AccessKind) -> Result<PhysAddr, Stop> {
+        let geometry = self.system.geometry;
+        let (Some(table), Some(va)) = (&self.board.segments, geometry.va(address)) else {
+            return Err(Stop::Kill(format!("address {address} is in no segment")));
+        };
+        match table.translate(va.0, geometry.word, Access::user(kind)) {
+            Ok(placed) => {
+                let pa = PhysAddr(placed.address);
+                self.note(What::Translated { address, pa });
+                Ok(pa)
+            }
+            Err(fault) => {
+                self.note(What::Fault { address, fault });
+                Err(Stop::Kill(format!("the access to {address} trapped: {}", fault.cause)))
+            }
+        }
     }
 
     /// The page-fault handler.

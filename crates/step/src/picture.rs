@@ -10,7 +10,7 @@
 //!
 //! What the last step changed has a star. Boxes that do not fit beside each other stand below.
 
-use crate::{FrameState, PageState, Presence, ProcessState, ProcessStatus, State};
+use crate::{FrameState, PageState, Presence, ProcessState, ProcessStatus, Region, State};
 
 /// The most lines of code that a box shows, and of pages, frames, TLB entries and slots.
 const CODE_MAX: usize = 7;
@@ -152,7 +152,9 @@ fn process_panel(process: &ProcessState, base: Base) -> Panel {
     }
     let pages: Vec<(String, bool)> =
         process.pages.iter().map(|page| (page_line(page, base), page.is_new)).collect();
-    if !pages.is_empty() {
+    if pages.is_empty() {
+        lines.extend(process.regions.iter().map(|region| region_line(region, base)));
+    } else {
         lines.push("  page  frame".to_owned());
     }
     lines.extend(some(&pages, ROWS_MAX));
@@ -166,6 +168,14 @@ fn process_panel(process: &ProcessState, base: Base) -> Panel {
         ProcessStatus::Killed => ", killed",
     };
     Panel { title: format!("{}{status}", process.name), lines }
+}
+
+/// A region, where there are no pages: its addresses, what it allows and where it is.
+fn region_line(region: &Region, base: Base) -> String {
+    let last = region.end.saturating_sub(1);
+    let rights: String = region.rights.chars().filter(|c| "rwx".contains(*c)).collect();
+    let place = region.backing.replace("physical memory from", "at");
+    format!("  {}–{}  {rights} {place}", base.number(region.start), base.number(last))
 }
 
 /// A page-table entry: page, frame and rights, referenced and modified.

@@ -1,14 +1,13 @@
 //! What is stepped through: a scenario of this name, a scenario's file, or a program.
 
-use std::fs;
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
 
 use pagewalk_rewind::{Interrupt, Limits, Rewind};
-use pagewalk_scenario::{Overrides, Player, find, parse};
+use pagewalk_scenario::{Overrides, find};
 use pagewalk_step::Stepper;
 
 use crate::args::{RunArgs, StepArgs};
+use crate::demo::is_file;
 use crate::failure::Failure;
 use crate::number::size;
 use crate::options::{Options, plain};
@@ -38,21 +37,16 @@ pub fn open(args: StepArgs) -> Result<Opened, Failure> {
 
 /// The scenario of this name or in this file; `None` if it is neither.
 fn open_scenario(name: &str, args: &RunArgs) -> Result<Option<Box<dyn Stepper>>, Failure> {
-    let text = match find(name) {
-        Some(scenario) => scenario.text.to_owned(),
-        None if name.ends_with(".toml") => fs::read_to_string(name)
-            .map_err(|error| Failure::bad_file(Path::new(name), plain(&error)))?,
-        None => return Ok(None),
-    };
+    if find(name).is_none() && !is_file(name) {
+        return Ok(None);
+    }
     let overrides = Overrides {
         mmu: args.mmu.clone(),
         tlb: args.tlb.clone(),
         policy: args.policy.clone(),
         frames: None,
     };
-    let scenario = parse(&text, name, &overrides).map_err(Failure::unusable)?;
-    let player = Player::new(scenario).map_err(Failure::unusable)?;
-    Ok(Some(Box::new(player)))
+    Ok(Some(Box::new(crate::demo::open(name, &overrides)?)))
 }
 
 fn open_program(args: StepArgs) -> Result<Opened, Failure> {
