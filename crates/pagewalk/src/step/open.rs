@@ -10,7 +10,7 @@ use crate::args::{RunArgs, StepArgs};
 use crate::demo::is_file;
 use crate::failure::Failure;
 use crate::number::size;
-use crate::options::{Options, plain};
+use crate::options::Options;
 use crate::two_runs::{copy_of, temporary};
 
 /// Something to step through.
