@@ -340,6 +340,9 @@ const DIGESTS: &[(&str, &str, u64)] = &[
     ("freespace", "-s 3 -p FIRST -l INSERT-BACK -n 50 -C", 0xf4f5_9b49_cd81_de91),
     ("freespace", "-s 3 -p FIRST -l INSERT-FRONT -n 50", 0xae78_3224_47f3_6c1a),
     ("freespace", "-s 3 -H 4 -a 4 -n 30", 0x37b4_99fa_7a1e_1f65),
+    ("freespace", "-s 3 -S 30 -n 40 -P 80 -r 20 -H 3", 0x5c9e_32ce_5a61_b03a),
+    ("freespace", "-s 3 -A +10,-0,+20,+3,-1,-1,-7,+200,-2 -C", 0x6a0a_c564_28ab_0720),
+    ("freespace", "-s 3 -A +10,+10,-0,-1,+5 -H 2 -a 8", 0x3906_cbc0_5abd_6256),
 ];
 
 #[test]

@@ -670,7 +670,8 @@ Examples:
   pagewalk quiz
   pagewalk quiz linear --seed 3
   pagewalk quiz linear --seed 3 --answers --html > linear.html
-  pagewalk quiz linear --seed 3 --sheet > sheet.txt; pagewalk grade sheet.txt";
+  pagewalk quiz linear --seed 3 --sheet > sheet.txt; pagewalk grade sheet.txt
+  pagewalk quiz ostep:relocation -s 1 -n 5 -c";
 
 const STEP_EXAMPLES: &str = "\
 Examples:

@@ -10,7 +10,7 @@ use super::{OstepData, QUESTIONS_MAX};
 use crate::form::{Form, list};
 use crate::quiz::{Block, Question};
 use crate::topic::Body;
-use crate::topics::Data;
+use crate::topics::{Data, plural};
 
 pub const OPTIONS: &[Options] = &[
     valued('s', "seed", "0"),
@@ -80,8 +80,15 @@ struct Heap<'a> {
     sizes: BTreeMap<i64, i64>,
 }
 
-/// What an allocation found: the address, if any, and how many free blocks were looked at.
-type Found = (Option<i64>, usize);
+/// What an allocation found.
+struct Found {
+    /// Bytes that it needs, header and rounding among them.
+    needed: i64,
+    /// Address and size of the free block that it takes, if there is one.
+    taken: Option<(i64, i64)>,
+    /// Free blocks that were looked at.
+    looked: usize,
+}
 
 impl Heap<'_> {
     fn alloc(&mut self, bytes: i64) -> Found {
@@ -100,15 +107,16 @@ impl Heap<'_> {
             "BEST" => (fits().min_by_key(|(_, block)| block.1).map(|one| one.0), self.free.len()),
             _ => (fits().rev().max_by_key(|(_, block)| block.1).map(|one| one.0), self.free.len()),
         };
-        let Some(place) = place else { return (None, looked) };
-        let (address, size) = self.free[place];
-        if size > needed {
-            self.free[place] = (address + needed, size - needed);
-        } else {
-            self.free.remove(place);
+        let taken = place.map(|place| self.free[place]);
+        if let (Some(place), Some((address, size))) = (place, taken) {
+            if size > needed {
+                self.free[place] = (address + needed, size - needed);
+            } else {
+                self.free.remove(place);
+            }
+            self.sizes.insert(address, needed);
         }
-        self.sizes.insert(address, needed);
-        (Some(address), looked)
+        Found { needed, taken, looked }
     }
 
     /// Gives a block back; false if none is in use at this address.
@@ -196,7 +204,7 @@ fn drawn(given: &Given, data: &FreespaceData) -> Result<Vec<FreespaceOperation>,
     while (operations.len() as i64) < count {
         if stream.random() < percent as f64 / 100.0 {
             let bytes = stream.below(range) + 1;
-            live.extend(heap.alloc(bytes).0.map(|address| (block, address)));
+            live.extend(heap.alloc(bytes).taken.map(|(address, _)| (block, address)));
             operations.push(FreespaceOperation::Alloc { block, bytes });
             block += 1;
         } else if !live.is_empty() {
@@ -284,9 +292,9 @@ fn questions(data: &FreespaceData, is_random: bool) -> Result<Vec<Question>, Str
     for &operation in &data.operations {
         let question = match operation {
             FreespaceOperation::Alloc { block, bytes } => {
-                let (address, looked) = heap.alloc(bytes);
-                blocks.push(address);
-                allocated(block, bytes, address.map(|address| address + shift), looked)
+                let found = heap.alloc(bytes);
+                blocks.push(found.taken.map(|(address, _)| address));
+                allocated(block, bytes, &found, shift)
             }
             FreespaceOperation::Free { block } => {
                 let placed = blocks.iter().filter(|address| address.is_some()).count();
@@ -312,18 +320,25 @@ fn questions(data: &FreespaceData, is_random: bool) -> Result<Vec<Question>, Str
     Ok(questions)
 }
 
-fn allocated(block: usize, bytes: i64, address: Option<i64>, looked: usize) -> Question {
-    let answer = address.map_or("fail".into(), |address| address.to_string());
-    Question::new(format!(
-        "Block {block}: {} are allocated.",
-        crate::topics::plural(bytes as u64, "byte", "bytes")
-    ))
-    .field("returned", "address, or fail", Form::number_or("fail"), answer)
-    .field("searched", "free blocks that are looked at", Form::Number, looked.to_string())
-    .because(match address {
-        Some(address) => format!("After {looked} looked at, the block is at {address}."),
-        None => "No free block is large enough.".into(),
-    })
+fn allocated(block: usize, bytes: i64, found: &Found, shift: i64) -> Question {
+    let Found { needed, taken, looked } = *found;
+    let answer = taken.map_or("fail".into(), |(address, _)| (address + shift).to_string());
+    let looked_at = plural(looked as u64, "free block", "free blocks");
+    let needs = match needed == bytes {
+        true => String::new(),
+        false => format!("With header and rounding it needs {needed} bytes. "),
+    };
+    Question::new(format!("Block {block} is allocated: {}.", plural(bytes as u64, "byte", "bytes")))
+        .field("returned", "address, or fail", Form::number_or("fail"), answer)
+        .field("searched", "free blocks that are looked at", Form::Number, looked.to_string())
+        .because(match taken {
+            Some((address, size)) => format!(
+                "{needs}After {looked_at} the one at {address} is taken; it has {size} bytes, of which {} \
+                 are left.",
+                size - needed
+            ),
+            None => format!("{needs}None of {looked_at} is large enough."),
+        })
 }
 
 fn released(block: usize, address: i64, is_fine: bool) -> Question {

@@ -246,6 +246,10 @@ impl Frames {
         self.pages.iter().position(|&held| held == Some(page))
     }
 
+    fn free(&self) -> Option<usize> {
+        self.pages.iter().position(Option::is_none)
+    }
+
     /// The pages in memory, in the order of their frames.
     pub(crate) fn resident(&self) -> Vec<u64> {
         self.pages.iter().flatten().copied().collect()
@@ -314,7 +318,7 @@ fn refer(
     let PageReference { page, write } = data.references[n];
     let mut victim = None;
     frames.looks.clear();
-    let frame = match (frames.holding(page), frames.holding_nothing()) {
+    let frame = match (frames.holding(page), frames.free()) {
         (Some(frame), _) => frame,
         (None, Some(free)) => free,
         (None, None) => {
@@ -336,10 +340,4 @@ fn refer(
     let next = data.references[n + 1..].iter().position(|later| later.page == page);
     policy.reference(Pfn(frame as u64), next.map_or(NEVER, |after| (n + 1 + after) as u64));
     victim
-}
-
-impl Frames {
-    fn holding_nothing(&self) -> Option<usize> {
-        self.pages.iter().position(Option::is_none)
-    }
 }
