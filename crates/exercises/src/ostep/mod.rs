@@ -12,8 +12,8 @@
 //!   vm-freespace        malloc.py                     ostep:freespace
 //! ```
 //!
-//! Numbers are drawn from the same stream ([`twister`]) in the same order, and rounded as the scripts
-//! round them; the sentences are our own. What makes a script fail, or run for ever, is refused with
+//! Numbers are drawn from the same stream (the Mersenne Twister) in the same order, and rounded as the
+//! scripts round them; the sentences are our own. What makes a script fail, or run for ever, is refused with
 //! the reason. A problem has at most [`QUESTIONS_MAX`] questions.
 
 mod freespace;
