@@ -204,6 +204,7 @@ fn config([kind, parts]: [u8; 2]) -> Config {
         limit: None,
         harvest: 2000,
         zero_ahead: false,
+        launder_ahead: false,
         huge: if bit(2) { HugePolicy::Always } else { HugePolicy::Never },
         fit: Fit::First,
         kernel: KernelMapping::Absent,

@@ -54,6 +54,10 @@ counters! {
     pgsurplus,
     /// Pages written ahead of need: clean, and still in memory.
     pglaunder,
+    /// Of these, those that the daemon wrote while the swap devices had nothing to do.
+    pglaunder_ahead,
+    /// Frames that this daemon looked at.
+    pgscan_launder,
     /// Pages that came back from swap.
     workingset_refault_anon,
     /// Pages of files that were read again after they were evicted, as far as that is remembered.

@@ -4,6 +4,7 @@ use crate::identity::Identities;
 use crate::inject::RefusedFrames;
 use crate::khugepaged::Khugepaged;
 use crate::ksm::Ksm;
+use crate::launder_ahead::LaunderAhead;
 use crate::names::NameTable;
 use crate::object::Objects;
 use crate::pages::PolicyClock;
@@ -68,6 +69,8 @@ pub struct Config {
     /// many faults are not evicted. 0: an instruction touches one page and is made again before
     /// anything else happens.
     pub instruction_pages: u64,
+    /// Modified pages are written ahead of need while the swap devices have nothing to do.
+    pub launder_ahead: bool,
     /// Which page tables spaces share, where the format allows it.
     pub share_tables: ShareTables,
 }
@@ -96,6 +99,7 @@ impl Default for Config {
             self_map: false,
             device_wait: DeviceWait::Hart,
             instruction_pages: PAGES_PER_INSTRUCTION,
+            launder_ahead: false,
             share_tables: ShareTables::Off,
         }
     }
@@ -231,6 +235,7 @@ pub struct Kernel<P: Pmap> {
     pub(crate) policy: Box<dyn Policy>,
     pub(crate) clock: PolicyClock,
     pub(crate) zeroing: Zeroing,
+    pub(crate) laundering: LaunderAhead,
     pub(crate) identities: Identities,
     pub(crate) spaces: Vec<Option<Space<P>>>,
     pub(crate) counters: Vmstat,
@@ -336,6 +341,7 @@ impl<P: Pmap> Kernel<P> {
             policy: config.policy.build(frames, config.seed),
             clock: PolicyClock::default(),
             zeroing: Zeroing::default(),
+            laundering: LaunderAhead::default(),
             identities: Identities::default(),
             spaces: Vec::new(),
             counters: Vmstat::default(),

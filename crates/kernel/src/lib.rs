@@ -65,6 +65,7 @@ mod kernel_map;
 mod khugepaged;
 mod ksm;
 mod launder;
+mod launder_ahead;
 mod limits;
 mod lock;
 mod mincore;

@@ -57,6 +57,9 @@ impl<P: Pmap> Kernel<P> {
             let _enough = self.reclaim_ahead(platform, self.marks.high, true);
         }
         self.follow_policy(platform);
+        if self.config.launder_ahead {
+            self.launder_ahead(platform);
+        }
         self.merge_pages(platform);
         self.collapse_pages(platform);
         while let Some(slot) = self.swap.take_freed() {
@@ -432,8 +435,19 @@ impl<P: Pmap> Kernel<P> {
         slot: SwapSlot,
         pfn: Pfn,
     ) -> Result<(), IoError> {
-        let store = Store::Swap(slot);
         let result = platform.swap_write(slot, pfn);
+        self.count_swap_write(platform, slot, pfn, result)
+    }
+
+    /// A slot was written, or not.
+    pub(crate) fn count_swap_write(
+        &mut self,
+        platform: &mut impl Platform,
+        slot: SwapSlot,
+        pfn: Pfn,
+        result: Result<(), IoError>,
+    ) -> Result<(), IoError> {
+        let store = Store::Swap(slot);
         match result {
             Ok(()) => {
                 self.counters.pswpout += 1;

@@ -186,6 +186,20 @@ pub trait Platform: TableMemory {
     /// If the transfer failed; the slot's bytes are then unspecified.
     fn swap_write(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError>;
 
+    /// As [`Platform::swap_write`], and nobody waits for it: the device is at work meanwhile, and what is
+    /// asked of it next comes after.
+    ///
+    /// # Errors
+    /// As [`Platform::swap_write`].
+    fn swap_write_behind(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
+        self.swap_write(slot, from)
+    }
+
+    /// Whether no swap device is at work.
+    fn swap_is_idle(&self) -> bool {
+        true
+    }
+
     /// A device begins a transfer; [`crate::Kernel::complete`] is called when it is done. Only where
     /// threads wait for devices ([`crate::DeviceWait::Thread`]).
     fn submit(&mut self, id: TransferId, store: Store, write: bool) {

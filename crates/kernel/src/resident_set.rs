@@ -29,6 +29,7 @@
 //!    name.
 
 use crate::pageout::Kept;
+use crate::pages::LAUNDER_MAX;
 use crate::space::{Space, space_in};
 use crate::{Evicted, FrameTable, Kernel, Mapping, Platform, Pmap, Shortage, SpaceId, Use};
 use alloc::boxed::Box;
@@ -183,6 +184,7 @@ struct OwnPages<'a, P: Pmap, M> {
     members: &'a [Option<Pfn>],
     recent: &'a crate::kernel::Recent,
     counters: &'a mut crate::Vmstat,
+    launder: &'a mut Vec<Pfn>,
     /// A page that would have to be written has somewhere to go.
     room: bool,
 }
@@ -237,8 +239,10 @@ impl<P: Pmap, M: Platform> Pages for OwnPages<'_, P, M> {
         self.frame(number).is_some_and(|pfn| self.is_dirty(pfn))
     }
 
-    /// Laundering is the page daemon's; a modified page is written when it goes.
-    fn launder(&mut self, _: Pfn) {}
+    fn launder(&mut self, number: Pfn) {
+        let room = self.launder.len() < LAUNDER_MAX;
+        self.launder.extend(self.frame(number).filter(|_| room));
+    }
 }
 
 /// What a set's policy is asked for.
@@ -412,6 +416,18 @@ impl<P: Pmap> Kernel<P> {
         id: SpaceId,
         ask: Ask,
     ) -> Option<Evicted> {
+        let given = self.give_named(platform, id, ask);
+        self.launder_queued(platform);
+        given
+    }
+
+    /// As [`Kernel::give_from_set`], without the laundering that the policy asked for.
+    fn give_named(
+        &mut self,
+        platform: &mut impl Platform,
+        id: SpaceId,
+        ask: Ask,
+    ) -> Option<Evicted> {
         let mut set = self.space_mut(id).set.take()?;
         let victim = self.ask_set(platform, id, &mut set, ask);
         set.evicting = victim;
@@ -441,7 +457,7 @@ impl<P: Pmap> Kernel<P> {
     ) -> Option<Pfn> {
         let room = self.swap.has_room() && !self.space(id).swap_full;
         let now = self.clock.now();
-        let Self { frames, spaces, recent, counters, identities, .. } = self;
+        let Self { frames, spaces, recent, counters, identities, clock, .. } = self;
         set.settle(|pfn| {
             let kind = match frames.used(pfn) {
                 Use::File { file, .. } if !file.is_memory() => PageKind::File,
@@ -452,7 +468,9 @@ impl<P: Pmap> Kernel<P> {
         set.policy.set_time(now);
         let space = space_in(spaces, id);
         let members = set.members.as_slice();
-        let mut pages = OwnPages { platform, frames, space, id, members, recent, counters, room };
+        let launder = &mut clock.launder;
+        let mut pages =
+            OwnPages { platform, frames, space, id, members, recent, counters, launder, room };
         let number = match ask {
             Ask::Victim => set.policy.victim(&mut pages),
             Ask::Surplus => set.policy.surplus(&mut pages),

@@ -290,6 +290,7 @@ fn kernel_config(config: &Config, frames: u64, swap_slots: u64) -> KernelConfig 
         kernel: config.kernel,
         self_map: config.self_map,
         device_wait: config.device_wait,
+        launder_ahead: config.launder_ahead,
         ..KernelConfig::default()
     }
 }

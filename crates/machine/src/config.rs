@@ -59,6 +59,9 @@ pub struct Config {
     pub harvest: u64,
     /// Free frames are zeroed while a hart has nothing else to do.
     pub zero_ahead: bool,
+    /// Modified pages are written ahead of need while the swap devices have nothing to do; where
+    /// threads wait for devices.
+    pub launder_ahead: bool,
     /// What large pages are used for.
     pub huge: HugePolicy,
     /// Which page tables processes share.

@@ -41,13 +41,24 @@ pub(crate) struct DeviceQueues {
 impl DeviceQueues {
     /// A transfer is asked for at `now`, which takes so many cycles.
     pub fn submit(&mut self, id: TransferId, server: Server, now: u64, cycles: u64) {
-        let lanes = self.free_at.entry(server.device).or_default();
-        lanes.resize(server.lanes.max(1), 0);
-        let Some(free_at) = lanes.iter_mut().min() else { return };
-        let done = now.max(*free_at).saturating_add(cycles);
-        *free_at = done;
+        let done = self.occupy(server, now, cycles);
         self.by_time.insert((done, id));
         self.by_id.insert(id, done);
+    }
+
+    /// A transfer is asked for at `now`, for which nobody waits; when it is done.
+    pub fn occupy(&mut self, server: Server, now: u64, cycles: u64) -> u64 {
+        let lanes = self.free_at.entry(server.device).or_default();
+        lanes.resize(server.lanes.max(1), 0);
+        let Some(free_at) = lanes.iter_mut().min() else { return now };
+        *free_at = now.max(*free_at).saturating_add(cycles);
+        *free_at
+    }
+
+    /// Whether no device but that of the files is at work at `now`.
+    pub fn is_swap_idle(&self, now: u64) -> bool {
+        let swap = self.free_at.iter().filter(|&(&device, _)| device != Server::FILES.device);
+        swap.flat_map(|(_, lanes)| lanes).all(|&free_at| free_at <= now)
     }
 
     /// When the next transfer is done.
@@ -95,6 +106,7 @@ mod tests {
         assert_eq!((queues.take_done(104), queues.next()), (None, Some(105)));
         let done: Vec<u64> = std::iter::from_fn(|| queues.take_done(205)).map(|id| id.0).collect();
         assert_eq!(done, [1, 11, 12, 2, 13]);
+        assert!(!queues.is_swap_idle(304) && queues.is_swap_idle(305));
         assert_eq!(queues.take(TransferId(3)), Some(305));
         assert_eq!(queues.next(), None);
     }

@@ -191,6 +191,19 @@ impl Platform for MachinePlatform<'_> {
         result
     }
 
+    fn swap_write_behind(&mut self, slot: SwapSlot, from: Pfn) -> Result<(), IoError> {
+        self.listener.traffic.swap_writes += 1;
+        let cycles = self.memory.time.cost.cycles(self.swap.service_ns(slot, true));
+        self.queues.occupy(self.swap.server(slot), self.listener.cycle(), cycles);
+        let result = self.swap.write(slot, self.memory.ram.frame(from));
+        self.charge_extra();
+        result
+    }
+
+    fn swap_is_idle(&self) -> bool {
+        self.queues.is_swap_idle(self.listener.cycle())
+    }
+
     fn swap_freed(&mut self, slot: SwapSlot) {
         self.swap.forget(slot);
     }

@@ -154,6 +154,7 @@ pub(crate) fn outside(
         ]),
         reclaim: sum([
             (kernel.pgscan_kswapd + kernel.pgscan_direct + kernel.pgscan_harvest, cost.scan_page),
+            (kernel.pgscan_launder, cost.scan_page),
             (kernel.thp_collapse_scan + kernel.compact_migrate_scanned, cost.scan_page),
             (traffic.flushes, cost.flush),
             (cost.cycles(traffic.zswap_ns), 1),

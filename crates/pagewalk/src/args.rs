@@ -210,6 +210,11 @@ pub struct RunArgs {
     #[arg(long)]
     pub zero_ahead: bool,
 
+    /// Write modified pages that are not in use ahead of need, in clusters, while the swap devices have
+    /// nothing to do: page-out finds them clean. Needs --io async.
+    #[arg(long)]
+    pub launder_ahead: bool,
+
     /// What large pages are used for: nothing, all anonymous memory, or what madvise asks for.
     #[arg(long, value_name = "POLICY", default_value = HugePolicy::Never.name())]
     #[arg(value_parser = PossibleValuesParser::new(HugePolicy::NAMES))]

@@ -128,6 +128,7 @@ fn config(args: &RunArgs) -> Result<Config, Failure> {
             Some(text) => Some(resident("limit", text, hardware.base_page().bytes())?),
         },
         zero_ahead: args.zero_ahead,
+        launder_ahead: launder_ahead(args)?,
         harvest: args.harvest.as_deref().map_or(Ok(HARVEST_DEFAULT), harvest)?,
         huge: huge(&args.huge)?,
         share_tables: share_tables(args)?,
@@ -292,6 +293,14 @@ fn harvest(text: &str) -> Result<u64, Failure> {
 }
 
 /// Load control goes by how long threads wait.
+fn launder_ahead(args: &RunArgs) -> Result<bool, Failure> {
+    let waits = device_wait(&args.io)? == DeviceWait::Thread;
+    match args.launder_ahead && !waits {
+        true => Err(Failure::refused("--launder-ahead", "needs --io async")),
+        false => Ok(args.launder_ahead),
+    }
+}
+
 fn load_control(args: &RunArgs) -> Result<bool, Failure> {
     let waits = device_wait(&args.io)? == DeviceWait::Thread;
     match args.load_control && !waits {

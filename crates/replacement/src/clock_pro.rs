@@ -271,7 +271,7 @@ impl ClockPro {
     fn sweep_cold(&mut self, pages: &mut dyn Pages) -> Option<Pfn> {
         for _ in 0..self.lists.len(RING) {
             self.looks = self.looks.wrapping_add(1);
-            if self.looks as usize % GROUP == 0 {
+            if (self.looks as usize).is_multiple_of(GROUP) {
                 self.read_ahead();
             }
             let node = self.step(COLD)?;

@@ -144,7 +144,7 @@ pub(crate) fn names_of(names: &[PageId], nodes: &[u32]) -> impl Iterator<Item = 
 }
 
 fn hash(name: PageId) -> u32 {
-    (mix(name.0 / LINE).wrapping_mul(LINE) | name.0 % LINE) as u32
+    (mix(name.0 / LINE).wrapping_mul(LINE) | (name.0 % LINE)) as u32
 }
 
 #[cfg(test)]

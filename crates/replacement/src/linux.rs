@@ -312,7 +312,7 @@ impl Policy for Linux {
         let name = self.names[frame.0 as usize];
         if name != PageId::UNKNOWN && self.ghosts.find(name).is_none() {
             let slot = self.ghost_hand;
-            if slot as usize % GROUP == 0 {
+            if (slot as usize).is_multiple_of(GROUP) {
                 self.ghosts.read_slots_ahead(slot..slot + GROUP as u32);
             }
             self.ghost_hand = (slot + 1) % self.names.len() as u32;

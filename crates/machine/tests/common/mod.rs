@@ -55,6 +55,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         policy: PolicyKind::Clock,
         harvest: pagewalk_kernel::HARVEST_DEFAULT,
         zero_ahead: false,
+        launder_ahead: false,
         huge: HugePolicy::Never,
         fit: Fit::First,
         kernel: KernelMapping::Absent,

@@ -28,6 +28,7 @@ pub fn config(format: &str, ram_bytes: u64) -> Config {
         policy: PolicyKind::Clock,
         harvest: pagewalk_machine::HARVEST_DEFAULT,
         zero_ahead: false,
+        launder_ahead: false,
         huge: HugePolicy::Never,
         fit: Fit::First,
         kernel: KernelMapping::Absent,
