@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Machine, PAGE, always, on_all_formats};
-use pagewalk_kernel::{Config, IoError, Watermarks};
+use pagewalk_kernel::{Advice, Config, IoError, Watermarks};
+use pagewalk_mmu::VirtAddr;
 
 const PAGES: u64 = 40;
 
@@ -14,7 +15,8 @@ fn machine(name: &str, launder_ahead: bool) -> (Machine, u64) {
     let mut m = Machine::new(name, config);
     let va = m.map_anon(PAGES);
     (0..PAGES).for_each(|page| m.store(va + page * PAGE, page as u8 + 1).unwrap());
-    m.advise(va, PAGES, pagewalk_kernel::Advice::Cold);
+    let pages = PAGES * PAGE;
+    m.kernel.madvise(&mut m.mock, m.space, VirtAddr(va), pages, Advice::Cold).unwrap();
     (m, va)
 }
 
