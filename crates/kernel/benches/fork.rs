@@ -6,7 +6,7 @@ mod common;
 
 use common::{Machine, PAGE, RW};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use pagewalk_kernel::{Config, MapRequest, Prot};
+use pagewalk_kernel::{Config, MapRequest, Prot, ShareTables};
 use pagewalk_mmu::{AccessKind, VirtAddr};
 
 /// A process with so many resident pages is forked.
@@ -15,14 +15,22 @@ const PAGES: u64 = 100_000;
 const FAULTS: u64 = 1000;
 
 fn machine(name: &str, frames: u64) -> Machine {
-    let mut machine = Machine::new(name, Config { frames, ..Config::default() });
+    machine_that_shares(name, frames, ShareTables::Off)
+}
+
+fn machine_that_shares(name: &str, frames: u64, share_tables: ShareTables) -> Machine {
+    let mut machine = Machine::new(name, Config { frames, share_tables, ..Config::default() });
     machine.mock.quiet = true;
     machine
 }
 
 /// A machine that is never full, with `pages` pages that were stored to.
 fn filled(name: &str, pages: u64) -> (Machine, u64) {
-    let mut machine = machine(name, pages * 5 / 4 + 16_384);
+    filled_that_shares(name, pages, ShareTables::Off)
+}
+
+fn filled_that_shares(name: &str, pages: u64, share_tables: ShareTables) -> (Machine, u64) {
+    let mut machine = machine_that_shares(name, pages * 5 / 4 + 16_384, share_tables);
     let va = machine.map_anon(pages);
     touch(&mut machine, va, pages, AccessKind::Write);
     (machine, va)
@@ -36,12 +44,18 @@ fn touch(machine: &mut Machine, va: u64, pages: u64, kind: AccessKind) {
 }
 
 fn fork(c: &mut Criterion) {
-    for name in ["sv39", "x86-64", "ia32", "inverted"] {
+    let copied = ["sv39", "x86-64", "ia32", "inverted"].map(|name| (name, ShareTables::Off));
+    let shared = ["sv39", "x86-64"].map(|name| (name, ShareTables::Fork));
+    for (name, choice) in copied.into_iter().chain(shared) {
         let mut group = c.benchmark_group(format!("fork {PAGES} pages"));
         group.throughput(Throughput::Elements(PAGES));
-        let (mut machine, va) = filled(name, PAGES);
+        let (mut machine, va) = filled_that_shares(name, PAGES, choice);
+        let title = match choice {
+            ShareTables::Off => name.to_owned(),
+            _ => format!("{name}, tables shared"),
+        };
         // The second fork finds the right to store gone; a store to each page brings it back.
-        group.bench_function(name, |b| {
+        group.bench_function(title, |b| {
             b.iter_custom(|times| {
                 let mut spent = std::time::Duration::ZERO;
                 for _ in 0..times {
