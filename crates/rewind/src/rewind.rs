@@ -36,6 +36,11 @@ impl Interrupt {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// Forgets what was asked before.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
     /// Whether somebody asked since this was called last.
     fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)

@@ -51,6 +51,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("↑ ↓ PgUp PgDn", "scroll it"),
     ("x", "hexadecimal, decimal, binary"),
     ("?", "this help; Esc closes it"),
+    ("Ctrl-C", "stop a search that takes long; otherwise quit"),
     ("q", "quit"),
 ];
 

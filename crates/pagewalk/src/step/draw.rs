@@ -103,7 +103,7 @@ impl Painter {
             Constraint::Percentage(40),
         ])
         .areas(right);
-        for (panel, place) in [
+        let fixed = [
             (Panel::Code, code),
             (Panel::Registers, registers),
             (Panel::Pages, pages),
@@ -111,10 +111,13 @@ impl Painter {
             (Panel::Tlb, tlb),
             (Panel::Frames, frames),
             (Panel::Swap, swap),
-        ] {
-            self.panel(frame, app, panel, place, false);
+        ];
+        for (panel, place) in fixed {
+            self.panel(frame, app, panel, place, panel == app.panel);
         }
-        self.panel(frame, app, app.panel, chosen, true);
+        let is_fixed = fixed.iter().any(|(panel, _)| *panel == app.panel);
+        let last = if is_fixed { Panel::Counters } else { app.panel };
+        self.panel(frame, app, last, chosen, !is_fixed);
     }
 
     /// A panel in its box: what is current or new is in sight, unless the user scrolls.

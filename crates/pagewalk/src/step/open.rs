@@ -7,7 +7,7 @@ use pagewalk_scenario::{Overrides, find};
 use pagewalk_step::Stepper;
 
 use crate::args::{RunArgs, StepArgs};
-use crate::demo::is_file;
+use crate::demo;
 use crate::failure::Failure;
 use crate::number::size;
 use crate::options::Options;
@@ -37,7 +37,7 @@ pub fn open(args: StepArgs) -> Result<Opened, Failure> {
 
 /// The scenario of this name or in this file; `None` if it is neither.
 fn open_scenario(name: &str, args: &RunArgs) -> Result<Option<Box<dyn Stepper>>, Failure> {
-    if find(name).is_none() && !is_file(name) {
+    if find(name).is_none() && !demo::is_file(name) {
         return Ok(None);
     }
     let overrides = Overrides {
@@ -46,7 +46,7 @@ fn open_scenario(name: &str, args: &RunArgs) -> Result<Option<Box<dyn Stepper>>,
         policy: args.policy.clone(),
         frames: None,
     };
-    Ok(Some(Box::new(crate::demo::open(name, &overrides)?)))
+    Ok(Some(Box::new(demo::open(name, &overrides)?)))
 }
 
 fn open_program(args: StepArgs) -> Result<Opened, Failure> {

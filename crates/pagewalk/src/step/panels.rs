@@ -2,6 +2,10 @@
 
 use pagewalk_step::{Base, FrameState, PageState, Presence, ProcessState, ProcessStatus, State};
 
+/// Words of a frame beside each other, and in all.
+const WORDS_ACROSS: usize = 4;
+const WORDS_MAX: usize = 16;
+
 /// A part of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Panel {
@@ -125,7 +129,7 @@ impl Panel {
             Self::Code => of_process(code),
             Self::Registers => of_process(registers),
             Self::Regions => of_process(regions),
-            Self::Pages => of_process(pages),
+            Self::Pages => process.map(|process| pages(process, state, base)).unwrap_or_default(),
             Self::Frames => frames(state, base),
             Self::Tlb => tlb(state, base),
             Self::Swap => swap(state),
@@ -205,7 +209,10 @@ fn regions(process: &ProcessState, base: Base, _: usize) -> Vec<Line> {
         .collect()
 }
 
-fn pages(process: &ProcessState, base: Base, _: usize) -> Vec<Line> {
+fn pages(process: &ProcessState, state: &State, base: Base) -> Vec<Line> {
+    let happened = &state.happened;
+    let about = happened.address.filter(|_| happened.process == Some(process.id));
+    let about = about.and_then(|address| address.checked_div(state.page_size));
     let heading = Line::plain("page        where      rights");
     let rows = process.pages.iter().map(|page| {
         let bit = |is_set: bool, letter: char| if is_set { letter } else { '-' };
@@ -217,7 +224,7 @@ fn pages(process: &ProcessState, base: Base, _: usize) -> Vec<Line> {
             bit(page.is_referenced, 'A'),
             bit(page.is_modified, 'D')
         );
-        Line::new(text, false, page.is_new)
+        Line::new(text, about == Some(page.page), page.is_new)
     });
     let rows: Vec<_> = rows.collect();
     if rows.is_empty() { rows } else { std::iter::once(heading).chain(rows).collect() }
@@ -243,9 +250,10 @@ fn frames(state: &State, base: Base) -> Vec<Line> {
         lines.push(Line::new(frame_text(frame, base), is_current, false));
         if !frame.words.is_empty() {
             let is_new = frame.words.iter().any(|word| word.is_new);
-            let words: Vec<_> =
-                frame.words.iter().take(8).map(|word| base.value(word.value)).collect();
-            lines.push(Line::new(format!("     {}", words.join(" ")), false, is_new));
+            for words in frame.words.chunks(WORDS_ACROSS).take(WORDS_MAX / WORDS_ACROSS) {
+                let words: Vec<_> = words.iter().map(|word| base.value(word.value)).collect();
+                lines.push(Line::new(format!("     {}", words.join(" ")), false, is_new));
+            }
         }
     }
     if !free.is_empty() {
@@ -284,19 +292,17 @@ fn ranges(numbers: &[u64]) -> String {
 }
 
 fn tlb(state: &State, base: Base) -> Vec<Line> {
-    let entries = state.tlb.iter();
-    entries
+    let rows: Vec<_> = state
+        .tlb
+        .iter()
         .map(|entry| {
-            let asid = match entry.asid {
-                Some(asid) => format!("asid {asid}"),
-                None => "all".into(),
-            };
             let large = match entry.size == state.page_size {
                 true => String::new(),
                 false => format!(" {} bytes", entry.size),
             };
+            let asid = entry.asid.map_or_else(|| "all".into(), |asid| asid.to_string());
             let text = format!(
-                "{:<3} {:>3}.{:<2} {asid:<7} page {} → frame {} {}{large}",
+                "{:<3} {:>4}.{:<2} {asid:<4} {} → {} {}{large}",
                 entry.tlb,
                 entry.set,
                 entry.way,
@@ -306,7 +312,9 @@ fn tlb(state: &State, base: Base) -> Vec<Line> {
             );
             Line::new(text, false, entry.is_new)
         })
-        .collect()
+        .collect();
+    let heading = Line::plain("     set.way asid page → frame");
+    if rows.is_empty() { rows } else { std::iter::once(heading).chain(rows).collect() }
 }
 
 fn swap(state: &State) -> Vec<Line> {
