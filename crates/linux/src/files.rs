@@ -285,7 +285,7 @@ impl Files {
         let mut files = Vec::new();
         for entry in self.table().entries.values() {
             let file = entry.any()?;
-            if Metadata::from_file(&*file)?.nlink() == 0 {
+            if Metadata::from_file(&file)?.nlink() == 0 {
                 // It may be open for writing alone.
                 let again = format!("/proc/self/fd/{}", file.as_raw_fd());
                 files.push((entry.inode, File::open(again)?));
