@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pagewalk_machine::{Config, Machine, MachineError, Program};
-use pagewalk_mmu::tlb::{Place as TlbPlace, TlbEntry};
 use pagewalk_step::{Break, Grain, Happened, Kind, State, StepError, Stepper};
 
 use crate::checkpoints::{Checkpoints, Limits, Saved};
@@ -19,7 +18,7 @@ use crate::events::Log;
 use crate::files::Keeper;
 use crate::instruction;
 use crate::place::Place;
-use crate::state::{Scene, build};
+use crate::state::{Held, Scene, build};
 use crate::streams::Streams;
 use crate::window::{Window, Writer, done, operate, start};
 
@@ -116,7 +115,7 @@ struct Arrived {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Before {
     pub x: Option<(u32, [u64; 32])>,
-    pub tlb: Option<Vec<(u32, TlbPlace, u64, u64, TlbEntry)>>,
+    pub tlb: Option<Vec<Held>>,
 }
 
 impl Rewind {

@@ -461,8 +461,8 @@ fn first(window: &Window, breaks: &[Break], from: usize) -> Option<u16> {
 /// The number of the last thing of the first `most` at which a break holds.
 fn last(window: &Window, breaks: &[Break], most: usize) -> Option<u16> {
     let things = window.things.iter().enumerate().take(most);
-    let found = things
-        .filter(|(_, thing)| breaks.iter().any(|wanted| holds(wanted, &thing.happened)))
-        .last()?;
+    let mut found =
+        things.filter(|(_, thing)| breaks.iter().any(|wanted| holds(wanted, &thing.happened)));
+    let found = found.next_back()?;
     u16::try_from(found.0 + 1).ok()
 }

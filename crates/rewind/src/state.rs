@@ -92,8 +92,11 @@ fn describe(machine: &Machine) -> String {
     )
 }
 
+/// An entry of a TLB: the hart, the level, set and way, and what it holds.
+pub(crate) type Held = (u32, TlbPlace, u64, u64, TlbEntry);
+
 /// All entries of all TLBs, to tell which are new.
-pub(crate) fn tlb(look: &Inspector<'_>) -> Vec<(u32, TlbPlace, u64, u64, TlbEntry)> {
+pub(crate) fn tlb(look: &Inspector<'_>) -> Vec<Held> {
     let mmus = look.mmus();
     let placed = mmus.iter().flat_map(|(hart, mmu)| {
         let entries = mmu.tlb().into_iter().flat_map(|tlb| tlb.placed());
@@ -331,7 +334,7 @@ impl Builder<'_, '_> {
             .iter()
             .map(|&(hart, place, set, way, ref entry)| {
                 let name = name_of(place);
-                let held = |&(h, p, s, w, ref e): &(u32, TlbPlace, u64, u64, TlbEntry)| {
+                let held = |&(h, p, s, w, ref e): &Held| {
                     (h, p, s, w) == (hart, place, set, way) && e == entry
                 };
                 TlbEntryState {

@@ -131,7 +131,7 @@ fn the_eviction_that_a_swap_in_undoes_is_found() {
     let mut walker = rewind(config("sv39", ram), args, root.path(), near());
     let swap_in = Break { kind: Some(Kind::SwapIn), ..Break::default() };
     for _ in 0..5 {
-        assert!(walker.run(&[swap_in.clone()]).unwrap());
+        assert!(walker.run(std::slice::from_ref(&swap_in)).unwrap());
     }
     let found = walker.state().happened;
     let (slot, address) = (found.slot.expect("a slot"), found.address.expect("an address"));

@@ -101,11 +101,9 @@ impl App {
                 }
                 return;
             }
-            KeyCode::Backspace => {
-                if text.pop().is_none() {
-                    return;
-                }
-            }
+            // Nothing is left to be taken away.
+            KeyCode::Backspace if text.pop().is_none() => return,
+            KeyCode::Backspace => {}
             KeyCode::Char(letter) => text.push(letter),
             _ => {}
         }

@@ -40,7 +40,8 @@ pub fn run(args: StepArgs) -> Result<ExitCode, Failure> {
     let json = args.run.json.clone();
     let (commands, at) = (args.commands.clone(), args.at.clone());
     let is_shown = json.is_some() || commands.is_some();
-    if !is_shown && !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if !is_shown && !has_terminal {
         return Err(Failure::refused(
             "step",
             "there is no terminal: give --do 'COMMANDS', such as --do 'run swap-in; cause; state', \
