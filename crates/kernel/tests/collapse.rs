@@ -333,9 +333,9 @@ fn a_dirty_large_page_is_laundered_part_by_part() {
     (0..pages).for_each(|page| m.store(VA + page * PAGE + 9, byte(page)).expect("memory"));
     assert_eq!(huge(&m), pages);
     // Nothing but the large page is dirty while a file is read that takes the rest of memory.
-    m.mock.files.push(vec![1; (4 * pages * PAGE) as usize]);
-    let file = m.map_file(0, 4 * pages, Prot::READ, false);
-    (0..4 * pages).for_each(|page| assert_eq!(m.load(file + page * PAGE), Ok(1)));
+    m.mock.files.push(vec![1; (2 * pages * PAGE) as usize]);
+    let file = m.map_file(0, 2 * pages, Prot::READ, false);
+    (0..2 * pages).for_each(|page| assert_eq!(m.load(file + page * PAGE), Ok(1)));
     let counters = *m.kernel.counters();
     assert_eq!((huge(&m), counters.thp_split_page), (0, 1));
     assert!(counters.pglaunder > 0);

@@ -93,7 +93,7 @@ impl Case {
         let ram_kib = scale * draw.of(&[64, 68, 72, 80, 96, 112, 128, 160, 200, 256, 512, 4096]);
         let swap = match draw.below(6) {
             0 => Vec::new(),
-            1 => vec![SwapConfig::temporary(scale * draw.of(&[64, 256]) << 10)],
+            1 => vec![SwapConfig::temporary((scale * draw.of(&[64, 256])) << 10)],
             2 => vec![SwapConfig::temporary(128 << 10), SwapConfig::temporary(16 << 20)],
             _ => vec![SwapConfig::temporary(32 << 20)],
         };
