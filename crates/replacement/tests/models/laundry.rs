@@ -155,7 +155,7 @@ impl Laundry {
             error = 0.max(error + self.error);
         }
         self.error = error;
-        self.integral = (self.integral + error).min(4 * FREE_TARGET * 4).max(0);
+        self.integral = (self.integral + error).clamp(0, 16 * FREE_TARGET);
         let output = error / 3 + self.integral / 4 + (error - self.old_error) / 8;
         let output = 0.max(output - self.output);
         self.output += output;
