@@ -141,7 +141,7 @@ impl Board {
         journal: &mut Journal,
     ) -> Result<Hit, Fault> {
         self.now += 1;
-        let before = self.clone();
+        let before = journal.keeps().then(|| self.clone());
         let Some(mmu) = &mut self.mmu else { unreachable!("physical addresses need no MMU") };
         let mut seen = Seen::default();
         let access = Access::user(kind);
@@ -161,10 +161,13 @@ impl Board {
                 }
                 _ => What::TlbMiss { address },
             };
-            journal.note(what, &before);
+            journal.note(what, before.as_ref().unwrap_or(self));
         }
         for what in seen.steps {
-            let board = if let What::TableUpdate = what { &*self } else { &before };
+            let board = match what {
+                What::TableUpdate => &*self,
+                _ => before.as_ref().unwrap_or(self),
+            };
             journal.note(what, board);
         }
         let has_tlb = self.mmu.as_ref().is_some_and(|mmu| mmu.tlb().is_some());

@@ -98,6 +98,8 @@ pub struct Scenario {
     pub tlb: Option<TlbConfig>,
     /// The replacement policy.
     pub policy: PolicyKind,
+    /// Whether the story is about the policy, so that its queues are shown.
+    pub shows_queues: bool,
     /// Whose pages are taken.
     pub scope: Scope,
     /// The most pages of a process.
@@ -336,6 +338,7 @@ impl Checker<'_> {
             order: self.order(&machine, frames)?,
             tlb: self.tlb(&machine, &translation)?,
             policy: self.policy(&machine)?,
+            shows_queues: machine.policy.is_some() || self.overrides.policy.is_some(),
             scope: self.scope(&machine)?,
             resident: self.resident(&machine)?,
             swap: self.optional(&machine.swap, "swap", 0..=PAGES_MAX, 0)?,

@@ -208,6 +208,11 @@ impl Journal {
         self.kept.map(|kept| kept.moments).unwrap_or_default()
     }
 
+    /// Whether boards are kept, so that one is worth a copy.
+    pub fn keeps(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// Who runs from now on.
     pub fn set_process(&mut self, process: Option<usize>) {
         self.process = process;

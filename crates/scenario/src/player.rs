@@ -23,11 +23,13 @@ use crate::state::state;
 use crate::tell::tell;
 use crate::world::World;
 
-/// A world is kept every so many turns.
-const KEPT_EVERY: usize = 64;
+/// A world is kept every so many turns at first; when there are more than so many worlds, half of
+/// them go, and twice as many turns lie between those that stay.
+const KEPT_EVERY: usize = 16;
+const KEPT_MAX: usize = 256;
 
 /// The most turns and moments: what takes longer is not a story.
-const TURNS_MAX: usize = 200_000;
+const TURNS_MAX: usize = 100_000;
 const MOMENTS_MAX: usize = 5_000_000;
 
 /// A scenario that is played.
@@ -38,8 +40,9 @@ pub struct Player {
     kinds: Vec<Kind>,
     /// The first step of each turn.
     turns: Vec<u32>,
-    /// The world before every [`KEPT_EVERY`]th turn.
+    /// The world before every `every`th turn.
     worlds: Vec<World>,
+    every: usize,
     step: u64,
     /// The moments of one turn: which, the board before it, and they.
     shown: Option<(usize, Board, Vec<Moment>)>,
@@ -56,8 +59,17 @@ impl Player {
         let mut world = build(&scenario)?;
         let mut journal = Journal::counting();
         let (mut turns, mut worlds, mut cut) = (Vec::new(), Vec::new(), None);
+        let mut every = KEPT_EVERY;
         loop {
-            if turns.len().is_multiple_of(KEPT_EVERY) {
+            if worlds.len() > KEPT_MAX {
+                let mut n = 0;
+                worlds.retain(|_| {
+                    n += 1;
+                    n % 2 == 1
+                });
+                every *= 2;
+            }
+            if turns.len().is_multiple_of(every) {
                 worlds.push(world.clone());
             }
             let before = journal.len();
@@ -72,7 +84,7 @@ impl Player {
             }
         }
         let kinds = [Kind::Start].into_iter().chain(journal.kinds().iter().copied()).collect();
-        Ok(Self { scenario, kinds, turns, worlds, step: 0, shown: None, cut })
+        Ok(Self { scenario, kinds, turns, worlds, every, step: 0, shown: None, cut })
     }
 
     /// What is played.
@@ -162,8 +174,8 @@ impl Player {
 
     /// Plays a turn, and keeps its moments.
     fn play(&self, turn: usize) -> (usize, Board, Vec<Moment>) {
-        let mut world = self.worlds[turn / KEPT_EVERY].clone();
-        for _ in 0..turn % KEPT_EVERY {
+        let mut world = self.worlds[turn / self.every].clone();
+        for _ in 0..turn % self.every {
             world.turn(&mut Journal::counting());
         }
         let before = world.board.clone();

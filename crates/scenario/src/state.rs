@@ -331,7 +331,8 @@ impl Viewer<'_> {
     }
 
     fn queues(&self) -> Vec<QueueState> {
-        let queues = self.system.kernel.as_ref().map(|kernel| kernel.policy_queues());
+        let kernel = self.system.kernel.as_ref().filter(|_| self.scenario.shows_queues);
+        let queues = kernel.map(|kernel| kernel.policy_queues());
         let queues = queues.unwrap_or_default().into_iter();
         queues
             .map(|(name, frames)| QueueState {

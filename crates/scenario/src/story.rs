@@ -45,6 +45,9 @@ pub fn story(player: &mut Player, options: &StoryOptions) -> String {
             text += &picture(&state, COLUMNS, base);
             shown = now;
         }
+        if step == player.last_step() {
+            text += &counted(&state);
+        }
     }
     if let Some(cut) = player.cut() {
         _ = writeln!(text, "{cut}");
@@ -54,7 +57,7 @@ pub fn story(player: &mut Player, options: &StoryOptions) -> String {
 
 /// One step: where it is, what happened, and the machine.
 pub fn scene(state: &State, scenario: &Scenario) -> String {
-    told(state) + &picture(state, COLUMNS, base(scenario))
+    told(state) + &picture(state, COLUMNS, base(scenario)) + &counted(state)
 }
 
 /// Title, what it is about, and the machine.
@@ -84,6 +87,26 @@ fn told(state: &State) -> String {
     for why in why {
         wrap(&mut text, "    ", why);
     }
+    text
+}
+
+/// The counters that a story is mostly about, if they are not 0.
+fn counted(state: &State) -> String {
+    const NAMES: [(&str, &str); 7] = [
+        ("references", "references"),
+        ("table_reads", "entries read"),
+        ("tlb_misses", "TLB misses"),
+        ("pgfault", "page faults"),
+        ("pgmajfault", "of them major"),
+        ("pswpin", "pages read from swap"),
+        ("pswpout", "pages written to swap"),
+    ];
+    let counter = |&(name, words): &(&str, &str)| {
+        state.counters.get(name).map(|value| format!("{words} {value}"))
+    };
+    let counters: Vec<String> = NAMES.iter().filter_map(counter).collect();
+    let mut text = String::new();
+    wrap(&mut text, "", &counters.join(", "));
     text
 }
 
