@@ -320,6 +320,15 @@ impl Pmap for AnyPmap {
         each!(self, pmap => pmap.next_shared(from, to))
     }
 
+    fn visit_table(
+        &self,
+        platform: &impl Platform,
+        va: VirtAddr,
+        show: &mut impl FnMut(VirtAddr, Mapping),
+    ) {
+        each!(self, pmap => pmap.visit_table(platform, va, show));
+    }
+
     fn begin_sharing(
         &mut self,
         platform: &mut impl Platform,

@@ -587,6 +587,16 @@ pub trait Pmap: Clone {
         None
     }
 
+    /// Shows what the table of `va` maps, entry by entry; empty ones are left out.
+    fn visit_table(
+        &self,
+        platform: &impl Platform,
+        va: VirtAddr,
+        show: &mut impl FnMut(VirtAddr, Mapping),
+    ) {
+        let _ = (platform, va, show);
+    }
+
     /// Gets the table of `va`, which is this space's alone, ready to be shared. If it is to be
     /// copied on write, nobody may store through it from then on: the rights go from the entry
     /// that points to it where the format has some there, else from the entries of private pages.

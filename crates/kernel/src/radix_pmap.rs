@@ -540,6 +540,15 @@ impl<F: Radix + Clone + core::fmt::Debug> Pmap for RadixPmap<F> {
         self.first_shared(from, to)
     }
 
+    fn visit_table(
+        &self,
+        platform: &impl Platform,
+        va: VirtAddr,
+        show: &mut impl FnMut(VirtAddr, Mapping),
+    ) {
+        self.show_entries(platform, va, show);
+    }
+
     fn begin_sharing(
         &mut self,
         platform: &mut impl Platform,

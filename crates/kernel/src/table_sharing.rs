@@ -260,7 +260,7 @@ impl<P: Pmap> Kernel<P> {
             None => {
                 let pmap = &mut space_in(&mut self.spaces, owner).pmap;
                 debt = pmap.begin_sharing(platform, &mut self.frames, from, on_write);
-                self.holds_of(platform, owner, from)
+                self.count_table(platform, owner, from, table)
             }
         };
         let (first, second) = (self.sharer(owner, from), self.sharer(new, to));
@@ -277,6 +277,26 @@ impl<P: Pmap> Kernel<P> {
         Ok((holds, debt))
     }
 
+    /// What a table that was the owner's alone holds: where it maps anonymous memory alone and none
+    /// of the owner's is on swap, no entry needs to be looked at.
+    fn count_table(
+        &self,
+        platform: &impl Platform,
+        owner: SpaceId,
+        base: VirtAddr,
+        table: Pfn,
+    ) -> Residency {
+        let space = self.space(owner);
+        let span = P::shared_span(&self.hardware).map_or(0, PageSize::bytes);
+        let end = VirtAddr(base.0.saturating_add(span));
+        let is_anonymous = |region: Region| region.file_at(region.start).is_none();
+        if space.residency.swapped == 0 && space.regions.within(base, end).all(is_anonymous) {
+            let rss_anon = u64::from(self.frames.live(table));
+            return Residency { rss_anon, ..Residency::default() };
+        }
+        self.holds_of(platform, owner, base)
+    }
+
     /// What the table of a space at `base` holds.
     pub(crate) fn holds_of(
         &self,
@@ -285,7 +305,7 @@ impl<P: Pmap> Kernel<P> {
         base: VirtAddr,
     ) -> Residency {
         let mut holds = Residency::default();
-        self.each_of_table(platform, id, base, |_, mapping| match mapping {
+        self.space(id).pmap.visit_table(platform, base, &mut |_, mapping| match mapping {
             Mapping::None => {}
             Mapping::Swapped(_) => holds.swapped += 1,
             Mapping::Resident(now) => match self.frames.used(now.pfn) {
@@ -294,23 +314,6 @@ impl<P: Pmap> Kernel<P> {
             },
         });
         holds
-    }
-
-    /// Shows what the table of a space at `base` maps.
-    fn each_of_table(
-        &self,
-        platform: &impl Platform,
-        id: SpaceId,
-        base: VirtAddr,
-        mut show: impl FnMut(VirtAddr, Mapping),
-    ) {
-        let span = P::shared_span(&self.hardware).map_or(0, PageSize::bytes);
-        let end = VirtAddr(base.0.saturating_add(span));
-        let mut at = base;
-        while let Some((va, mapping)) = self.space(id).pmap.next_mapping(platform, at, end) {
-            show(va, mapping);
-            at = VirtAddr(va.0 + self.page.bytes());
-        }
     }
 
     /// Sees to it that a fault, whose frames are reserved, changes nothing that others have: the
@@ -429,7 +432,7 @@ impl<P: Pmap> Kernel<P> {
     /// What a table maps has the mappings of another sharer from now on.
     fn stand_in_for(&mut self, platform: &impl Platform, old: &Sharer, new: &Sharer) {
         let mut resident = Vec::new();
-        self.each_of_table(platform, old.space, old.va, |va, mapping| {
+        self.space(old.space).pmap.visit_table(platform, old.va, &mut |va, mapping| {
             if let Mapping::Resident(now) = mapping {
                 resident.push((va.0 - old.va.0, now.pfn));
             }

@@ -148,6 +148,24 @@ impl<F: Radix> RadixPmap<F> {
         self.pointer_to(platform, va).expect("a table that is, or will be, shared")
     }
 
+    /// What [`Pmap::visit_table`](crate::Pmap::visit_table) says.
+    pub(super) fn show_entries(
+        &self,
+        platform: &impl TableMemory,
+        va: VirtAddr,
+        show: &mut impl FnMut(VirtAddr, Mapping),
+    ) {
+        let Some((_, table)) = self.pointer_to(platform, va) else { return };
+        let mut va = self.table_base(va);
+        for at in self.entries(table) {
+            let raw = self.read(platform, at);
+            if raw != 0 {
+                show(va, self.seen(BASE, va, self.decode_leaf(BASE, raw)));
+            }
+            va.0 += self.page_size().bytes();
+        }
+    }
+
     /// Where the entries of a table are.
     fn entries(&self, table: Pfn) -> impl Iterator<Item = PhysAddr> + use<F> {
         let (base, width) = (table.base(self.page_size()), self.geometry.entry.bytes());
