@@ -336,6 +336,11 @@ impl Inspector<'_> {
         is_used.then(|| SlotView { slot, names: swap.names(slot), is_kept: swap.is_kept(slot) })
     }
 
+    /// What the replacement policy keeps, by the names of its queues, the next to be looked at first.
+    pub fn queues(&self) -> Vec<(&'static str, Vec<Pfn>)> {
+        self.kernel().map_or_else(Vec::new, |kernel| kernel.policy_queues())
+    }
+
     /// Free frames and all frames.
     pub fn free_frames(&self) -> (u64, u64) {
         let frames = self.os.frames();

@@ -13,8 +13,8 @@ use pagewalk_machine::{Inspector, Machine, PageView, ProcessView, ThreadView, Wh
 use pagewalk_mmu::tlb::{Place as TlbPlace, TlbEntry};
 use pagewalk_mmu::{Pfn, Rights, VirtAddr};
 use pagewalk_step::{
-    CodeLine, FrameState, Happened, Kind, PageState, Presence, ProcessState, ProcessStatus, Region,
-    Register, SlotState, State, TlbEntryState, Word,
+    CodeLine, FrameState, Happened, Kind, PageState, Presence, ProcessState, ProcessStatus,
+    QueueState, Region, Register, SlotState, State, TlbEntryState, Word,
 };
 
 use crate::instruction;
@@ -59,7 +59,7 @@ pub(crate) fn build(machine: &mut Machine, scene: Scene<'_>) -> State {
     };
     let processes = builder.processes();
     let frames = builder.frames(&processes);
-    let (swap, tlb) = (builder.swap(), builder.tlb());
+    let (swap, tlb, queues) = (builder.swap(), builder.tlb(), builder.queues());
     State {
         title: scene.title.to_owned(),
         step: scene.place.step(),
@@ -72,7 +72,7 @@ pub(crate) fn build(machine: &mut Machine, scene: Scene<'_>) -> State {
         frames,
         tlb,
         swap,
-        queues: Vec::new(),
+        queues,
         counters,
         output: scene.output,
         happened: scene.happened,
@@ -348,6 +348,17 @@ impl Builder<'_, '_> {
                     rights: entry_rights(entry.rights),
                     is_new: before.is_some_and(|before| !before.iter().any(held)),
                 }
+            })
+            .collect()
+    }
+
+    /// The beginnings of the policy's queues: whose turn is next.
+    fn queues(&self) -> Vec<QueueState> {
+        let queues = self.look.queues().into_iter();
+        queues
+            .map(|(name, frames)| QueueState {
+                name: name.into(),
+                frames: frames.into_iter().take(FRAMES_MAX).map(|pfn| pfn.0).collect(),
             })
             .collect()
     }
