@@ -137,7 +137,8 @@ fn push_fact(text: &mut String, label: &str, fact: &str) {
     let mut label = label;
     let mut line = String::new();
     let mut flush = |line: &mut String| {
-        push_line(text, &format!("{label:FACT_INDENT$}{line}"));
+        // A label that is too long still has a space behind it.
+        push_line(text, &format!("{label:width$} {line}", width = FACT_INDENT - 1));
         label = "";
         line.clear();
     };
