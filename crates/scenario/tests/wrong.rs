@@ -49,7 +49,6 @@ fn each_problem_is_pointed_at() {
         assert!(place.starts_with(at.split('\n').next().unwrap()), "{machine}: {place:?}");
     }
     for (rest, problem) in [
-        ("process = []", "nobody runs"),
         ("[[process]]\nname = 'A b'", "no name for a process"),
         ("[[process]]\nname = 'A'\n[[process]]\nname = 'A'", "two processes A"),
         ("[[process]]\nname = 'A'\ncode = 'laod r1'", "there is no instruction laod"),
@@ -79,6 +78,12 @@ fn each_problem_is_pointed_at() {
 }
 
 #[test]
+fn somebody_must_run() {
+    let error = open(&format!("{HEAD}process = []\n[machine]\nframes = 8\n")).unwrap_err();
+    assert_eq!(error.problem, "nobody runs");
+}
+
+#[test]
 fn what_does_not_hold_is_pointed_at() {
     let text = format!(
         "{HEAD}[machine]\nframes = 8\n{A}map = [{{ page = 0 }}]\ncode = 'load r1, mem(0)'\n\
@@ -86,7 +91,7 @@ fn what_does_not_hold_is_pointed_at() {
     );
     let wrong = check(&mut open(&text).unwrap());
     assert_eq!(wrong.len(), 2);
-    assert_eq!(wrong[0].to_string(), "a.toml:10:15: expected 7, but it is 0 at step 12");
+    assert_eq!(wrong[0].to_string(), "a.toml:10:15: expected 7, but it is 0 at step 13");
     assert_eq!(wrong[1].problem, "there is no copy 1");
 }
 
