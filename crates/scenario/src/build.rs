@@ -20,9 +20,9 @@ use pagewalk_mmu::segment::{SegmentTable, Shape};
 use pagewalk_mmu::{AccessKind, Mmu, MmuCounters, PageSize, Pfn, Tables, VirtAddr};
 
 use crate::board::{Board, File, Wires};
-use crate::check::{DataFile, Map, Scenario, Translation};
 use crate::error::ScenarioError;
 use crate::journal::Journal;
+use crate::scenario::{DataFile, Map, Scenario, Translation};
 use crate::system::{Process, Status, System};
 use crate::world::World;
 

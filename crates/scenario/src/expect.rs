@@ -2,9 +2,9 @@
 
 use pagewalk_step::{Kind, Presence, ProcessStatus, State};
 
-use crate::check::{Check, Expectation, Subject};
 use crate::error::ScenarioError;
 use crate::player::Player;
+use crate::scenario::{Check, Expectation, Subject};
 use crate::tell::short;
 
 /// The expectations of a scenario that do not hold, each with its place.

@@ -31,6 +31,7 @@ mod geometry;
 mod journal;
 mod memory_call;
 mod player;
+mod scenario;
 mod state;
 mod story;
 mod system;
@@ -38,8 +39,9 @@ mod tell;
 mod world;
 
 pub use built_in::{BUILT_IN, BuiltIn, find};
-pub use check::{Overrides, Scenario, parse};
+pub use check::parse;
 pub use error::ScenarioError;
 pub use expect::check;
 pub use player::Player;
+pub use scenario::{Overrides, Scenario};
 pub use story::{StoryOptions, scene, story};

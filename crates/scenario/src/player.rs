@@ -16,9 +16,9 @@ use pagewalk_step::{Break, Grain, Happened, Kind, State, StepError, Stepper};
 
 use crate::board::Board;
 use crate::build::build;
-use crate::check::Scenario;
 use crate::error::ScenarioError;
 use crate::journal::{Journal, Moment, What};
+use crate::scenario::Scenario;
 use crate::state::state;
 use crate::tell::tell;
 use crate::world::World;

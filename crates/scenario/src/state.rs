@@ -11,8 +11,8 @@ use pagewalk_step::{
 };
 
 use crate::board::Board;
-use crate::check::{Scenario, Translation};
 use crate::journal::{Moment, What};
+use crate::scenario::{Scenario, Translation};
 use crate::system::{Process, Status, System};
 use crate::tell::{rights, tell};
 

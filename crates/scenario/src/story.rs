@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use pagewalk_step::{Base, Grain, Happened, ProcessStatus, State, picture};
 
-use crate::check::Scenario;
 use crate::player::Player;
+use crate::scenario::Scenario;
 use crate::state::machine;
 
 /// The width of all text.

@@ -11,8 +11,8 @@ use pagewalk_mmu::{AccessKind, FaultCause, Pfn, ProbeKind, Rights, Source, Step,
 use pagewalk_step::Happened;
 
 use crate::board::Board;
-use crate::check::{Scenario, Translation};
 use crate::journal::{Moment, What};
+use crate::scenario::{Scenario, Translation};
 use crate::system::Row;
 
 /// What a moment was about, told. `before` is the board as it was just before.

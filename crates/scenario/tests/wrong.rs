@@ -83,6 +83,20 @@ fn somebody_must_run() {
     assert_eq!(error.problem, "nobody runs");
 }
 
+/// What an option says wrongly is not the file's fault.
+#[test]
+fn a_wrong_option_is_named() {
+    let text = BUILT_IN[0].text;
+    let wrong = |overrides| parse(text, "a.toml", &overrides).unwrap_err().to_string();
+    let (mmu, policy) = (Some("vax".to_owned()), Some("best".to_owned()));
+    let error = wrong(Overrides { mmu, ..Overrides::default() });
+    assert_eq!(error, "--mmu:1:1: there is no MMU called vax");
+    let error = wrong(Overrides { policy, ..Overrides::default() });
+    assert!(error.starts_with("--policy:1:1: unknown replacement policy 'best'"), "{error}");
+    let error = wrong(Overrides { frames: Some(0), ..Overrides::default() });
+    assert_eq!(error, "--frames:1:1: 0 frames cannot be");
+}
+
 #[test]
 fn what_does_not_hold_is_pointed_at() {
     let text = format!(
